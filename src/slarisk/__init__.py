@@ -1,0 +1,1 @@
+"""slarisk: which tickets will breach their SLA, and which are worth acting on."""

@@ -1,0 +1,344 @@
+"""The typed schema of every config.
+
+One dataclass per config group and one root per command. Hydra merges the YAML files of ``conf/``
+into them, so that an unknown key or a wrong type fails when the config is composed. The same
+objects travel inside a registered model (see :mod:`slarisk.scoring.bundle`), which is why this
+module imports nothing of Hydra.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+MISSING: Any = "???"  # OmegaConf's mark for a key that some YAML file must give
+
+
+class Moment(Enum):
+    """When a field becomes known, in order. A field that a policy does not list is never known."""
+
+    created = "created"
+    first_response = "first_response"
+    resolved = "resolved"
+    never = "never"
+
+
+class CreationKind(Enum):
+    """How the creation time is had."""
+
+    observed = "observed"
+    imputed = "imputed"
+
+
+class LabelKind(Enum):
+    """How it is known that a ticket breached."""
+
+    target = "target"  # resolution hours against the SLA target of its priority
+    due_date = "due_date"  # resolution time against a due date in the data
+    column = "column"  # a column already says so
+
+
+class UnknownPriority(Enum):
+    """What a priority without an SLA target means."""
+
+    error = "error"
+    drop = "drop"
+    default = "default"
+
+
+class SplitKind(Enum):
+    """How the test tickets are held out."""
+
+    random = "random"
+    temporal = "temporal"
+
+
+class CalibrationKind(Enum):
+    """How scores become probabilities."""
+
+    none = "none"
+    sigmoid = "sigmoid"
+    isotonic = "isotonic"
+
+
+class DecisionKind(Enum):
+    """Escalate or leave."""
+
+    per_ticket = "per_ticket"
+    threshold = "threshold"
+    capacity = "capacity"
+    grid = "grid"
+
+
+@dataclass
+class Creation:
+    """Where the creation time comes from.
+
+    ``imputed``: whole hours drawn from ``low_hours`` to ``high_hours`` (both included) before the
+    first response, as the notebook does, over the tickets that have both times.
+    """
+
+    kind: CreationKind = CreationKind.observed
+    low_hours: int = 1
+    high_hours: int = 5
+    seed: int = 42
+
+
+@dataclass
+class Label:
+    """Where the label comes from.
+
+    ``column`` and ``breach_value`` are read with ``kind: column``. ``known_at`` names the date
+    field that says when the label was known; without it that is the resolution, or the moment an
+    unresolved ticket passed its target. ``observed_at`` is the moment the export was taken
+    (default: the latest time in the data).
+    """
+
+    kind: LabelKind = LabelKind.target
+    column: str | None = None
+    breach_value: str = "true"
+    known_at: str | None = None
+    observed_at: str | None = None
+
+
+@dataclass
+class EventLog:
+    """Several rows per ticket, put in order by the numeric column ``order``.
+
+    What is known at creation is read from the first event, everything else from the last.
+    """
+
+    order: str = MISSING
+
+
+@dataclass
+class Known:
+    """The fields known at each moment; a field in no list is never known."""
+
+    created: list[str] = field(default_factory=list)
+    first_response: list[str] = field(default_factory=list)
+    resolved: list[str] = field(default_factory=list)
+
+
+@dataclass
+class CostColumns:
+    """Fields that carry each ticket's own costs, in dollars."""
+
+    breach: str | None = None
+    escalation: str | None = None
+
+
+@dataclass
+class FeatureFields:
+    """The fields of a data policy that feature sets may use."""
+
+    categorical: list[str] = field(
+        default_factory=lambda: ["ticket_type", "priority", "channel", "product"]
+    )
+    numeric: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+
+
+@dataclass
+class DataPolicy:
+    """From an export to tickets: the file, what its columns mean, when each becomes known.
+
+    ``columns`` maps a canonical field (``ticket_id``, ``created_at``, ``priority``, ... or any
+    name of your own) to the column of the file. ``known`` says which fields are known at which
+    moment. ``values`` renames values of a field. ``segments`` are the fields whose training
+    breach rates make the segment baseline.
+    """
+
+    name: str = MISSING
+    path: str = MISSING
+    format: str = "auto"  # auto (by file ending) | csv | parquet
+    member: str | None = None  # the file inside a zip; default: the only one
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    missing: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "null", "None"])
+    date_formats: list[str] = field(
+        default_factory=lambda: ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "ISO8601"]
+    )
+    columns: dict[str, str] = field(default_factory=dict)
+    dates: list[str] = field(default_factory=list)  # date fields beyond the five canonical ones
+    values: dict[str, dict[str, str]] = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
+    creation: Creation = field(default_factory=Creation)
+    label: Label = field(default_factory=Label)
+    events: EventLog | None = None
+    costs: CostColumns = field(default_factory=CostColumns)
+    features: FeatureFields = field(default_factory=FeatureFields)
+    segments: list[str] = field(default_factory=lambda: ["priority", "ticket_type"])
+    truth: str | None = None  # true breach probabilities by ticket id: synthetic data only
+
+
+@dataclass
+class SlaPolicy:
+    """Targets (hours) and breach costs (dollars) by priority.
+
+    ``default_target`` and ``default_cost`` serve unknown priorities under
+    ``unknown_priority: default``, and every ticket of a system without priorities.
+    """
+
+    name: str = MISSING
+    targets: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    unknown_priority: UnknownPriority = UnknownPriority.error
+    default_target: float | None = None
+    default_cost: float | None = None
+
+
+@dataclass
+class CostPolicy:
+    """What an escalation costs (dollars) and achieves.
+
+    ``charged`` is the share of the escalation cost paid when the ticket would have breached;
+    ``effectiveness`` the share of its breach cost that the escalation averts.
+    """
+
+    name: str = MISSING
+    escalation_cost: float = MISSING
+    charged: float = MISSING
+    effectiveness: float = MISSING
+
+
+@dataclass
+class FeatureSet:
+    """Which fields a model sees, and how they are treated.
+
+    ``calendar`` takes parts of the creation time: ``hour``, ``weekday``, ``weekend``, ``month``,
+    ``hour_cyclic``, ``weekday_cyclic``. ``days_since`` gives the days from a date field to the
+    creation. ``max_categories`` keeps the most frequent values of a column and groups the rest;
+    null keeps all.
+    """
+
+    name: str = MISSING
+    categorical: list[str] = field(default_factory=list)
+    numeric: list[str] = field(default_factory=list)
+    calendar: list[str] = field(default_factory=list)
+    days_since: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    max_categories: int | None = 100
+    scale: bool = True
+
+
+@dataclass
+class Split:
+    """How the test tickets are held out, and how the training part is cross-fitted.
+
+    ``temporal``: the test tickets are those created from ``test_from`` on (default: the latest
+    ``test_size`` of them), up to but excluding ``test_until``.
+    """
+
+    name: SplitKind = MISSING
+    test_size: float = 0.2
+    seed: int = 42
+    folds: int = 5
+    test_from: str | None = None
+    test_until: str | None = None
+
+
+@dataclass
+class Calibration:
+    """How scores become probabilities; fitted on out-of-fold scores."""
+
+    name: CalibrationKind = MISSING
+
+
+@dataclass
+class Decision:
+    """The decision policy. ``per_day`` is the capacity: the most escalations of one day."""
+
+    name: DecisionKind = MISSING
+    per_day: int | None = None
+
+
+@dataclass
+class Evaluation:
+    """How much work the evaluation does."""
+
+    bootstrap_draws: int = 2000
+    confidence: float = 0.95
+    importance_repeats: int = 5
+    importance_tickets: int = 5000  # a random part of a larger test set
+    seed: int = 42
+
+
+@dataclass
+class Tracking:
+    """Where MLflow lives. ``uri`` null means ``MLFLOW_TRACKING_URI``, or the local store."""
+
+    name: str = MISSING
+    uri: str | None = None
+    experiment: str = "sla-breach-risk"
+    registered_model: str = "sla-breach-risk"
+
+
+@dataclass
+class TrainConfig:
+    """``python train.py``."""
+
+    data: DataPolicy = MISSING
+    sla: SlaPolicy = MISSING
+    cost: CostPolicy = MISSING
+    features: FeatureSet = MISSING
+    split: Split = MISSING
+    model: dict[str, Any] = MISSING
+    calibration: Calibration = MISSING
+    decision: Decision = MISSING
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    tracking: Tracking = MISSING
+    moment: Moment = Moment.created
+    choices: dict[str, str] = field(default_factory=dict)
+
+
+class PromoteAction(Enum):
+    """What ``promote.py`` does."""
+
+    promote = "promote"
+    rollback = "rollback"
+
+
+@dataclass
+class PromoteConfig:
+    """``python promote.py``.
+
+    ``confidence`` and ``margin`` (dollars per ticket) say how clearly a candidate must beat the
+    champion: the upper end of the paired interval of its loss minus the champion's must lie below
+    ``-margin``.
+    """
+
+    run_id: str | None = None
+    action: PromoteAction = PromoteAction.promote
+    select_by: str = "objective"
+    confidence: float = 0.95
+    margin: float = 0.0
+    bootstrap_draws: int = 2000
+    seed: int = 42
+    tracking: Tracking = MISSING
+
+
+@dataclass
+class Export:
+    """The recipe of the export."""
+
+    name: str = MISSING
+
+
+@dataclass
+class ScoreConfig:
+    """``python score.py``.
+
+    ``input`` defaults to the file the model was trained on, ``run_id`` to the champion.
+    """
+
+    input: str | None = None
+    output: str = "outputs/risk_scores.csv"
+    run_id: str | None = None
+    export: Export = MISSING
+    tracking: Tracking = MISSING
+
+
+ROOTS = {"train": TrainConfig, "promote": PromoteConfig, "score": ScoreConfig}
