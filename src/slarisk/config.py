@@ -104,7 +104,7 @@ class Label:
 
 @dataclass
 class EventLog:
-    """Several rows per ticket, put in order by the numeric column ``order``.
+    """Several rows per ticket, put in order by the numeric field ``order``.
 
     What is known at creation is read from the first event, everything else from the last.
     """
@@ -144,10 +144,11 @@ class FeatureFields:
 class DataPolicy:
     """From an export to tickets: the file, what its columns mean, when each becomes known.
 
-    ``columns`` maps a canonical field (``ticket_id``, ``created_at``, ``priority``, ... or any
-    name of your own) to the column of the file. ``known`` says which fields are known at which
-    moment. ``values`` renames values of a field. ``segments`` are the fields whose training
-    breach rates make the segment baseline.
+    ``columns`` maps a field (``ticket_id``, ``created_at``, ``priority``, ... or any name of your
+    own) to the column of the file; everything else in a policy speaks of fields. ``known`` says
+    which fields are known at which moment. ``values`` renames values of a field. ``segments`` are
+    the fields whose training breach rates make the segment baseline. ``test_from`` and
+    ``test_until`` are the period that the temporal split holds out.
     """
 
     name: str = MISSING
@@ -170,6 +171,8 @@ class DataPolicy:
     costs: CostColumns = field(default_factory=CostColumns)
     features: FeatureFields = field(default_factory=FeatureFields)
     segments: list[str] = field(default_factory=lambda: ["priority", "ticket_type"])
+    test_from: str | None = None
+    test_until: str | None = None
     truth: str | None = None  # true breach probabilities by ticket id: synthetic data only
 
 

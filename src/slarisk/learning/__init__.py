@@ -1,1 +1,1 @@
-
+"""Features, splits, models, cross-fitting: from labelled tickets to breach probabilities."""

@@ -1,1 +1,1 @@
-
+"""From any export to labelled tickets."""

@@ -1,0 +1,212 @@
+"""What a model sees of a ticket: the feature frame, and its encoding for the model at hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from slarisk.errors import InputError
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from slarisk.config import FeatureSet
+
+UNKNOWN = "Unknown"  # the category of a missing value
+_TEXT_WORDS = 300  # the most frequent words of a text field
+_DAY_HOURS, _WEEK_DAYS = 24, 7
+
+Encoding = Literal["one_hot", "native"]
+Parts = dict[str, "pd.Series"]
+
+
+def feature_fields(features: FeatureSet) -> list[str]:
+    """The ticket fields that a feature set reads."""
+    created = ["created_at"] if features.calendar or features.days_since else []
+    fields = [
+        *features.categorical,
+        *features.text,
+        *features.numeric,
+        *features.days_since,
+        *created,
+    ]
+    return list(dict.fromkeys(fields))
+
+
+def feature_names(features: FeatureSet) -> list[str]:
+    """The columns of the feature frame, in order."""
+    calendar = [name for part in features.calendar for name in _calendar_names(part)]
+    since = [f"days_since_{name}" for name in features.days_since]
+    return [*features.categorical, *features.text, *features.numeric, *calendar, *since]
+
+
+def check_features(features: FeatureSet, available: set[str]) -> None:
+    """Refuse a feature set that is empty or names fields the data policy does not have."""
+    missing = [name for name in feature_fields(features) if name not in available]
+    if missing:
+        raise InputError(
+            f"features={features.name} needs the field {', '.join(missing)}, which the data policy "
+            "does not map (data.columns)."
+        )
+    for part in features.calendar:
+        _calendar_names(part)
+    if not feature_names(features):
+        raise InputError(f"features={features.name} names no feature at all.")
+
+
+def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
+    """Build the feature frame of some tickets.
+
+    Parameters
+    ----------
+    tickets : DataFrame
+        Typed tickets; a missing value, and a field that is not there, count as unknown.
+    features : FeatureSet
+        Which fields, and which parts of the creation time.
+
+    Returns
+    -------
+    DataFrame
+        Columns as :func:`feature_names`: categories and text as ``str`` without gaps, numbers as
+        floats with NaN for unknown.
+
+    Raises
+    ------
+    InputError
+        A numeric field holds text.
+    """
+    columns: Parts = {}
+    for name in features.categorical:
+        columns[name] = _text(tickets, name).fillna(UNKNOWN)
+    for name in features.text:
+        columns[name] = _text(tickets, name).fillna("")
+    for name in features.numeric:
+        columns[name] = read_numbers(tickets, name)
+    created = _dates(tickets, "created_at")
+    for part in features.calendar:
+        columns |= _calendar(created, part)
+    for name in features.days_since:
+        days = (created - _dates(tickets, name)).dt.total_seconds() / 86400
+        columns[f"days_since_{name}"] = days.astype(float)
+    return pd.DataFrame(columns, index=tickets.index)
+
+
+def read_numbers(tickets: pd.DataFrame, name: str) -> pd.Series:
+    """Read a field as floats; what is not a number becomes NaN, unless nothing is one."""
+    if name not in tickets:
+        return pd.Series(np.nan, index=tickets.index)
+    numbers = pd.to_numeric(tickets[name], errors="coerce").astype(float)
+    numbers = numbers.where(np.isfinite(numbers))
+    present = tickets[name].notna()
+    if len(tickets) > 1 and present.all() and numbers.isna().all():
+        raise InputError(
+            f"the field {name!r} is a numeric feature, but holds text, such as "
+            f"{tickets[name].iloc[0]!r}. List it under features.categorical."
+        )
+    return numbers
+
+
+def _text(tickets: pd.DataFrame, name: str) -> pd.Series:
+    if name not in tickets:
+        return pd.Series(pd.NA, index=tickets.index, dtype="str")
+    return tickets[name].astype("str")
+
+
+def _dates(tickets: pd.DataFrame, name: str) -> pd.Series:
+    if name not in tickets:
+        return pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
+    return tickets[name]
+
+
+def _calendar_names(part: str) -> list[str]:
+    if part in {"hour", "weekday", "weekend", "month"}:
+        return [part]
+    if part in {"hour_cyclic", "weekday_cyclic"}:
+        unit = part.removesuffix("_cyclic")
+        return [f"{unit}_sin", f"{unit}_cos"]
+    raise InputError(
+        f"features.calendar: {part!r} is not one of hour, weekday, weekend, month, hour_cyclic, "
+        "weekday_cyclic."
+    )
+
+
+def _calendar(created: pd.Series, part: str) -> Parts:
+    weekday = created.dt.day_of_week.astype(float)
+    match part:
+        case "hour":
+            return {"hour": created.dt.hour.astype(float)}
+        case "weekday":
+            return {"weekday": weekday}
+        case "weekend":
+            return {"weekend": (weekday >= 5).astype(float).where(weekday.notna())}
+        case "month":
+            return {"month": created.dt.month.astype(float)}
+        case "hour_cyclic":
+            return _cycle("hour", (created.dt.hour + created.dt.minute / 60) / _DAY_HOURS)
+        case _:
+            return _cycle("weekday", (weekday + created.dt.hour / _DAY_HOURS) / _WEEK_DAYS)
+
+
+def _cycle(unit: str, share: pd.Series) -> Parts:
+    angle = 2 * np.pi * share.astype(float)
+    return {f"{unit}_sin": np.sin(angle), f"{unit}_cos": np.cos(angle)}
+
+
+def encoding_for(estimator: BaseEstimator) -> Encoding:
+    """What an estimator needs: native categories if it knows them, one-hot columns otherwise."""
+    known = {"categorical_feature", "categorical_features"}
+    is_lightgbm = type(estimator).__module__.startswith("lightgbm.")
+    return "native" if is_lightgbm or known & set(estimator.get_params()) else "one_hot"
+
+
+def make_encoder(features: FeatureSet, encoding: Encoding) -> ColumnTransformer:
+    """Build the (unfitted) encoder of a feature frame; categories come first.
+
+    ``one_hot``: indicator columns, numbers with gaps filled by the median and scaled to unit
+    variance (unless ``features.scale`` is off). ``native``: category codes, with -1 for an unseen
+    category, and numbers as they are.
+    """
+    numbers = [name for name in feature_names(features) if name not in _worded(features)]
+    steps: list[tuple[str, Any, Any]] = []
+    if features.categorical:
+        steps.append(("categories", _category_encoder(features, encoding), features.categorical))
+    if numbers:
+        steps.append(("numbers", _number_encoder(features, encoding), numbers))
+    for name in features.text:
+        words = TfidfVectorizer(max_features=_TEXT_WORDS, sublinear_tf=True, stop_words="english")
+        steps.append((f"words_{name}", words, name))
+    dense = {"sparse_threshold": 0.0} if encoding == "native" else {}
+    return ColumnTransformer(steps, **dense)
+
+
+def _worded(features: FeatureSet) -> set[str]:
+    return {*features.categorical, *features.text}
+
+
+def _category_encoder(features: FeatureSet, encoding: Encoding) -> BaseEstimator:
+    if encoding == "native":
+        return OrdinalEncoder(
+            handle_unknown="use_encoded_value",
+            unknown_value=-1,
+            max_categories=features.max_categories,
+        )
+    grouped = features.max_categories is not None
+    return OneHotEncoder(
+        handle_unknown="infrequent_if_exist" if grouped else "ignore",
+        max_categories=features.max_categories,
+    )
+
+
+def _number_encoder(features: FeatureSet, encoding: Encoding) -> Any:
+    if encoding == "native":
+        return "passthrough"
+    # a column may be empty in one fold: it must keep its place
+    fill = SimpleImputer(strategy="median", keep_empty_features=True)
+    return Pipeline([("fill", fill), ("scale", StandardScaler())]) if features.scale else fill

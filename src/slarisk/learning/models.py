@@ -1,0 +1,81 @@
+"""Fit an estimator on a feature frame, and turn its scores into breach probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
+
+from slarisk.errors import InputError
+from slarisk.learning.features import encoding_for, make_encoder, make_features
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from slarisk.config import FeatureSet
+    from slarisk.learning.calibration import Calibrator
+
+
+@dataclass(frozen=True)
+class BreachModel:
+    """A fitted model: tickets in, breach probabilities out."""
+
+    features: FeatureSet
+    pipeline: Pipeline
+    calibrator: Calibrator
+
+    def probability(self, tickets: pd.DataFrame) -> NDArray[np.float64]:
+        """Give the calibrated breach probability of each ticket, shape (n,)."""
+        return self.calibrator.apply(self.score(make_features(tickets, self.features)))
+
+    def score(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Give the uncalibrated score of each row of a feature frame, shape (n,)."""
+        return breach_scores(self.pipeline, frame)
+
+
+def breach_scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Give the estimator's probability of the class *breach*, shape (n,)."""
+    if len(frame) == 0:
+        return np.empty(0)
+    scores: NDArray[np.float64] = pipeline.predict_proba(frame)[:, 1].astype(np.float64)
+    return scores
+
+
+def fit_pipeline(
+    estimator: BaseEstimator,
+    features: FeatureSet,
+    frame: pd.DataFrame,
+    breach: NDArray[np.bool_],
+) -> Pipeline:
+    """Fit a fresh clone of an estimator behind the encoder it needs.
+
+    Raises
+    ------
+    InputError
+        The tickets are all of one class, or the estimator refuses its parameters or the data.
+    """
+    if breach.all() or not breach.any():
+        what = "all breached" if breach.all() else "none breached"
+        raise InputError(
+            f"{len(breach):,} tickets to train on, {what}: there is nothing to learn. "
+            "Check the SLA targets and the label, or take a longer period."
+        )
+    encoding = encoding_for(estimator)
+    model = clone(estimator)
+    pipeline = Pipeline([("encode", make_encoder(features, encoding)), ("model", model)])
+    arguments: dict[str, Any] = {}
+    if encoding == "native" and features.categorical:
+        columns = list(range(len(features.categorical)))
+        if "categorical_features" in model.get_params():
+            model.set_params(categorical_features=columns)
+        else:
+            arguments["model__categorical_feature"] = columns
+    try:
+        return pipeline.fit(frame, breach.astype(int), **arguments)
+    except ValueError as error:
+        name = type(estimator).__name__
+        raise InputError(f"model {name} cannot be fitted: {error}") from error

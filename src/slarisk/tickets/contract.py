@@ -1,0 +1,213 @@
+"""The contract between an export and the rest: typed fields, one row per ticket, known when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from slarisk.config import CreationKind, LabelKind, Moment
+from slarisk.errors import InputError
+from slarisk.tickets.read import read_fields
+
+if TYPE_CHECKING:
+    from slarisk.config import DataPolicy
+
+DATE_FIELDS = ("created_at", "first_response_at", "resolved_at", "due_at")
+UNREADABLE = "unreadable_dates"  # the date fields of a ticket that could not be read
+_MOMENTS = list(Moment)
+
+
+def read_tickets(
+    policy: DataPolicy, required: Iterable[str] | None = None, path: str | None = None
+) -> pd.DataFrame:
+    """Read an export into one typed row per ticket, in the order of the file.
+
+    Parameters
+    ----------
+    policy : DataPolicy
+        What the columns of the export mean.
+    required : iterable of str, optional
+        Fields that must be in the file; by default all that the policy names.
+    path : str, optional
+        A file or glob to read instead of the policy's own.
+
+    Returns
+    -------
+    DataFrame
+        The fields of the policy (dates as datetimes without zone, everything else as text),
+        ``source_file``, ``source_row`` and ``unreadable_dates``. Tickets of an event log carry the
+        first event's values in the fields known at creation and the last event's in the others.
+    """
+    check_policy(policy)
+    fields = read_fields(policy, policy.columns if required is None else required, path)
+    if policy.events is not None:
+        fields = collapse_events(fields, policy)
+    return type_fields(fields, policy)
+
+
+def type_fields(fields: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
+    """Trim text, rename values and read dates; missing fields of the policy become NA."""
+    typed = fields.copy(deep=False)
+    for name in policy.columns:
+        text = fields[name].str.strip() if name in fields else pd.Series(pd.NA, fields.index, "str")
+        text = text.mask(text.isin(policy.missing))
+        typed[name] = text.replace(policy.values[name]) if name in policy.values else text
+    unreadable = pd.Series("", index=typed.index, dtype="str")
+    for name in date_fields(policy):
+        parsed = read_dates(typed[name], policy.date_formats)
+        lost = parsed.isna() & typed[name].notna()
+        unreadable[lost] += f"{policy.columns[name]} "
+        typed[name] = parsed
+    typed[UNREADABLE] = unreadable.str.strip()
+    return typed
+
+
+def date_fields(policy: DataPolicy) -> list[str]:
+    """The fields of a policy that hold dates."""
+    return [name for name in (*DATE_FIELDS, *policy.dates) if name in policy.columns]
+
+
+def read_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
+    """Read dates written in any of several formats; the first that fits a value wins.
+
+    Parameters
+    ----------
+    text : Series of str
+        Missing values stay missing.
+    formats : iterable of str
+        ``strptime`` formats (numbers need no padding) or ``ISO8601``.
+
+    Returns
+    -------
+    Series of datetime64
+        Without time zone; a date with an offset is turned to UTC. NaT where no format fits.
+
+    Examples
+    --------
+    >>> read_dates(pd.Series(["29/2/2016 01:16", "soon"], dtype="str"), ["%d/%m/%Y %H:%M"]).tolist()
+    [Timestamp('2016-02-29 01:16:00'), NaT]
+    """
+    parsed = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us]")
+    left = text.notna()
+    for date_format in formats:
+        if not left.any():
+            break
+        times = pd.to_datetime(text[left], format=date_format, errors="coerce", utc=True)
+        parsed = parsed.fillna(times.dt.tz_localize(None).astype("datetime64[us]"))
+        left &= parsed.isna()
+    return parsed
+
+
+def collapse_events(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
+    """Turn an event log into one row per ticket, in order of first appearance.
+
+    Events are put in order by the policy's numeric ``order`` field; equal ones keep the order of
+    the file. Events without a ticket id stay as rows of their own, to be counted as such.
+    """
+    assert policy.events is not None
+    order = pd.to_numeric(events[policy.events.order], errors="coerce")
+    if order.isna().any():
+        row = events.loc[order.isna().idxmax()]
+        column = policy.columns[policy.events.order]
+        raise InputError(
+            f"{row['source_file']}, row {row['source_row']}: column {column!r} orders the events "
+            f"and must be a number, not {row[policy.events.order]!r}."
+        )
+    ticket = events["ticket_id"].fillna(pd.Series(events.index.astype(str), events.index) + "\0")
+    ordered = events.assign(_order=order, _ticket=ticket).sort_values("_order", kind="stable")
+    by_ticket = ordered.groupby("_ticket", sort=False)
+    # head and tail rather than first and last: those would skip missing values
+    first = by_ticket.head(1).set_index("_ticket")
+    last = by_ticket.tail(1).set_index("_ticket").loc[first.index]
+    late = [name for name in policy.columns if name in last and name not in policy.known.created]
+    first[late] = last[late]
+    in_file_order = pd.unique(ticket)
+    return first.loc[in_file_order].drop(columns="_order").reset_index(drop=True)
+
+
+def check_policy(policy: DataPolicy) -> None:
+    """Refuse a data policy that speaks of fields it does not have."""
+    mentioned: dict[str, Iterable[str]] = {
+        "dates": policy.dates,
+        "values": policy.values,
+        "known.created": policy.known.created,
+        "known.first_response": policy.known.first_response,
+        "known.resolved": policy.known.resolved,
+        "label.column": [policy.label.column] if policy.label.column else [],
+        "label.known_at": [policy.label.known_at] if policy.label.known_at else [],
+        "costs": [name for name in (policy.costs.breach, policy.costs.escalation) if name],
+        "events.order": [policy.events.order] if policy.events else [],
+    }
+    available = {*policy.columns, *_derived_fields(policy)}
+    for key, names in mentioned.items():
+        for name in names:
+            if name not in available:
+                raise InputError(
+                    f"data policy {policy.name}: {key} names the field {name!r}, which "
+                    f"data.columns does not map. Fields: {', '.join(sorted(available))}."
+                )
+    needed = ["ticket_id", *_label_fields(policy)]
+    for name in needed:
+        if name not in available:
+            raise InputError(
+                f"data policy {policy.name}: data.columns must map the field {name!r} to a column."
+            )
+    known = [*policy.known.created, *policy.known.first_response, *policy.known.resolved]
+    twice = sorted({name for name in known if known.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"data policy {policy.name}: known lists {', '.join(twice)} under two moments."
+        )
+    columns = list(policy.columns.values())
+    shared = sorted({column for column in columns if columns.count(column) > 1})
+    if shared:
+        raise InputError(
+            f"data policy {policy.name}: two fields are mapped to the column {', '.join(shared)}."
+        )
+
+
+def _label_fields(policy: DataPolicy) -> list[str]:
+    match policy.label.kind:
+        case LabelKind.target:
+            return ["created_at", "resolved_at"]
+        case LabelKind.due_date:
+            return ["created_at", "resolved_at", "due_at"]
+        case LabelKind.column:
+            return [policy.label.column or "label.column"]
+
+
+def _derived_fields(policy: DataPolicy) -> list[str]:
+    return ["created_at"] if policy.creation.kind is CreationKind.imputed else []
+
+
+def moment_known(field: str, policy: DataPolicy) -> Moment:
+    """When a field becomes known; a field that the policy does not list never is."""
+    for moment in (Moment.created, Moment.first_response, Moment.resolved):
+        if field in getattr(policy.known, moment.value):
+            return moment
+    return Moment.never
+
+
+def check_known(fields: Iterable[str], policy: DataPolicy, moment: Moment) -> None:
+    """Refuse features that are not known at the prediction moment.
+
+    Raises
+    ------
+    InputError
+        Names each field, its column, the moment it becomes known and the policy.
+    """
+    late = []
+    for field in fields:
+        known = moment_known(field, policy)
+        if known is Moment.never or _MOMENTS.index(known) > _MOMENTS.index(moment):
+            column = policy.columns.get(field)
+            of_column = f" (column {column!r})" if column else ""
+            late.append(f"{field}{of_column} is known at: {known.value}")
+    if late:
+        raise InputError(
+            f"The prediction moment is {moment.value!r}, but the data policy {policy.name!r} says "
+            f"that {'; '.join(late)}. Leave it out of the features, or list it under "
+            f"data.known.{moment.value} if it really is known by then."
+        )

@@ -1,0 +1,367 @@
+"""The canonical SLA engine: creation, resolution hours, target, breach and cost of each ticket."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter
+
+from slarisk.config import CreationKind, DataPolicy, LabelKind, SlaPolicy, UnknownPriority
+from slarisk.errors import InputError
+from slarisk.tickets.contract import UNREADABLE, date_fields, read_tickets
+from slarisk.tickets.read import SOURCE_FILE, SOURCE_ROW, where
+
+if TYPE_CHECKING:
+    from slarisk.config import CostPolicy, Creation
+
+# Why a ticket has no label, in the order in which a reason is given.
+NO_ID = "no_ticket_id"
+UNREADABLE_DATE = "unreadable_date"
+UNKNOWN_PRIORITY = "unknown_priority"
+OPEN = "open"
+NO_TIMES = "no_times"
+BEFORE_CREATED = "resolved_before_created"
+NO_LABEL = "no_label"
+REASONS = (NO_ID, UNREADABLE_DATE, UNKNOWN_PRIORITY, OPEN, NO_TIMES, BEFORE_CREATED, NO_LABEL)
+
+
+@dataclass(frozen=True)
+class LabelledTickets:
+    """Tickets with a label, and the account of those without.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        One row per ticket in the order of the export: the policy's fields, and
+        ``resolution_hours``, ``sla_target_hours``, ``breach`` (bool), ``breach_cost`` and
+        ``escalation_cost`` (dollars; the breach cost is what is lost *if* the ticket breaches) and
+        ``label_known_at``.
+    rows_in : int
+        Tickets read. ``rows_in == len(frame) + sum(dropped.values())``, always.
+    dropped : dict of str to int
+        Tickets without a label, by reason.
+    fingerprint : str
+        Of the tickets' content, wherever the file lies.
+    """
+
+    frame: pd.DataFrame
+    rows_in: int
+    dropped: dict[str, int]
+    fingerprint: str
+
+
+def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> LabelledTickets:
+    """Read an export and label its tickets: all a training run needs to know of the data.
+
+    Raises
+    ------
+    InputError
+        The export or a policy is wrong, a ticket id repeats, or no ticket can be labelled.
+    """
+    check_sla(sla)
+    check_cost(cost)
+    tickets = read_tickets(data)
+    refuse_duplicates(tickets, data)
+    refuse_unknown_priorities(tickets, data, sla)
+    tickets["created_at"] = impute_creation(tickets, data.creation)
+    labelled = label_tickets(tickets, data, sla, cost)
+    reasons = labelled.pop("reason")
+    refuse_bad_costs(labelled, data)
+    frame = labelled[reasons == ""].reset_index(drop=True)
+    dropped = {reason: int((reasons == reason).sum()) for reason in REASONS}
+    dropped = {reason: count for reason, count in dropped.items() if count}
+    if frame.empty:
+        raise InputError(
+            f"{data.path}: none of its {len(labelled):,} tickets can be labelled "
+            f"({_describe(dropped, labelled)}). Check data.columns and data.date_formats."
+        )
+    if frame["breach_cost"].isna().any():
+        raise InputError(
+            f"data policy {data.name}: its tickets have no breach cost. Map a priority that "
+            f"sla={sla.name} prices, name a cost column (data.costs.breach), or set sla.default_cost."
+        )
+    frame["breach"] = frame["breach"].astype(bool)
+    return LabelledTickets(frame, len(labelled), dropped, fingerprint_tickets(frame, data))
+
+
+def _describe(dropped: dict[str, int], tickets: pd.DataFrame) -> str:
+    text = ", ".join(f"{reason}: {count:,}" for reason, count in dropped.items())
+    unreadable = tickets[UNREADABLE] != ""
+    if unreadable.any():
+        row = tickets[unreadable].iloc[0]
+        text += f"; first unreadable date: column {row[UNREADABLE]!r}, {where(row)}"
+    return text
+
+
+def impute_creation(tickets: pd.DataFrame, creation: Creation) -> pd.Series:
+    """Give the creation time of each ticket, drawn as the notebook draws it where it is imputed.
+
+    The draws are numpy's legacy ``RandomState(seed).randint(low, high + 1, n)`` over the ``n``
+    tickets that have both a first response and a resolution, in the order of the export.
+    """
+    if creation.kind is CreationKind.observed:
+        return tickets["created_at"]
+    both = tickets["first_response_at"].notna() & tickets["resolved_at"].notna()
+    # the legacy generator is what the notebook's numbers rest on
+    draws = np.random.RandomState(creation.seed).randint(  # noqa: NPY002
+        creation.low_hours, creation.high_hours + 1, size=int(both.sum())
+    )
+    created = pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
+    created[both] = tickets.loc[both, "first_response_at"] - pd.to_timedelta(draws, unit="h")
+    return created
+
+
+def label_tickets(
+    tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy, cost: CostPolicy
+) -> pd.DataFrame:
+    """Add target, breach, costs and the moment the label was known.
+
+    Parameters
+    ----------
+    tickets : DataFrame
+        As :func:`~slarisk.tickets.contract.read_tickets` gives them, with ``created_at``.
+    data, sla, cost : policies
+        Where the label and the costs come from.
+
+    Returns
+    -------
+    DataFrame
+        The tickets with ``resolution_hours``, ``sla_target_hours``, ``breach`` (nullable),
+        ``breach_cost``, ``escalation_cost``, ``label_known_at`` and ``reason`` (why there is no
+        label; empty where there is one).
+    """
+    labelled = tickets.copy(deep=False)
+    created, resolved = _times(labelled, "created_at"), _times(labelled, "resolved_at")
+    labelled["resolution_hours"] = (resolved - created).dt.total_seconds() / 3600
+    labelled["breach_cost"] = price_breaches(labelled, data, sla)
+    labelled["escalation_cost"] = price_escalations(labelled, data, cost)
+    labelled["sla_target_hours"] = _target_hours(labelled, data, sla)
+    if data.label.kind is LabelKind.column:
+        labels = _label_by_column(labelled, data)
+    else:
+        labels = _label_by_time(labelled, created, resolved, data)
+    labelled[["breach", "label_known_at", "reason"]] = labels
+    if data.label.known_at is not None:
+        labelled["label_known_at"] = labelled[data.label.known_at]
+    late_reason = labelled["reason"]
+    labelled["reason"] = np.select(
+        [
+            labelled["ticket_id"].isna(),
+            labelled[UNREADABLE] != "",
+            unknown_priorities(labelled, data, sla) & (_on_unknown(sla) != "default"),
+        ],
+        [NO_ID, UNREADABLE_DATE, UNKNOWN_PRIORITY],
+        default=late_reason,
+    )
+    return labelled
+
+
+def _times(tickets: pd.DataFrame, name: str) -> pd.Series:
+    if name in tickets:
+        return tickets[name]
+    return pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
+
+
+def _on_unknown(sla: SlaPolicy) -> str:
+    return sla.unknown_priority.value
+
+
+def _label_by_time(
+    tickets: pd.DataFrame, created: pd.Series, resolved: pd.Series, data: DataPolicy
+) -> pd.DataFrame:
+    """Label by resolution time; an open ticket past its target is a breach, in time it is open."""
+    overdue_at = created + pd.to_timedelta(tickets["sla_target_hours"], unit="h")
+    observed = observed_at(tickets, data)
+    still_open = resolved.isna()
+    late = (tickets["resolution_hours"] > tickets["sla_target_hours"]) | (
+        still_open & (overdue_at < observed)
+    )
+    # a breach is known the moment the target passes, whenever the ticket is resolved
+    known = overdue_at.where(late, resolved)
+    reason = np.select(
+        [
+            still_open & ~late,
+            created.isna(),
+            ~still_open & ~(tickets["resolution_hours"] > 0),
+            tickets["sla_target_hours"].isna(),
+        ],
+        [OPEN, NO_TIMES, BEFORE_CREATED, NO_LABEL],
+        default="",
+    )
+    breach = late.astype("boolean").mask(pd.Series(reason != "", tickets.index))
+    return pd.DataFrame({"breach": breach, "label_known_at": known, "reason": reason})
+
+
+def _label_by_column(tickets: pd.DataFrame, data: DataPolicy) -> pd.DataFrame:
+    text = tickets[data.label.column].str.lower()
+    breach = (text == data.label.breach_value.lower()).astype("boolean").mask(text.isna())
+    reason = np.where(text.isna(), NO_LABEL, "")
+    known = _times(tickets, "resolved_at")
+    return pd.DataFrame({"breach": breach, "label_known_at": known, "reason": reason})
+
+
+def observed_at(tickets: pd.DataFrame, data: DataPolicy) -> pd.Timestamp:
+    """The moment the export was taken: as configured, or the latest time in the data."""
+    if data.label.observed_at is not None:
+        return read_moment(data.label.observed_at, "data.label.observed_at")
+    past = [name for name in date_fields(data) if name != "due_at"]  # a due date may lie ahead
+    latest: pd.Timestamp = tickets[past].max().max()
+    return latest
+
+
+def read_moment(text: str, key: str) -> pd.Timestamp:
+    """Read a moment written in a config.
+
+    Raises
+    ------
+    InputError
+        Names the key.
+    """
+    try:
+        return pd.Timestamp(text)
+    except ValueError as error:
+        raise InputError(f"{key}={text}: not a date. Write it as 2016-05-01.") from error
+
+
+def _target_hours(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
+    if data.label.kind is LabelKind.due_date:
+        return (tickets["due_at"] - tickets["created_at"]).dt.total_seconds() / 3600
+    default = sla.default_target if _uses_default(data, sla) else None
+    return _by_priority(tickets, sla, sla.targets, default)
+
+
+def price_breaches(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
+    """Dollars lost if each ticket breaches: its own column, or the cost of its priority."""
+    if data.costs.breach is not None:
+        return pd.to_numeric(tickets[data.costs.breach], errors="coerce").astype(float)
+    default = sla.default_cost if _uses_default(data, sla) else None
+    return _by_priority(tickets, sla, sla.costs, default)
+
+
+def price_escalations(tickets: pd.DataFrame, data: DataPolicy, cost: CostPolicy) -> pd.Series:
+    """Dollars an escalation of each ticket costs: its own column, or the policy's."""
+    if data.costs.escalation is not None:
+        return pd.to_numeric(tickets[data.costs.escalation], errors="coerce").astype(float)
+    return pd.Series(float(cost.escalation_cost), index=tickets.index)
+
+
+def _uses_default(data: DataPolicy, sla: SlaPolicy) -> bool:
+    return "priority" not in data.columns or sla.unknown_priority is UnknownPriority.default
+
+
+def _by_priority(
+    tickets: pd.DataFrame, sla: SlaPolicy, table: dict[str, float], default: float | None
+) -> pd.Series:
+    fallback = math.nan if default is None else float(default)
+    if "priority" not in tickets:
+        return pd.Series(fallback, index=tickets.index)
+    priority = tickets["priority"].replace(sla.aliases)
+    return priority.map(table).astype(float).fillna(fallback)
+
+
+def unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
+    """Where the priority (a missing one too) has no place in the SLA table but needs one."""
+    priced = data.costs.breach is not None and data.label.kind is not LabelKind.target
+    if "priority" not in tickets or priced:
+        return pd.Series(False, index=tickets.index)
+    return ~tickets["priority"].replace(sla.aliases).isin(sla.targets)
+
+
+def refuse_unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> None:
+    """Refuse a priority that the SLA policy does not name, where the policy says so."""
+    if sla.unknown_priority is not UnknownPriority.error:
+        return
+    unknown = unknown_priorities(tickets, data, sla) & _present(tickets, "priority")
+    if unknown.any():
+        rows = tickets[unknown]
+        names = ", ".join(repr(str(name)) for name in rows["priority"].unique()[:5])
+        raise InputError(
+            f"{where(rows.iloc[0])}: the SLA policy {sla.name!r} has no target for priority {names} "
+            f"({len(rows):,} tickets). Name it in sla.aliases or sla.targets, or set "
+            "sla.unknown_priority=drop."
+        )
+
+
+def _present(tickets: pd.DataFrame, name: str) -> pd.Series:
+    return tickets[name].notna() if name in tickets else pd.Series(False, index=tickets.index)
+
+
+def refuse_duplicates(tickets: pd.DataFrame, data: DataPolicy) -> None:
+    """Refuse an export in which a ticket id repeats."""
+    ids = tickets["ticket_id"]
+    repeated = ids.notna() & ids.duplicated(keep=False)
+    if repeated.any():
+        rows = tickets[repeated & (ids == ids[repeated.idxmax()])]
+        column = data.columns["ticket_id"]
+        raise InputError(
+            f"{rows.iloc[0][SOURCE_FILE]}: {column} {rows.iloc[0]['ticket_id']!r} stands in rows "
+            f"{rows.iloc[0][SOURCE_ROW]} and {rows.iloc[1][SOURCE_ROW]}; "
+            f"{int(ids[repeated].nunique()):,} ids repeat. If the export is an event log, "
+            "say so: data.events.order=<field>."
+        )
+
+
+def refuse_bad_costs(tickets: pd.DataFrame, data: DataPolicy) -> None:
+    """Refuse a cost column that holds anything but numbers of at least 0."""
+    for field, name in ((data.costs.breach, "breach_cost"), (data.costs.escalation, "escalation_cost")):
+        if field is None:
+            continue
+        bad = ~(tickets[name] >= 0) | np.isinf(tickets[name])
+        if bad.any():
+            row = tickets[bad].iloc[0]
+            raise InputError(
+                f"{where(row)}: column {data.columns[field]!r} is the {name.replace('_', ' ')} and "
+                f"must be a number of at least 0, not {row[field]!r} ({int(bad.sum()):,} such rows)."
+            )
+
+
+def check_sla(sla: SlaPolicy) -> None:
+    """Refuse an SLA policy whose tables do not fit together."""
+    for key, table in (("targets", sla.targets), ("costs", sla.costs)):
+        for name, number in table.items():
+            if not (math.isfinite(number) and number >= 0) or (key == "targets" and number == 0):
+                raise InputError(f"sla.{key}.{name}={number}: must be a positive number.")
+    if set(sla.targets) != set(sla.costs):
+        odd = ", ".join(sorted(set(sla.targets) ^ set(sla.costs)))
+        raise InputError(f"sla: {odd} must stand in both sla.targets and sla.costs.")
+    for alias, name in sla.aliases.items():
+        if name not in sla.targets:
+            raise InputError(f"sla.aliases.{alias}={name}: there is no such priority in sla.targets.")
+    for key in ("default_target", "default_cost"):
+        number = getattr(sla, key)
+        if number is not None and not (math.isfinite(number) and number >= 0):
+            raise InputError(f"sla.{key}={number}: must be a number of at least 0.")
+        if number is None and sla.unknown_priority is UnknownPriority.default:
+            raise InputError(f"sla.unknown_priority=default needs sla.{key}.")
+
+
+def check_cost(cost: CostPolicy) -> None:
+    """Refuse a cost policy with numbers that mean nothing."""
+    if not (math.isfinite(cost.escalation_cost) and cost.escalation_cost >= 0):
+        raise InputError(
+            f"cost.escalation_cost={cost.escalation_cost}: must be a number of dollars, at least 0."
+        )
+    for key in ("charged", "effectiveness"):
+        share = getattr(cost, key)
+        if not 0 <= share <= 1:
+            raise InputError(f"cost.{key}={share}: must be a share between 0 and 1.")
+
+
+def fingerprint_tickets(frame: pd.DataFrame, data: DataPolicy) -> str:
+    """Fingerprint the labelled tickets: their content, not the place or order of the file."""
+    content = frame[sorted({*data.columns, "created_at"} & set(frame))]
+    rows = pd.util.hash_pandas_object(content, index=False).to_numpy()
+    return hashlib.sha256(np.sort(rows).tobytes()).hexdigest()[:16]
+
+
+def fingerprint_policy(sla: SlaPolicy, cost: CostPolicy) -> str:
+    """Fingerprint what a ticket's label and costs rest on: SLA and cost policy."""
+    from slarisk.config import CostPolicy as Cost
+
+    text = TypeAdapter(SlaPolicy).dump_json(sla) + TypeAdapter(Cost).dump_json(cost)
+    return hashlib.sha256(text).hexdigest()[:16]
