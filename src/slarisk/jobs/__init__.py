@@ -1,1 +1,1 @@
-
+"""What each command does, step by step."""

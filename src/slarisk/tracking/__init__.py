@@ -1,1 +1,1 @@
-
+"""Runs and the registry: what goes to MLflow, and what comes back."""

@@ -1,0 +1,112 @@
+"""Everything a run says about its decisions on held-out tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from slarisk.decisions.costs import Bools, CostMatrix, Floats
+from slarisk.decisions.policies import PerTicket
+from slarisk.evaluation.bootstrap import paired_interval
+from slarisk.evaluation.metrics import decision_metrics, probability_metrics
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What decisions lost on n held-out tickets, beside the baselines.
+
+    Parameters
+    ----------
+    metrics : dict
+        By the names of DESIGN section 8. A metric that is undefined on these tickets is left out.
+    best_baseline : str
+        The baseline that loses least; of equals the first.
+    losses : array of shape (n,)
+        Dollars that the decision lost on each ticket.
+    baseline_losses : dict of arrays of shape (n,)
+        The same for each baseline.
+    """
+
+    metrics: dict[str, float]
+    best_baseline: str
+    losses: Floats
+    baseline_losses: dict[str, Floats]
+
+
+def evaluate(
+    breach: Bools,
+    probability: Floats,
+    escalate: Bools,
+    costs: CostMatrix,
+    baselines: Mapping[str, Bools],
+    draws: int,
+    confidence: float,
+    seed: int,
+    truth: Floats | None = None,
+) -> Evaluation:
+    """Judge probabilities and decisions against what happened and against the baselines.
+
+    Parameters
+    ----------
+    breach : bool array of shape (n,)
+        What happened, or would have happened to an escalated ticket; n at least 1.
+    probability : array of shape (n,)
+        The model's probability of breach.
+    escalate : bool array of shape (n,)
+        The decision.
+    costs : CostMatrix
+        Of the same n tickets.
+    baselines : mapping of str to bool array of shape (n,)
+        What each baseline would escalate; at least one.
+    draws : int
+        Bootstrap draws of the interval of ``value_over_baseline``.
+    confidence : float
+        Of that interval.
+    seed : int
+        Of that bootstrap.
+    truth : array of shape (n,), optional
+        The true probabilities, where the data is synthetic; gives ``regret``.
+
+    Returns
+    -------
+    Evaluation
+    """
+    losses = costs.losses(breach, escalate)
+    baseline_losses = {name: costs.losses(breach, baselines[name]) for name in baselines}
+    totals = {name: float(values.sum()) for name, values in baseline_losses.items()}
+    best = min(totals, key=totals.__getitem__)
+    metrics = {
+        **probability_metrics(breach, probability),
+        **decision_metrics(breach, escalate, costs),
+        **{f"baseline_{name}_loss": total for name, total in totals.items()},
+        "best_baseline_loss": totals[best],
+        **_value(baseline_losses[best] - losses, draws, confidence, seed),
+        "breach_rate": float(breach.mean()),
+        "test_tickets": float(len(breach)),
+    }
+    if truth is not None:
+        true_loss = float(costs.losses(breach, PerTicket().decide(truth, costs)).sum())
+        metrics |= _regret(float(losses.sum()), true_loss, totals[best])
+    return Evaluation(metrics, best, losses, baseline_losses)
+
+
+def _value(saved: Floats, draws: int, confidence: float, seed: int) -> dict[str, float]:
+    """Say what the model saves over the baseline, in dollars, and how sure that is."""
+    low, high = paired_interval(saved, draws, confidence, np.random.default_rng(seed))
+    return {
+        "value_over_baseline": float(saved.sum()),
+        "value_over_baseline_low": low,
+        "value_over_baseline_high": high,
+    }
+
+
+def _regret(loss: float, true_loss: float, baseline_loss: float) -> dict[str, float]:
+    """Say which share of what the true probabilities would save is not saved.
+
+    On few tickets the truth can lose more than the baseline by bad luck; then the share means
+    nothing.
+    """
+    winnable = baseline_loss - true_loss
+    return {"regret": (loss - true_loss) / winnable} if winnable > 0 else {}

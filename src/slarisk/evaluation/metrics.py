@@ -1,0 +1,133 @@
+"""How good the probabilities are, and how much money the decisions lose."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from slarisk.decisions.costs import Bools, CostMatrix, Floats
+
+BINS = 10
+
+
+def probability_metrics(breach: Bools, probability: Floats) -> dict[str, float]:
+    """Measure probabilities against what happened.
+
+    Parameters
+    ----------
+    breach : bool array of shape (n,)
+    probability : array of shape (n,)
+        Of breach, from 0 to 1.
+
+    Returns
+    -------
+    dict
+        ``roc_auc``, ``pr_auc`` (average precision), ``brier``, ``log_loss`` and
+        ``calibration_error``, without those that are undefined: ``roc_auc`` when all tickets or
+        none breached, ``pr_auc`` when none did, all of them when there are no tickets.
+    """
+    if len(breach) == 0:
+        return {}
+    metrics = {}
+    if breach.any() and not breach.all():
+        metrics["roc_auc"] = float(roc_auc_score(breach, probability))
+    if breach.any():
+        metrics["pr_auc"] = float(average_precision_score(breach, probability))
+    metrics["brier"] = float(np.mean((probability - breach) ** 2))
+    metrics["log_loss"] = measure_log_loss(breach, probability)
+    metrics["calibration_error"] = measure_calibration_error(breach, probability)
+    return metrics
+
+
+def measure_log_loss(breach: Bools, probability: Floats) -> float:
+    """Measure the mean negative log-likelihood of what happened.
+
+    Probabilities are clipped to [1e-15, 1 - 1e-15], so that one certain mistake costs 34.5 and not
+    infinity.
+    """
+    clipped = np.clip(probability, 1e-15, 1 - 1e-15)
+    return float(-np.mean(np.where(breach, np.log(clipped), np.log1p(-clipped))))
+
+
+def measure_calibration_error(breach: Bools, probability: Floats) -> float:
+    """Measure how far predicted rates lie from observed ones: the expected calibration error.
+
+    Parameters
+    ----------
+    breach : bool array of shape (n,)
+    probability : array of shape (n,)
+        With n at least 1.
+
+    Returns
+    -------
+    float
+        The mean of |observed rate - mean probability| over bins of equal mass, weighted by their
+        tickets.
+
+    References
+    ----------
+    M. P. Naeini et al. (2015), "Obtaining Well Calibrated Probabilities Using Bayesian Binning",
+    AAAI; with bins of equal mass, as in K. Nguyen and B. O'Connor (2015), "Posterior calibration
+    and exploratory analysis for natural language processing models", EMNLP.
+
+    Examples
+    --------
+    >>> measure_calibration_error(np.array([True, False]), np.array([0.5, 0.5]))
+    0.0
+    """
+    surplus = np.bincount(bin_by_mass(probability), weights=breach - probability)
+    return float(np.abs(surplus).sum() / len(breach))
+
+
+def bin_by_mass(probability: Floats, bins: int = BINS) -> npt.NDArray[np.intp]:
+    """Put tickets into bins of about equal size, by rising probability.
+
+    Equal probabilities share a bin, so a bin may be larger than the others, or empty.
+
+    Parameters
+    ----------
+    probability : array of shape (n,)
+    bins : int
+
+    Returns
+    -------
+    int array of shape (n,)
+        The bin of each ticket, from 0 to ``bins - 1``.
+    """
+    lower = np.searchsorted(np.sort(probability), probability)  # how many lie strictly below
+    return lower * bins // len(probability)
+
+
+def decision_metrics(breach: Bools, escalate: Bools, costs: CostMatrix) -> dict[str, float]:
+    """Measure what decisions lose, in dollars and in tickets.
+
+    Parameters
+    ----------
+    breach : bool array of shape (n,)
+    escalate : bool array of shape (n,)
+    costs : CostMatrix
+        Of the same n tickets, n at least 1.
+
+    Returns
+    -------
+    dict
+        ``expected_loss`` (dollars on all tickets), ``expected_loss_per_ticket``, ``savings`` (the
+        share of the loss of the better of never and always escalating that is saved; left out when
+        that loses nothing), ``escalation_rate``, ``missed_breaches``, ``false_alarms``.
+
+    References
+    ----------
+    Savings: A. C. Bahnsen et al. (2015), "Example-dependent cost-sensitive decision trees", Expert
+    Systems with Applications 42(19).
+    """
+    loss = float(costs.losses(breach, escalate).sum())
+    never = float(costs.losses(breach, np.zeros_like(breach)).sum())
+    always = float(costs.losses(breach, np.ones_like(breach)).sum())
+    metrics = {"expected_loss": loss, "expected_loss_per_ticket": loss / len(breach)}
+    if min(never, always) != 0:
+        metrics["savings"] = 1 - loss / min(never, always)
+    metrics["escalation_rate"] = float(escalate.mean())
+    metrics["missed_breaches"] = float(np.sum(breach & ~escalate))
+    metrics["false_alarms"] = float(np.sum(escalate & ~breach))
+    return metrics

@@ -1,0 +1,122 @@
+"""What the commands share: configs checked by type, estimators built, exit codes kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from slarisk.config import ROOTS, TrainConfig
+from slarisk.errors import InputError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sklearn.base import BaseEstimator
+
+DONE, REFUSED, WRONG_INPUT, BUG, INTERRUPTED = 0, 1, 2, 70, 130
+
+# Hydra builds nothing outside these packages, whatever a config says.
+TRUSTED_TARGETS = ("sklearn.*", "lightgbm.*", "xgboost.*", "catboost.*", "empulse.*")
+
+_GROUPS = (
+    "data",
+    "sla",
+    "cost",
+    "features",
+    "split",
+    "model",
+    "calibration",
+    "decision",
+    "experiment",
+)
+
+
+def register_schemas() -> None:
+    """Tell Hydra the type of every config key."""
+    for name, schema in ROOTS.items():
+        ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+
+
+def run_command(main: Callable[[], Any]) -> NoReturn:
+    """Run a Hydra main function and leave with the right exit code.
+
+    0 done; 1 the gate refused; 2 the input or config is wrong; 130 interrupted; 70 a bug, with its
+    traceback.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over, instead of printing and exiting 1
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    sys.exit(_run(main))
+
+
+def _run(main: Callable[[], Any]) -> int:
+    try:
+        main()
+    except InputError as error:
+        return _tell(f"error: {error}", WRONG_INPUT)
+    except Refused as error:
+        return _tell(str(error), REFUSED)
+    except (HydraException, OmegaConfBaseException) as error:
+        return _tell(f"error in the config: {_explain(error)}", WRONG_INPUT)
+    except KeyboardInterrupt:
+        return _tell("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # the reader of our output is gone; keep the interpreter from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception:
+        traceback.print_exc()
+        return BUG
+    return DONE
+
+
+def _tell(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _explain(error: BaseException) -> str:
+    """Write Hydra's message with that of its cause, which names the key and its type."""
+    parts = [str(error).strip()]
+    if isinstance(error.__cause__, OmegaConfBaseException) and str(error.__cause__) not in parts[0]:
+        parts.append(str(error.__cause__).strip())
+    return "\n".join(part for part in parts if part)
+
+
+def read_config(config: DictConfig) -> Any:
+    """Turn a composed config into its dataclasses; a training config learns its choices."""
+    typed = OmegaConf.to_object(config)
+    if isinstance(typed, TrainConfig) and HydraConfig.initialized():
+        chosen = HydraConfig.get().runtime.choices
+        typed.choices = {name: str(chosen[name]) for name in _GROUPS if chosen.get(name)}
+    return typed
+
+
+def build_estimator(model: dict[str, Any]) -> BaseEstimator:
+    """Build the estimator that ``conf/model`` names.
+
+    Raises
+    ------
+    InputError
+        It is no classifier of a trusted package, or refuses its parameters.
+    """
+    name = model.get("_target_")
+    if not name:
+        raise InputError("model: the config has no _target_, the class of the estimator.")
+    try:
+        estimator = instantiate(model, _convert_="all", _execution_whitelist_=TRUSTED_TARGETS)
+    except (HydraException, TypeError, ValueError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise InputError(f"model {name} cannot be built: {reason}") from error
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")):
+        raise InputError(f"model {name} is not a classifier that gives probabilities.")
+    return estimator

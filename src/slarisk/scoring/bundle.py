@@ -1,0 +1,250 @@
+"""The model as it is registered: not only a score, but everything a decision rests on.
+
+A bundle is a folder of three files, none of them a pickle: ``bundle.json`` (the policies and every
+number chosen in training), ``pipeline.skops`` (encoder and estimator) and ``seen.parquet`` (the
+tickets the model has met, so that none is ever given its in-sample score).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import skops.io
+from pydantic import TypeAdapter
+
+from slarisk.config import CostPolicy, CreationKind, DataPolicy, Decision, FeatureSet, SlaPolicy
+from slarisk.decisions.costs import CostMatrix, cost_matrix
+from slarisk.decisions.policies import make_policy
+from slarisk.errors import InputError
+from slarisk.learning.calibration import Calibrator
+from slarisk.learning.features import UNKNOWN, feature_fields
+from slarisk.learning.models import BreachModel
+from slarisk.tickets.labels import price_breaches, price_escalations
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Days = NDArray[np.int64]
+
+FORMAT = 1
+MANIFEST, PIPELINE, SEEN = "bundle.json", "pipeline.skops", "seen.parquet"
+OUT_OF_FOLD, TEST, NEW = "out_of_fold", "test", "new"
+
+# What a decision says of a ticket, in order.
+PROBABILITY = "breach_probability"
+BUCKET = "risk_bucket"
+ESCALATE = "escalate"
+LEFT = "expected_loss_if_left"
+ESCALATED = "expected_loss_if_escalated"
+ORIGIN = "score_origin"
+BUCKETS = {"Low Risk": 0.33, "Medium Risk": 0.66, "High Risk": 1.0}  # upper ends, included
+
+# Types that skops may build when it loads a pipeline, beyond its own list: plain data, compiled
+# structures, and for HistGradientBoosting a partial of a scikit-learn check (a partial of anything
+# that is not itself trusted is still refused). Nothing in the file can run code of its own.
+TRUSTED_TYPES = (
+    "collections.OrderedDict",
+    "functools.partial",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils.validation.check_array",
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``bundle.json`` holds.
+
+    ``threshold`` is the one chosen in training; ``fallback_cost`` (dollars) prices a ticket whose
+    own breach cost is not known: the mean over the training tickets.
+    """
+
+    data: DataPolicy
+    sla: SlaPolicy
+    cost: CostPolicy
+    features: FeatureSet
+    decision: Decision
+    calibrator: Calibrator
+    threshold: float
+    fallback_cost: float
+    model_name: str
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A model with the policies it was trained under.
+
+    ``seen`` has one row per ticket of the training run: ``identity``, ``created_at``, ``origin``
+    and, for training tickets, the out-of-fold ``probability``.
+    """
+
+    manifest: Manifest
+    model: BreachModel
+    seen: pd.DataFrame
+
+    def decide(self, tickets: pd.DataFrame) -> pd.DataFrame:
+        """Score tickets and decide about each.
+
+        Parameters
+        ----------
+        tickets : DataFrame
+            Typed tickets (:func:`~slarisk.tickets.contract.type_fields`), any index.
+
+        Returns
+        -------
+        DataFrame
+            One row per ticket, same index: ``breach_probability``, ``risk_bucket``, ``escalate``,
+            ``expected_loss_if_left`` and ``expected_loss_if_escalated`` (dollars) and
+            ``score_origin``. A ticket that the model was trained on has its out-of-fold
+            probability.
+        """
+        met = self.recognise(tickets)
+        tickets = tickets.assign(created_at=self.creation_times(tickets, met))
+        known = met["probability"].to_numpy(dtype=float)
+        probability = np.where(np.isnan(known), self.model.probability(tickets), known)
+        costs = self.costs(tickets)
+        policy = make_policy(self.manifest.decision, self.manifest.threshold)
+        left, escalated = costs.expected(probability)
+        return pd.DataFrame(
+            {
+                PROBABILITY: probability,
+                BUCKET: risk_buckets(probability),
+                ESCALATE: policy.decide(probability, costs, creation_days(tickets)),
+                LEFT: left,
+                ESCALATED: escalated,
+                ORIGIN: met["origin"].to_numpy(),
+            },
+            index=tickets.index,
+        )
+
+    def recognise(self, tickets: pd.DataFrame) -> pd.DataFrame:
+        """Find tickets among those of the training run: a row of ``seen`` for each, or NEW."""
+        identity = identify(tickets, self.manifest.data)
+        met = self.seen.set_index("identity").reindex(identity)
+        met["origin"] = met["origin"].fillna(NEW)
+        return met.set_axis(tickets.index)
+
+    def creation_times(self, tickets: pd.DataFrame, met: pd.DataFrame) -> pd.Series:
+        """Give creation times; where they are imputed, those the model was trained on.
+
+        A ticket it has not met gets the middle of the imputation's range: a draw would depend on
+        the other tickets of the batch.
+        """
+        creation = self.manifest.data.creation
+        if creation.kind is CreationKind.observed:
+            return tickets["created_at"]
+        middle = pd.Timedelta(hours=(creation.low_hours + creation.high_hours) / 2)
+        return met["created_at"].fillna(tickets["first_response_at"] - middle)
+
+    def costs(self, tickets: pd.DataFrame) -> CostMatrix:
+        """Price each ticket; one whose own cost is unknown at the mean of training."""
+        manifest = self.manifest
+        breach = price_breaches(tickets, manifest.data, manifest.sla)
+        escalation = price_escalations(tickets, manifest.data, manifest.cost)
+        return cost_matrix(
+            breach.where(breach >= 0).fillna(manifest.fallback_cost).to_numpy(),
+            escalation.where(escalation >= 0).fillna(manifest.cost.escalation_cost).to_numpy(),
+            manifest.cost.charged,
+            manifest.cost.effectiveness,
+        )
+
+    def required_fields(self) -> list[str]:
+        """Name the fields without which there is no decision: features and what prices it."""
+        data = self.manifest.data
+        fields = [name for name in feature_fields(self.manifest.features) if name in data.columns]
+        if data.creation.kind is CreationKind.imputed:
+            fields.append("first_response_at")
+        priced = data.costs.breach or ("priority" if "priority" in data.columns else None)
+        fields += [name for name in (priced, data.costs.escalation) if name]
+        return list(dict.fromkeys(fields))
+
+    def unseen_categories(self, tickets: pd.DataFrame) -> dict[str, int]:
+        """Count, by feature, the tickets with a category that training did not have."""
+        names = self.manifest.features.categorical
+        if not names:
+            return {}
+        encoder = self.model.pipeline["encode"].named_transformers_["categories"]
+        counts = {}
+        for name, known in zip(names, encoder.categories_, strict=True):
+            values = tickets[name].fillna(UNKNOWN) if name in tickets else pd.Series(dtype="str")
+            counts[name] = int((~values.isin(list(known))).sum())
+        return {name: count for name, count in counts.items() if count}
+
+
+def identify(tickets: pd.DataFrame, data: DataPolicy) -> pd.Index:
+    """Identify tickets by id and birth, so that ids that start anew name other tickets.
+
+    The birth is the creation time, or what it is imputed from.
+    """
+    birth = "created_at" if data.creation.kind is CreationKind.observed else "first_response_at"
+    identity = pd.DataFrame({"ticket_id": _text(tickets, "ticket_id")})
+    if birth in tickets:
+        identity["birth"] = tickets[birth].astype("datetime64[us]")
+    hashed = pd.util.hash_pandas_object(identity, index=False).to_numpy()
+    return pd.Index(hashed.astype(np.uint64), name="identity")
+
+
+def _text(tickets: pd.DataFrame, name: str) -> pd.Series:
+    if name not in tickets:
+        return pd.Series(pd.NA, index=tickets.index, dtype="str")
+    return tickets[name].astype("str")
+
+
+def creation_days(tickets: pd.DataFrame) -> Days:
+    """Number the days tickets were created on; those without a creation time share one."""
+    if "created_at" not in tickets:
+        return np.full(len(tickets), -1)
+    days = tickets["created_at"].astype("datetime64[us]").dt.floor("D")
+    numbers: Days = days.to_numpy().astype("datetime64[D]").astype(np.int64)
+    return np.where(days.isna().to_numpy(), -1, numbers)
+
+
+def risk_buckets(probability: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Name the bucket of each probability: [0, .33], (.33, .66], (.66, 1]."""
+    names = np.array(list(BUCKETS), dtype=object)
+    buckets: NDArray[np.object_] = names[
+        np.searchsorted(list(BUCKETS.values())[:-1], probability, side="left")
+    ]
+    return buckets
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle into a folder.
+
+    Raises
+    ------
+    InputError
+        The estimator holds a type that may not be loaded.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = TypeAdapter(Manifest).dump_json(bundle.manifest, indent=2)
+    (folder / MANIFEST).write_bytes(manifest)
+    skops.io.dump(bundle.model.pipeline, folder / PIPELINE)
+    odd = set(skops.io.get_untrusted_types(file=folder / PIPELINE)) - set(TRUSTED_TYPES)
+    if odd:
+        raise InputError(
+            f"the model {bundle.manifest.model_name} holds {', '.join(sorted(odd))}, which is not "
+            "on the list of types a registered model may hold (TRUSTED_TYPES in "
+            "slarisk/scoring/bundle.py)."
+        )
+    bundle.seen.to_parquet(folder / SEEN, index=False)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Load a bundle; nothing in it is executed."""
+    manifest = TypeAdapter(Manifest).validate_json((folder / MANIFEST).read_bytes())
+    if manifest.format != FORMAT:
+        raise InputError(
+            f"{folder / MANIFEST}: format {manifest.format}, but this version reads {FORMAT}."
+        )
+    pipeline = skops.io.load(folder / PIPELINE, trusted=list(TRUSTED_TYPES))
+    model = BreachModel(manifest.features, pipeline, manifest.calibrator)
+    return Bundle(manifest, model, pd.read_parquet(folder / SEEN))

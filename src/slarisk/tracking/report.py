@@ -1,0 +1,220 @@
+"""What a training run tells MLflow, item by item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from slarisk.config import DecisionKind
+from slarisk.evaluation.checks import Check, Verdict
+from slarisk.evaluation.plots import (
+    plot_calibration,
+    plot_importance,
+    plot_loss_curve,
+    plot_precision_recall,
+    plot_roc,
+)
+from slarisk.learning.features import feature_fields
+from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
+from slarisk.tracking.summary import write_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from slarisk.config import TrainConfig
+    from slarisk.decisions.thresholds import ThresholdCurve
+    from slarisk.evaluation.evaluate import Evaluation
+    from slarisk.evaluation.importance import Importance
+    from slarisk.scoring.bundle import Bundle
+    from slarisk.tickets.labels import LabelledTickets
+    from slarisk.tracking.source import Source
+
+DATA_TAG, SPLIT_TAG, POLICY_TAG = "data_fingerprint", "split_fingerprint", "policy_fingerprint"
+OPTIMISTIC_TAG = "optimistic"
+FAILED_CHECKS_TAG = "failed_checks"
+WARNINGS_TAG = "warnings"
+BASELINE_TAG = "best_baseline"
+DESCRIPTION_TAG = "mlflow.note.content"
+CONFIG_FILE = "config.yaml"
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Everything a training run found out."""
+
+    config: TrainConfig
+    config_yaml: str
+    tickets: LabelledTickets
+    split_fingerprint: str
+    policy_fingerprint: str
+    left_out: dict[str, int]
+    training: pd.DataFrame
+    test: pd.DataFrame
+    bundle: Bundle
+    probability: NDArray[np.float64]
+    metrics: dict[str, float]
+    evaluation: Evaluation
+    curve: ThresholdCurve
+    importance: Importance | None
+    checks: list[Check]
+
+    @property
+    def optimistic(self) -> bool:
+        """Whether something was chosen on the test tickets."""
+        return self.config.decision.name is DecisionKind.grid
+
+
+def identify_run(
+    tickets: LabelledTickets, split_fingerprint: str, policy_fingerprint: str, source: Source
+) -> dict[str, str]:
+    """Tags that say what a run rests on; runs that share the fingerprints can be compared."""
+    return {
+        DATA_TAG: tickets.fingerprint,
+        SPLIT_TAG: split_fingerprint,
+        POLICY_TAG: policy_fingerprint,
+        "git_commit": source.commit,
+        "git_dirty": str(source.dirty).lower(),
+    }
+
+
+def describe_choices(config: TrainConfig) -> dict[str, str]:
+    """Flatten the choices of a run and its tuned values into params."""
+    params = dict(config.choices)
+    params |= {f"model.{key}": str(value) for key, value in config.model.items()}
+    params |= {
+        "moment": config.moment.value,
+        "cost.escalation_cost": str(config.cost.escalation_cost),
+        "cost.charged": str(config.cost.charged),
+        "cost.effectiveness": str(config.cost.effectiveness),
+        "split.folds": str(config.split.folds),
+        "split.seed": str(config.split.seed),
+    }
+    for key in ("test_size", "test_from", "test_until"):
+        if (value := getattr(config.split, key)) is not None:
+            params[f"split.{key}"] = str(value)
+    if config.decision.per_day is not None:
+        params["decision.per_day"] = str(config.decision.per_day)
+    return params
+
+
+def report_start(config: TrainConfig, config_yaml: str, source: Source) -> Iterator[Item]:
+    """What is known before anything is fitted, so that a failed run can be explained too."""
+    yield Params(describe_choices(config))
+    yield Text(CONFIG_FILE, config_yaml)
+    if source.dirty:
+        yield Text("uncommitted.diff", source.diff)
+
+
+def report_result(trained: Trained) -> Iterator[Item]:
+    """What the run found out."""
+    config = trained.config
+    yield Metrics(trained.metrics)
+    yield Metrics({f"dropped_{reason}": n for reason, n in trained.tickets.dropped.items()})
+    warnings = [c for c in trained.checks if c.verdict is Verdict.warning]
+    failed = [c for c in trained.checks if c.verdict is Verdict.failed]
+    yield Tags(
+        {
+            BASELINE_TAG: trained.evaluation.best_baseline,
+            OPTIMISTIC_TAG: str(trained.optimistic).lower(),
+            WARNINGS_TAG: " ".join(check.code for check in warnings),
+            FAILED_CHECKS_TAG: " ".join(check.code for check in failed),
+            DESCRIPTION_TAG: write_summary(trained),
+        }
+    )
+    yield Table("checks.csv", tabulate_checks(trained.checks))
+    yield Table("tickets.csv", count_tickets(trained))
+    yield from _datasets(trained)
+    yield from _plots(trained)
+    if trained.importance is not None:
+        yield Table("importance.csv", _tabulate_importance(trained.importance))
+    example = _example(trained)
+    yield Model(trained.bundle, example)
+    if config.choices.get("experiment"):
+        yield Tags({"recipe": config.choices["experiment"]})
+
+
+def tabulate_checks(checks: list[Check]) -> pd.DataFrame:
+    """Write checks as a table."""
+    rows = [(c.code, c.title, c.verdict.value, c.detail) for c in checks]
+    return pd.DataFrame(rows, columns=["code", "check", "verdict", "detail"])
+
+
+def count_tickets(trained: Trained) -> pd.DataFrame:
+    """Account for every ticket of the export: where it went, and why."""
+    rows = [("rows in", trained.tickets.rows_in), ("labelled", len(trained.tickets.frame))]
+    rows += [(f"dropped: {reason}", count) for reason, count in trained.tickets.dropped.items()]
+    rows += [("training", len(trained.training)), ("test", len(trained.test))]
+    rows += [(f"left out: {reason}", count) for reason, count in trained.left_out.items()]
+    return pd.DataFrame(rows, columns=["tickets", "count"])
+
+
+def _datasets(trained: Trained) -> Iterator[Item]:
+    config = trained.config
+    fields = [name for name in feature_fields(config.features) if name in trained.training]
+    for context, frame in (("training", trained.training), ("test", trained.test)):
+        yield Dataset(
+            name=config.data.name,
+            source=config.data.path,
+            fingerprint=trained.tickets.fingerprint,
+            frame=frame[fields].assign(breach=frame["breach"]),
+            target="breach",
+            context=context,
+        )
+
+
+def _plots(trained: Trained) -> Iterator[Item]:
+    breach, probability = trained.test["breach"].to_numpy(), trained.probability
+    metrics = trained.metrics
+    yield Plot("plots/roc.png", plot_roc(breach, probability))
+    yield Plot("plots/precision_recall.png", plot_precision_recall(breach, probability))
+    yield Plot("plots/calibration.png", plot_calibration(breach, probability))
+    losses = {name: float(each.sum()) for name, each in trained.evaluation.baseline_losses.items()}
+    yield Plot(
+        "plots/loss_by_threshold.png",
+        plot_loss_curve(
+            trained.curve,
+            chosen=metrics["optimal_threshold"],
+            low=metrics["optimal_threshold_low"],
+            high=metrics["optimal_threshold_high"],
+            baselines=losses,
+            decision_loss=metrics["expected_loss"],
+            title=f"Loss by threshold, {len(breach):,} test tickets",
+            decision_label=DECISION_WORDS[trained.config.decision.name],
+        ),
+    )
+    if trained.importance is not None:
+        found = trained.importance
+        yield Plot("plots/importance.png", plot_importance(found.names, found.mean, found.std))
+
+
+DECISION_WORDS = {
+    DecisionKind.per_ticket: "per-ticket rule",
+    DecisionKind.threshold: "one threshold",
+    DecisionKind.capacity: "capacity",
+    DecisionKind.grid: "grid threshold",
+}
+
+
+def _tabulate_importance(importance: Importance) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"feature": importance.names, "mean": importance.mean, "std": importance.std}
+    )
+
+
+def _example(trained: Trained) -> pd.DataFrame:
+    """Three test tickets in raw columns, for the model's page."""
+    data = trained.config.data
+    fields = [name for name in trained.bundle.required_fields() if name in trained.test]
+    rows = trained.test[fields].head(3).copy()
+    for name in fields:
+        if pd.api.types.is_datetime64_any_dtype(rows[name]):
+            written = data.date_formats[0] if data.date_formats[0] != "ISO8601" else "%Y-%m-%d %H:%M"
+            rows[name] = rows[name].dt.strftime(written).astype("str")
+        elif name in trained.config.features.numeric:
+            rows[name] = pd.to_numeric(rows[name], errors="coerce").astype(float)
+    return rows.rename(columns=data.columns).reset_index(drop=True)

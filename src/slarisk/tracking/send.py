@@ -1,0 +1,121 @@
+"""The one place that hands items to MLflow."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slarisk
+from slarisk.scoring.bundle import BUCKET, ESCALATE, ESCALATED, LEFT, ORIGIN, PROBABILITY, save_bundle
+from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from slarisk.scoring.bundle import Bundle
+
+MODEL_NAME = "model"
+DATA_FOLDER = "bundle"
+# What a model needs where it is loaded; naming them spares MLflow the seconds of inferring them.
+_REQUIREMENTS = ("mlflow", "scikit-learn", "lightgbm", "pandas", "numpy", "pyarrow", "skops", "pydantic")
+
+
+def send(items: Iterable[Item]) -> None:
+    """Log items to the active run, in order."""
+    import mlflow
+
+    for item in items:
+        match item:
+            case Params(values):
+                mlflow.log_params(values)
+            case Metrics(values):
+                mlflow.log_metrics(values)
+            case Tags(values):
+                mlflow.set_tags(values)
+            case Text(path, text):
+                mlflow.log_text(text, path)
+            case Plot(path, figure):
+                mlflow.log_figure(figure, path)
+            case Table(path, frame):
+                mlflow.log_text(frame.to_csv(index=False), path)
+            case Dataset():
+                _log_dataset(item)
+            case Model(bundle, example):
+                _log_model(bundle, example)
+
+
+def _log_dataset(item: Dataset) -> None:
+    import mlflow
+
+    dataset = mlflow.data.from_pandas(
+        item.frame,
+        source=item.source,
+        targets=item.target,
+        name=item.name,
+        digest=item.fingerprint,
+    )
+    mlflow.log_input(dataset, context=item.context)
+
+
+def _log_model(bundle: Bundle, example: pd.DataFrame) -> None:
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / DATA_FOLDER
+        save_bundle(bundle, data)
+        mlflow.pyfunc.log_model(
+            name=MODEL_NAME,
+            loader_module="slarisk.scoring.model",
+            data_path=str(data),
+            code_paths=[str(Path(slarisk.__file__).parent)],
+            pip_requirements=list(_pinned()),
+            signature=_signature(bundle),
+            input_example=example,
+        )
+
+
+@cache
+def _pinned() -> tuple[str, ...]:
+    return tuple(f"{name}=={version(name)}" for name in _REQUIREMENTS)
+
+
+def _signature(bundle: Bundle) -> Any:
+    """Say which raw columns the model takes, and what it returns.
+
+    Everything comes in as text or float: integer columns would refuse missing values.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    columns = bundle.manifest.data.columns
+    required = bundle.required_fields()
+    optional = [name for name in ("ticket_id", "created_at") if name in columns]
+    fields = [*required, *(name for name in optional if name not in required)]
+    numbers = {*bundle.manifest.features.numeric, *_cost_fields(bundle)}
+    inputs = [
+        ColSpec(
+            DataType.double if name in numbers else DataType.string,
+            columns[name],
+            required=name in required,
+        )
+        for name in fields
+    ]
+    outputs = [
+        ColSpec(DataType.double, PROBABILITY),
+        ColSpec(DataType.string, BUCKET),
+        ColSpec(DataType.boolean, ESCALATE),
+        ColSpec(DataType.double, LEFT),
+        ColSpec(DataType.double, ESCALATED),
+        ColSpec(DataType.string, ORIGIN),
+    ]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+
+
+def _cost_fields(bundle: Bundle) -> list[str]:
+    costs = bundle.manifest.data.costs
+    return [name for name in (costs.breach, costs.escalation) if name]

@@ -1,0 +1,138 @@
+"""Runs and models in words: the run's description in the MLflow UI, and what commands print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slarisk.config import DecisionKind
+from slarisk.evaluation.checks import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from slarisk.tracking.report import Trained
+
+BASELINE_WORDS = {
+    "never": "never escalate",
+    "always": "always escalate",
+    "priority": "by priority",
+    "segment": "segment rates",
+}
+
+
+def write_summary(trained: Trained) -> str:
+    """Write a run's description in Markdown: what was trained, what it loses, what to doubt."""
+    return "\n".join(
+        [
+            f"**{headline(trained)}**",
+            "",
+            *_loss_table(trained.metrics),
+            "",
+            *_list_facts(trained),
+            "",
+            *_list_doubts(trained),
+        ]
+    )
+
+
+def headline(trained: Trained) -> str:
+    """Say in one sentence what the run is worth."""
+    metrics = trained.metrics
+    rule = BASELINE_WORDS[trained.evaluation.best_baseline]
+    name = trained.bundle.manifest.model_name
+    return (
+        f"{name} loses ${metrics['expected_loss']:,.0f} on {int(metrics['test_tickets']):,} test "
+        f"tickets; the best trivial rule ({rule}) loses ${metrics['best_baseline_loss']:,.0f}. "
+        f"Value {say_interval(metrics, 'value_over_baseline')}."
+    )
+
+
+def say_interval(metrics: Mapping[str, float], name: str) -> str:
+    """Write an amount of money with its interval."""
+    value, low, high = (metrics[name + end] for end in ("", "_low", "_high"))
+    return f"{dollars(value)} [{dollars(low)} to {dollars(high)}]"
+
+
+def dollars(amount: float) -> str:
+    """Write whole dollars, with the sign before the dollar.
+
+    Examples
+    --------
+    >>> dollars(-1234.4)
+    '-$1,234'
+    """
+    return f"{'-' if round(amount) < 0 else ''}${abs(round(amount)):,}"
+
+
+def _loss_table(metrics: Mapping[str, float]) -> list[str]:
+    tickets = metrics["test_tickets"]
+    rows = [("**this run**", metrics["expected_loss"])]
+    rows += [(words, metrics[f"baseline_{name}_loss"]) for name, words in BASELINE_WORDS.items()]
+    rows.sort(key=lambda row: row[1])
+    lines = ["| decision | loss on test | per ticket |", "|---|---:|---:|"]
+    lines += [f"| {words} | {dollars(loss)} | ${loss / tickets:,.2f} |" for words, loss in rows]
+    return lines
+
+
+def _list_facts(trained: Trained) -> list[str]:
+    config, metrics = trained.config, trained.metrics
+    dropped = ", ".join(f"{reason} {n:,}" for reason, n in trained.tickets.dropped.items())
+    left_out = ", ".join(f"{reason} {n:,}" for reason, n in trained.left_out.items())
+    lines = [
+        f"- data: {config.data.name}, {trained.tickets.rows_in:,} tickets in, "
+        f"{len(trained.tickets.frame):,} labelled" + (f" (dropped: {dropped})" if dropped else ""),
+        f"- split: {config.split.name.value}, trained on {len(trained.training):,} tickets "
+        f"({_period(trained.training)}), tested on {len(trained.test):,} ({_period(trained.test)})"
+        + (f"; left out: {left_out}" if left_out else ""),
+        f"- features: {config.features.name}; calibration: {config.calibration.name.value}",
+        f"- decision: {say_decision(trained)}; escalates {metrics['escalation_rate']:.1%}, "
+        f"{int(metrics['false_alarms']):,} false alarms, "
+        f"{int(metrics['missed_breaches']):,} missed breaches",
+        f"- one threshold for all would be {metrics['optimal_threshold']:.3f} "
+        f"[{metrics['optimal_threshold_low']:.3f} to {metrics['optimal_threshold_high']:.3f}], "
+        "chosen out of fold",
+        f"- costs: escalation ${config.cost.escalation_cost:g}, charged "
+        f"{config.cost.charged:.0%} on true breaches, averts {config.cost.effectiveness:.0%}; "
+        f"breach costs by sla={config.sla.name}",
+    ]
+    if "roc_auc" in metrics:
+        lines.append(
+            f"- ROC AUC {metrics['roc_auc']:.3f}, PR AUC {metrics['pr_auc']:.3f}, "
+            f"Brier {metrics['brier']:.3f}, calibration error {metrics['calibration_error']:.3f}"
+        )
+    if "regret" in metrics:
+        lines.append(
+            f"- regret {metrics['regret']:.2f}: 0 is what the true probabilities lose, 1 the best "
+            "trivial rule"
+        )
+    return lines
+
+
+def say_decision(trained: Trained) -> str:
+    """Say how the run decides."""
+    manifest = trained.bundle.manifest
+    match manifest.decision.name:
+        case DecisionKind.per_ticket:
+            return "per ticket, against its own break-even probability"
+        case DecisionKind.threshold:
+            return f"one threshold, {manifest.threshold:.3f}, chosen out of fold"
+        case DecisionKind.capacity:
+            return f"at most {manifest.decision.per_day} a day"
+        case DecisionKind.grid:
+            return f"one threshold, {manifest.threshold:.2f}, picked on the test tickets"
+
+
+def _period(tickets: pd.DataFrame) -> str:
+    created = tickets["created_at"]
+    if created.isna().all():
+        return "no dates"
+    return f"{created.min():%Y-%m-%d} to {created.max():%Y-%m-%d}"
+
+
+def _list_doubts(trained: Trained) -> list[str]:
+    doubts = [check for check in trained.checks if check.verdict is not Verdict.ok]
+    if not doubts:
+        return ["No check raised a doubt."]
+    return [f"- {check.verdict.value} {check.code}: {check.detail}" for check in doubts]
