@@ -310,7 +310,7 @@ class PromoteConfig:
 
     ``confidence`` and ``margin`` (dollars per ticket) say how clearly a candidate must beat the
     champion: the upper end of the paired interval of its loss minus the champion's must lie below
-    ``-margin``.
+    ``-margin``. ``clearly_beat_baseline`` asks the same of its value over the best trivial rule.
     """
 
     run_id: str | None = None
@@ -318,6 +318,7 @@ class PromoteConfig:
     select_by: str = "objective"
     confidence: float = 0.95
     margin: float = 0.0
+    clearly_beat_baseline: bool = True
     bootstrap_draws: int = 2000
     seed: int = 42
     tracking: Tracking = MISSING

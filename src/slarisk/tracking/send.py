@@ -51,10 +51,12 @@ def send(items: Iterable[Item]) -> None:
 
 def _log_dataset(item: Dataset) -> None:
     import mlflow
+    from mlflow.data.sources import LocalArtifactDatasetSource
 
     dataset = mlflow.data.from_pandas(
         item.frame,
-        source=item.source,
+        # given as a path, MLflow would look for the kind of source it is, and warn of two
+        source=LocalArtifactDatasetSource(item.source),
         targets=item.target,
         name=item.name,
         digest=item.fingerprint,

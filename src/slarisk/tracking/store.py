@@ -39,8 +39,9 @@ def open_store(tracking: Tracking) -> str:
     from mlflow.exceptions import MlflowException
 
     # what MLflow says of its own housekeeping is of no use to the reader of a run
-    for name in ("mlflow.store.db.utils", "mlflow.tracking.fluent", "alembic"):
+    for name in ("mlflow.store.db.utils", "mlflow.tracking.fluent", "mlflow.pyfunc", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     mlflow.set_tracking_uri(uri)
     try:

@@ -1,0 +1,98 @@
+"""The gate between a run and the registry: reasons, not scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slarisk.evaluation.bootstrap import paired_interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from slarisk.config import PromoteConfig
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Candidate against champion on tickets that neither was trained on.
+
+    ``difference`` is the candidate's loss minus the champion's, in dollars per ticket, with the
+    ends of its paired interval.
+    """
+
+    tickets: int
+    candidate_loss: float
+    champion_loss: float
+    difference: float
+    low: float
+    high: float
+
+
+def compare_losses(
+    candidate: NDArray[np.float64], champion: NDArray[np.float64], config: PromoteConfig
+) -> Comparison:
+    """Compare two decisions on the same tickets, pair by pair.
+
+    Parameters
+    ----------
+    candidate, champion : arrays of shape (n,)
+        Dollars lost on each ticket, n at least 1.
+    config : PromoteConfig
+        Confidence, draws and seed of the interval.
+    """
+    difference = candidate - champion
+    rng = np.random.default_rng(config.seed)
+    low, high = paired_interval(difference, config.bootstrap_draws, config.confidence, rng)
+    tickets = len(difference)
+    return Comparison(
+        tickets,
+        float(candidate.sum()),
+        float(champion.sum()),
+        float(difference.mean()),
+        low / tickets,
+        high / tickets,
+    )
+
+
+def refuse_run(status: str, tags: Mapping[str, str]) -> list[str]:
+    """Find reasons in the run itself: how it ended and how it was made."""
+    reasons = []
+    if status != "FINISHED":
+        reasons.append(f"the run is {status}, not FINISHED")
+    if tags.get("optimistic") == "true":
+        reasons.append("the run is optimistic: its threshold was picked on the test tickets")
+    elif failed := tags.get("failed_checks"):
+        reasons.append(f"failed checks: {failed}")
+    return reasons
+
+
+def refuse_value(metrics: Mapping[str, float], best_baseline: str, clearly: bool) -> list[str]:
+    """Find out whether the run is worth more than the best trivial rule."""
+    value = metrics["value_over_baseline"]
+    low, high = metrics["value_over_baseline_low"], metrics["value_over_baseline_high"]
+    figures = f"value ${value:,.0f} [{low:,.0f} to {high:,.0f}]"
+    if value <= 0:
+        return [f"the rule {best_baseline!r} loses no more than this model: {figures}"]
+    if clearly and low <= 0:
+        return [
+            f"it does not clearly beat the rule {best_baseline!r}: {figures}; "
+            "clearly_beat_baseline=false would accept that"
+        ]
+    return []
+
+
+def refuse_challenge(comparison: Comparison, margin: float) -> list[str]:
+    """Find out whether the candidate clearly loses less than the champion."""
+    if comparison.high < -margin:
+        return []
+    verb = "loses more than" if comparison.difference > 0 else "is not clearly better than"
+    return [
+        f"it {verb} the champion on {comparison.tickets:,} tickets neither was trained on: "
+        f"${comparison.difference:+,.2f} per ticket "
+        f"[{comparison.low:+,.2f} to {comparison.high:+,.2f}]"
+        + (f", margin ${margin:,.2f}" if margin else "")
+    ]
