@@ -3,14 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from slarisk.jobs.command import read_config, register_schemas, run_command
+from slarisk.jobs.command import register_schemas, run_command, run_job
 
 
 @hydra.main(config_path="conf", config_name="promote")
 def main(config: DictConfig) -> None:
     from slarisk.jobs.promote import promote
 
-    promote(read_config(config))
+    run_job(promote, config)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from slarisk.jobs.command import read_config, register_schemas, run_command
+from slarisk.jobs.command import register_schemas, run_command, run_job
 
 
 @hydra.main(config_path="conf", config_name="score")
 def main(config: DictConfig) -> None:
     from slarisk.jobs.score import score
 
-    score(read_config(config))
+    run_job(score, config)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from slarisk.jobs.command import read_config, register_schemas, run_command
+from slarisk.jobs.command import register_schemas, run_command, run_job
 
 
 @hydra.main(config_path="conf", config_name="train")
 def main(config: DictConfig) -> float:
     from slarisk.jobs.train import train
 
-    return train(read_config(config))
+    return run_job(train, config)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-
+"""Costs, thresholds and decision policies: numpy only."""

@@ -1,1 +1,1 @@
-
+"""Metrics, baselines, intervals, checks and plots: how good the decisions are."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -56,6 +57,21 @@ def run_command(main: Callable[[], Any]) -> NoReturn:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over, instead of printing and exiting 1
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     sys.exit(_run(main))
+
+
+def run_job(job: Callable[[Any], Any], config: DictConfig) -> Any:
+    """Run a job on a composed config, inside Hydra's main function.
+
+    A single job's error ends the program here: Hydra would put a line of its own before it. In a
+    sweep that line says which job it was, and Hydra gets the error.
+    """
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        return job(read_config(config))
+    results = []
+    code = _run(lambda: results.append(job(read_config(config))))
+    if code != DONE:
+        sys.exit(code)
+    return results[0]
 
 
 def _run(main: Callable[[], Any]) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.config import CreationKind, PromoteAction, PromoteConfig, TrainConfig
-from slarisk.errors import InputError, Refused
+from slarisk.errors import Refused
 from slarisk.evaluation.gate import (
     Comparison,
     compare_losses,
@@ -198,9 +198,7 @@ def tabulate(run: RunRecord, champion: Version | None, comparison: Comparison | 
         for words, loss, count in sorted(rows, key=lambda row: row[1] / row[2])
     ]
     value, low, high = (metrics[f"value_over_baseline{end}"] for end in ("", "_low", "_high"))
-    lines.append(
-        f"value over the best rule: {dollars(value)} [{dollars(low)} to {dollars(high)}]"
-    )
+    lines.append(f"value over the best rule: {dollars(value)} [{dollars(low)} to {dollars(high)}]")
     return "\n".join(lines)
 
 
@@ -254,11 +252,3 @@ def write_card(run: RunRecord, tags: dict[str, str], config: PromoteConfig) -> s
         "`config.yaml` of the run.",
     ]
     return "\n".join(lines)
-
-
-def require_champion(name: str) -> Version:
-    """Look up the champion; without one there is nothing to score with."""
-    champion = find_champion(name)
-    if champion is None:
-        raise InputError(f"{name} has no champion yet. Promote a run first: python promote.py")
-    return champion

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,7 +90,9 @@ def name_run(config: TrainConfig) -> str:
     model = choices.get("model") or str(config.model["_target_"]).rsplit(".", 1)[-1]
     words = [model, config.features.name, config.data.name]
     words += [choices["experiment"]] if choices.get("experiment") else []
-    words += [config.decision.name.value] if config.decision.name is not DecisionKind.per_ticket else []
+    words += (
+        [config.decision.name.value] if config.decision.name is not DecisionKind.per_ticket else []
+    )
     words += [config.calibration.name.value] if config.calibration.name.value != "none" else []
     return " ".join(dict.fromkeys(words))
 
@@ -287,5 +288,3 @@ def tell(trained: Trained, run_id: str) -> None:
         if check.verdict is not Verdict.ok:
             print(f"  {check.verdict.value} {check.code}: {check.detail}")
     print(f"  run {run_id}", flush=True)
-
-

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from slarisk.errors import InputError
+from slarisk.tickets.contract import take_dates, take_text
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -84,16 +85,16 @@ def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
     """
     columns: Parts = {}
     for name in features.categorical:
-        columns[name] = _text(tickets, name).fillna(UNKNOWN)
+        columns[name] = take_text(tickets, name).fillna(UNKNOWN)
     for name in features.text:
-        columns[name] = _text(tickets, name).fillna("")
+        columns[name] = take_text(tickets, name).fillna("")
     for name in features.numeric:
         columns[name] = read_numbers(tickets, name)
-    created = _dates(tickets, "created_at")
+    created = take_dates(tickets, "created_at")
     for part in features.calendar:
         columns |= _calendar(created, part)
     for name in features.days_since:
-        days = (created - _dates(tickets, name)).dt.total_seconds() / 86400
+        days = (created - take_dates(tickets, name)).dt.total_seconds() / 86400
         columns[f"days_since_{name}"] = days.astype(float)
     return pd.DataFrame(columns, index=tickets.index)
 
@@ -111,18 +112,6 @@ def read_numbers(tickets: pd.DataFrame, name: str) -> pd.Series:
             f"{tickets[name].iloc[0]!r}. List it under features.categorical."
         )
     return numbers
-
-
-def _text(tickets: pd.DataFrame, name: str) -> pd.Series:
-    if name not in tickets:
-        return pd.Series(pd.NA, index=tickets.index, dtype="str")
-    return tickets[name].astype("str")
-
-
-def _dates(tickets: pd.DataFrame, name: str) -> pd.Series:
-    if name not in tickets:
-        return pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
-    return tickets[name]
 
 
 def _calendar_names(part: str) -> list[str]:
@@ -156,7 +145,8 @@ def _calendar(created: pd.Series, part: str) -> Parts:
 
 def _cycle(unit: str, share: pd.Series) -> Parts:
     angle = 2 * np.pi * share.astype(float)
-    return {f"{unit}_sin": np.sin(angle), f"{unit}_cos": np.cos(angle)}
+    waves = (("sin", np.sin(angle)), ("cos", np.cos(angle)))
+    return {f"{unit}_{name}": pd.Series(wave, angle.index) for name, wave in waves}
 
 
 def encoding_for(estimator: BaseEstimator) -> Encoding:

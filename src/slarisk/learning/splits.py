@@ -109,7 +109,12 @@ def _hold_out_latest(tickets: pd.DataFrame, split: Split) -> HeldOut:
     if split.test_from is not None:
         cut = read_moment(split.test_from, "split.test_from")
     else:
-        cut = created.quantile(1 - split.test_size, interpolation="lower")
+        if undated.all():
+            raise InputError(
+                "split=temporal needs creation times, and no ticket has one. Use split=random."
+            )
+        in_order = created.dropna().sort_values()
+        cut = in_order.iloc[int((1 - split.test_size) * (len(in_order) - 1))]
     until = pd.Timestamp.max if split.test_until is None else None
     until = until or read_moment(str(split.test_until), "split.test_until")
     before = created < cut

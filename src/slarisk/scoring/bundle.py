@@ -23,6 +23,7 @@ from slarisk.errors import InputError
 from slarisk.learning.calibration import Calibrator
 from slarisk.learning.features import UNKNOWN, feature_fields
 from slarisk.learning.models import BreachModel
+from slarisk.tickets.contract import take_dates, take_text
 from slarisk.tickets.labels import price_breaches, price_escalations
 
 if TYPE_CHECKING:
@@ -185,24 +186,16 @@ def identify(tickets: pd.DataFrame, data: DataPolicy) -> pd.Index:
     The birth is the creation time, or what it is imputed from.
     """
     birth = "created_at" if data.creation.kind is CreationKind.observed else "first_response_at"
-    identity = pd.DataFrame({"ticket_id": _text(tickets, "ticket_id")})
+    identity = pd.DataFrame({"ticket_id": take_text(tickets, "ticket_id")})
     if birth in tickets:
         identity["birth"] = tickets[birth].astype("datetime64[us]")
     hashed = pd.util.hash_pandas_object(identity, index=False).to_numpy()
     return pd.Index(hashed.astype(np.uint64), name="identity")
 
 
-def _text(tickets: pd.DataFrame, name: str) -> pd.Series:
-    if name not in tickets:
-        return pd.Series(pd.NA, index=tickets.index, dtype="str")
-    return tickets[name].astype("str")
-
-
 def creation_days(tickets: pd.DataFrame) -> Days:
     """Number the days tickets were created on; those without a creation time share one."""
-    if "created_at" not in tickets:
-        return np.full(len(tickets), -1)
-    days = tickets["created_at"].astype("datetime64[us]").dt.floor("D")
+    days = take_dates(tickets, "created_at").astype("datetime64[us]").dt.floor("D")
     numbers: Days = days.to_numpy().astype("datetime64[D]").astype(np.int64)
     return np.where(days.isna().to_numpy(), -1, numbers)
 

@@ -51,7 +51,7 @@ def type_fields(fields: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
     """Trim text, rename values and read dates; missing fields of the policy become NA."""
     typed = fields.copy(deep=False)
     for name in policy.columns:
-        text = fields[name].str.strip() if name in fields else pd.Series(pd.NA, fields.index, "str")
+        text = take_text(fields, name).str.strip()
         text = text.mask(text.isin(policy.missing))
         typed[name] = text.replace(policy.values[name]) if name in policy.values else text
     unreadable = pd.Series("", index=typed.index, dtype="str")
@@ -62,6 +62,20 @@ def type_fields(fields: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
         typed[name] = parsed
     typed[UNREADABLE] = unreadable.str.strip()
     return typed
+
+
+def take_text(tickets: pd.DataFrame, name: str) -> pd.Series:
+    """Take a text field; all NA where the tickets do not have it."""
+    if name in tickets:
+        return tickets[name].astype("str")
+    return pd.Series(pd.NA, index=tickets.index, dtype="str")
+
+
+def take_dates(tickets: pd.DataFrame, name: str) -> pd.Series:
+    """Take a date field; all NaT where the tickets do not have it."""
+    if name in tickets:
+        return tickets[name]
+    return pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
 
 
 def date_fields(policy: DataPolicy) -> list[str]:
@@ -109,7 +123,7 @@ def collapse_events(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
     assert policy.events is not None
     order = pd.to_numeric(events[policy.events.order], errors="coerce")
     if order.isna().any():
-        row = events.loc[order.isna().idxmax()]
+        row = events[order.isna()].iloc[0]
         column = policy.columns[policy.events.order]
         raise InputError(
             f"{row['source_file']}, row {row['source_row']}: column {column!r} orders the events "
@@ -123,7 +137,7 @@ def collapse_events(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
     last = by_ticket.tail(1).set_index("_ticket").loc[first.index]
     late = [name for name in policy.columns if name in last and name not in policy.known.created]
     first[late] = last[late]
-    in_file_order = pd.unique(ticket)
+    in_file_order = ticket.drop_duplicates()
     return first.loc[in_file_order].drop(columns="_order").reset_index(drop=True)
 
 

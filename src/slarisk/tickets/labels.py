@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from slarisk.config import CreationKind, DataPolicy, LabelKind, SlaPolicy, UnknownPriority
 from slarisk.errors import InputError
-from slarisk.tickets.contract import UNREADABLE, date_fields, read_tickets
+from slarisk.tickets.contract import UNREADABLE, date_fields, read_tickets, take_dates
 from slarisk.tickets.read import SOURCE_FILE, SOURCE_ROW, where
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> Label
     if frame["breach_cost"].isna().any():
         raise InputError(
             f"data policy {data.name}: its tickets have no breach cost. Map a priority that "
-            f"sla={sla.name} prices, name a cost column (data.costs.breach), or set sla.default_cost."
+            f"sla={sla.name} prices, name a cost column (data.costs.breach), or set "
+            "sla.default_cost."
         )
     frame["breach"] = frame["breach"].astype(bool)
     return LabelledTickets(frame, len(labelled), dropped, fingerprint_tickets(frame, data))
@@ -108,7 +109,7 @@ def impute_creation(tickets: pd.DataFrame, creation: Creation) -> pd.Series:
         return tickets["created_at"]
     both = tickets["first_response_at"].notna() & tickets["resolved_at"].notna()
     # the legacy generator is what the notebook's numbers rest on
-    draws = np.random.RandomState(creation.seed).randint(  # noqa: NPY002
+    draws = np.random.RandomState(creation.seed).randint(
         creation.low_hours, creation.high_hours + 1, size=int(both.sum())
     )
     created = pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
@@ -136,7 +137,7 @@ def label_tickets(
         label; empty where there is one).
     """
     labelled = tickets.copy(deep=False)
-    created, resolved = _times(labelled, "created_at"), _times(labelled, "resolved_at")
+    created, resolved = take_dates(labelled, "created_at"), take_dates(labelled, "resolved_at")
     labelled["resolution_hours"] = (resolved - created).dt.total_seconds() / 3600
     labelled["breach_cost"] = price_breaches(labelled, data, sla)
     labelled["escalation_cost"] = price_escalations(labelled, data, cost)
@@ -159,12 +160,6 @@ def label_tickets(
         default=late_reason,
     )
     return labelled
-
-
-def _times(tickets: pd.DataFrame, name: str) -> pd.Series:
-    if name in tickets:
-        return tickets[name]
-    return pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
 
 
 def _on_unknown(sla: SlaPolicy) -> str:
@@ -201,7 +196,7 @@ def _label_by_column(tickets: pd.DataFrame, data: DataPolicy) -> pd.DataFrame:
     text = tickets[data.label.column].str.lower()
     breach = (text == data.label.breach_value.lower()).astype("boolean").mask(text.isna())
     reason = np.where(text.isna(), NO_LABEL, "")
-    known = _times(tickets, "resolved_at")
+    known = take_dates(tickets, "resolved_at")
     return pd.DataFrame({"breach": breach, "label_known_at": known, "reason": reason})
 
 
@@ -281,8 +276,8 @@ def refuse_unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaP
         rows = tickets[unknown]
         names = ", ".join(repr(str(name)) for name in rows["priority"].unique()[:5])
         raise InputError(
-            f"{where(rows.iloc[0])}: the SLA policy {sla.name!r} has no target for priority {names} "
-            f"({len(rows):,} tickets). Name it in sla.aliases or sla.targets, or set "
+            f"{where(rows.iloc[0])}: the SLA policy {sla.name!r} has no target for priority "
+            f"{names} ({len(rows):,} tickets). Name it in sla.aliases or sla.targets, or set "
             "sla.unknown_priority=drop."
         )
 
@@ -296,7 +291,7 @@ def refuse_duplicates(tickets: pd.DataFrame, data: DataPolicy) -> None:
     ids = tickets["ticket_id"]
     repeated = ids.notna() & ids.duplicated(keep=False)
     if repeated.any():
-        rows = tickets[repeated & (ids == ids[repeated.idxmax()])]
+        rows = tickets[repeated & (ids == ids[repeated].iloc[0])]
         column = data.columns["ticket_id"]
         raise InputError(
             f"{rows.iloc[0][SOURCE_FILE]}: {column} {rows.iloc[0]['ticket_id']!r} stands in rows "
@@ -308,7 +303,10 @@ def refuse_duplicates(tickets: pd.DataFrame, data: DataPolicy) -> None:
 
 def refuse_bad_costs(tickets: pd.DataFrame, data: DataPolicy) -> None:
     """Refuse a cost column that holds anything but numbers of at least 0."""
-    for field, name in ((data.costs.breach, "breach_cost"), (data.costs.escalation, "escalation_cost")):
+    for field, name in (
+        (data.costs.breach, "breach_cost"),
+        (data.costs.escalation, "escalation_cost"),
+    ):
         if field is None:
             continue
         bad = ~(tickets[name] >= 0) | np.isinf(tickets[name])
@@ -316,7 +314,7 @@ def refuse_bad_costs(tickets: pd.DataFrame, data: DataPolicy) -> None:
             row = tickets[bad].iloc[0]
             raise InputError(
                 f"{where(row)}: column {data.columns[field]!r} is the {name.replace('_', ' ')} and "
-                f"must be a number of at least 0, not {row[field]!r} ({int(bad.sum()):,} such rows)."
+                f"must be a number of at least 0, not {row[field]!r} ({int(bad.sum()):,} rows)."
             )
 
 
@@ -331,7 +329,9 @@ def check_sla(sla: SlaPolicy) -> None:
         raise InputError(f"sla: {odd} must stand in both sla.targets and sla.costs.")
     for alias, name in sla.aliases.items():
         if name not in sla.targets:
-            raise InputError(f"sla.aliases.{alias}={name}: there is no such priority in sla.targets.")
+            raise InputError(
+                f"sla.aliases.{alias}={name}: there is no such priority in sla.targets."
+            )
     for key in ("default_target", "default_cost"):
         number = getattr(sla, key)
         if number is not None and not (math.isfinite(number) and number >= 0):

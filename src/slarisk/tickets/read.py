@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import warnings
 import zipfile
 import zlib
@@ -181,7 +180,9 @@ def _read_csv(
     options: dict[str, Any] = {
         "sep": policy.delimiter,
         # with a byte-order mark the first column would have another name
-        "encoding": "utf-8-sig" if policy.encoding.lower() in {"utf-8", "utf8"} else policy.encoding,
+        "encoding": "utf-8-sig"
+        if policy.encoding.lower() in {"utf-8", "utf8"}
+        else policy.encoding,
         "dtype": "str",
         "keep_default_na": False,
     }
@@ -191,7 +192,7 @@ def _read_csv(
     stream.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(
+        table: pd.DataFrame = pd.read_csv(
             stream,
             header=0,
             names=_unique_names(names),
@@ -199,7 +200,8 @@ def _read_csv(
             na_values=list(policy.missing),
             index_col=False,
             **options,
-        )[columns]
+        )
+    return table[columns]
 
 
 def _unique_names(names: list[str]) -> list[str]:
@@ -221,7 +223,7 @@ def _read_parquet(file: Path, wanted: dict[str, str], needed: dict[str, str]) ->
 
 
 def as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Write typed columns as the text a CSV would hold, dates in ISO 8601; missing stays missing."""
+    """Write typed columns as the text a CSV would hold, dates in ISO 8601; gaps stay gaps."""
     return pd.DataFrame({name: _column_as_text(frame[name]) for name in frame}, index=frame.index)
 
 
@@ -244,7 +246,9 @@ def _check_columns(
     file: Path, names: list[str], wanted: dict[str, str], needed: dict[str, str]
 ) -> list[str]:
     """Name the columns to read, in file order; refuse a missing or an ambiguous one."""
-    missing = [f"{column!r} (field {name})" for column, name in needed.items() if column not in names]
+    missing = [
+        f"{column!r} (field {name})" for column, name in needed.items() if column not in names
+    ]
     if missing:
         raise InputError(
             f"{file}: there is no column {', '.join(missing)}. "
@@ -254,8 +258,3 @@ def _check_columns(
     if repeated:
         raise InputError(f"{file}: the column {', '.join(repeated)} stands there more than once.")
     return [name for name in names if name in wanted]
-
-
-def file_size(paths: str) -> int:
-    """Bytes of the file or files of a pattern."""
-    return sum(os.path.getsize(path) for path in _find_files(paths))

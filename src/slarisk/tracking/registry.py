@@ -162,6 +162,14 @@ def find_champion(name: str) -> Version | None:
     return _version(found)
 
 
+def require_champion(name: str) -> Version:
+    """Look up the champion; without one there is nothing to score with."""
+    champion = find_champion(name)
+    if champion is None:
+        raise InputError(f"{name} has no champion yet. Promote a run first: python promote.py")
+    return champion
+
+
 def _version(found: Any) -> Version:
     return Version(str(found.version), found.run_id, dict(found.tags))
 

@@ -207,14 +207,21 @@ def _tabulate_importance(importance: Importance) -> pd.DataFrame:
 
 
 def _example(trained: Trained) -> pd.DataFrame:
-    """Three test tickets in raw columns, for the model's page."""
-    data = trained.config.data
-    fields = [name for name in trained.bundle.required_fields() if name in trained.test]
-    rows = trained.test[fields].head(3).copy()
-    for name in fields:
-        if pd.api.types.is_datetime64_any_dtype(rows[name]):
-            written = data.date_formats[0] if data.date_formats[0] != "ISO8601" else "%Y-%m-%d %H:%M"
-            rows[name] = rows[name].dt.strftime(written).astype("str")
-        elif name in trained.config.features.numeric:
-            rows[name] = pd.to_numeric(rows[name], errors="coerce").astype(float)
-    return rows.rename(columns=data.columns).reset_index(drop=True)
+    """A made-up ticket in raw columns, for the model's page: no row of the data goes to MLflow."""
+    data, features = trained.config.data, trained.config.features
+    example: dict[str, list[object]] = {}
+    for name in trained.bundle.required_fields():
+        values = trained.training[name].dropna()
+        if pd.api.types.is_datetime64_any_dtype(values):
+            written = data.date_formats[0]
+            middle = values.sort_values().iloc[len(values) // 2]
+            example[data.columns[name]] = [
+                middle.isoformat() if written == "ISO8601" else middle.strftime(written)
+            ]
+        elif name in features.text:
+            example[data.columns[name]] = ["Cannot log in since this morning"]
+        elif name in features.numeric or name in (data.costs.breach, data.costs.escalation):
+            example[data.columns[name]] = [float(pd.to_numeric(values, errors="coerce").median())]
+        else:
+            example[data.columns[name]] = [str(values.mode().iloc[0])]
+    return pd.DataFrame(example)

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slarisk
-from slarisk.scoring.bundle import BUCKET, ESCALATE, ESCALATED, LEFT, ORIGIN, PROBABILITY, save_bundle
+from slarisk.scoring.bundle import (
+    BUCKET,
+    ESCALATE,
+    ESCALATED,
+    LEFT,
+    ORIGIN,
+    PROBABILITY,
+    save_bundle,
+)
 from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
 
 if TYPE_CHECKING:
@@ -22,7 +30,16 @@ if TYPE_CHECKING:
 MODEL_NAME = "model"
 DATA_FOLDER = "bundle"
 # What a model needs where it is loaded; naming them spares MLflow the seconds of inferring them.
-_REQUIREMENTS = ("mlflow", "scikit-learn", "lightgbm", "pandas", "numpy", "pyarrow", "skops", "pydantic")
+_REQUIREMENTS = (
+    "mlflow",
+    "scikit-learn",
+    "lightgbm",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "skops",
+    "pydantic",
+)
 
 
 def send(items: Iterable[Item]) -> None:
@@ -50,10 +67,10 @@ def send(items: Iterable[Item]) -> None:
 
 
 def _log_dataset(item: Dataset) -> None:
-    import mlflow
-    from mlflow.data.sources import LocalArtifactDatasetSource
+    import mlflow.data.pandas_dataset
+    from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 
-    dataset = mlflow.data.from_pandas(
+    dataset = mlflow.data.pandas_dataset.from_pandas(
         item.frame,
         # given as a path, MLflow would look for the kind of source it is, and warn of two
         source=LocalArtifactDatasetSource(item.source),
@@ -92,14 +109,14 @@ def _signature(bundle: Bundle) -> Any:
     Everything comes in as text or float: integer columns would refuse missing values.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
     columns = bundle.manifest.data.columns
     required = bundle.required_fields()
     optional = [name for name in ("ticket_id", "created_at") if name in columns]
     fields = [*required, *(name for name in optional if name not in required)]
     numbers = {*bundle.manifest.features.numeric, *_cost_fields(bundle)}
-    inputs = [
+    inputs: list[ColSpec | TensorSpec] = [
         ColSpec(
             DataType.double if name in numbers else DataType.string,
             columns[name],
@@ -107,7 +124,7 @@ def _signature(bundle: Bundle) -> Any:
         )
         for name in fields
     ]
-    outputs = [
+    outputs: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.double, PROBABILITY),
         ColSpec(DataType.string, BUCKET),
         ColSpec(DataType.boolean, ESCALATE),
