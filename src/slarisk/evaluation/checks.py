@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+NO_CHECKS = "none"  # how a list of no checks is written
 _FEW = 30  # below about this many of a kind, a percentile bootstrap interval is too narrow
 _TOO_GOOD = 0.99
 
@@ -26,6 +27,11 @@ class Check:
     title: str
     verdict: Verdict
     detail: str
+
+
+def list_codes(checks: Iterable[Check], verdict: Verdict) -> str:
+    """List the codes of the checks with a verdict, or say that there is none."""
+    return " ".join(check.code for check in checks if check.verdict is verdict) or NO_CHECKS
 
 
 def run_checks(

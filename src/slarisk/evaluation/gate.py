@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.evaluation.bootstrap import paired_interval
+from slarisk.evaluation.checks import NO_CHECKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def refuse_run(status: str, tags: Mapping[str, str]) -> list[str]:
         reasons.append(f"the run is {status}, not FINISHED")
     if tags.get("optimistic") == "true":
         reasons.append("the run is optimistic: its threshold was picked on the test tickets")
-    elif failed := tags.get("failed_checks"):
+    elif (failed := tags.get("failed_checks", NO_CHECKS)) != NO_CHECKS:
         reasons.append(f"failed checks: {failed}")
     return reasons
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from slarisk.config import DecisionKind
-from slarisk.evaluation.checks import Check, Verdict
+from slarisk.evaluation.checks import Check, Verdict, list_codes
 from slarisk.evaluation.plots import (
     plot_calibration,
     plot_importance,
@@ -115,20 +115,18 @@ def report_result(trained: Trained) -> Iterator[Item]:
     config = trained.config
     yield Metrics(trained.metrics)
     yield Metrics({f"dropped_{reason}": n for reason, n in trained.tickets.dropped.items()})
-    warnings = [c for c in trained.checks if c.verdict is Verdict.warning]
-    failed = [c for c in trained.checks if c.verdict is Verdict.failed]
     yield Tags(
         {
             BASELINE_TAG: trained.evaluation.best_baseline,
             OPTIMISTIC_TAG: str(trained.optimistic).lower(),
-            WARNINGS_TAG: " ".join(check.code for check in warnings),
-            FAILED_CHECKS_TAG: " ".join(check.code for check in failed),
+            WARNINGS_TAG: list_codes(trained.checks, Verdict.warning),
+            FAILED_CHECKS_TAG: list_codes(trained.checks, Verdict.failed),
             DESCRIPTION_TAG: write_summary(trained),
         }
     )
     yield Table("checks.csv", tabulate_checks(trained.checks))
     yield Table("tickets.csv", count_tickets(trained))
-    yield from _datasets(trained)
+    yield from _dataset(trained)
     yield from _plots(trained)
     if trained.importance is not None:
         yield Table("importance.csv", _tabulate_importance(trained.importance))
@@ -153,18 +151,18 @@ def count_tickets(trained: Trained) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["tickets", "count"])
 
 
-def _datasets(trained: Trained) -> Iterator[Item]:
+def _dataset(trained: Trained) -> Iterator[Item]:
     config = trained.config
     fields = [name for name in feature_fields(config.features) if name in trained.training]
-    for context, frame in (("training", trained.training), ("test", trained.test)):
-        yield Dataset(
-            name=config.data.name,
-            source=config.data.path,
-            fingerprint=trained.tickets.fingerprint,
-            frame=frame[fields].assign(breach=frame["breach"]),
-            target="breach",
-            context=context,
-        )
+    frame = trained.tickets.frame
+    yield Dataset(
+        name=config.data.name,
+        source=config.data.path,
+        fingerprint=trained.tickets.fingerprint,
+        frame=frame[fields].assign(breach=frame["breach"]),
+        target="breach",
+        context="training and test",
+    )
 
 
 def _plots(trained: Trained) -> Iterator[Item]:
