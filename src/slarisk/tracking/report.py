@@ -161,7 +161,7 @@ def _dataset(trained: Trained) -> Iterator[Item]:
         fingerprint=trained.tickets.fingerprint,
         frame=frame[fields].assign(breach=frame["breach"]),
         target="breach",
-        context="training and test",
+        context="training",
     )
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 DEFAULT_URI = "sqlite:///mlflow.db"  # MLflow's own, so that `mlflow ui` needs no flags
 FAILURE_TAG = "failure"
 _TAG_LENGTH = 4000
-_KIND_TAG = "mlflow.experimentKind"  # without it the UI may take the runs for those of a chat bot
 
 
 def open_store(tracking: Tracking) -> str:
@@ -48,8 +47,6 @@ def open_store(tracking: Tracking) -> str:
     try:
         with _creation_lock(uri):
             experiment = mlflow.set_experiment(tracking.experiment)
-            if _KIND_TAG not in experiment.tags:
-                mlflow.set_experiment_tag(_KIND_TAG, "custom_model_development")
     except MlflowException as error:
         raise InputError(f"The MLflow store {uri} cannot be opened: {error.message}") from error
     experiment_id: str = experiment.experiment_id
