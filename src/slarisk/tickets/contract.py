@@ -58,9 +58,9 @@ def type_fields(fields: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
     for name in date_fields(policy):
         parsed = read_dates(typed[name], policy.date_formats)
         lost = parsed.isna() & typed[name].notna()
-        unreadable[lost] += f"{policy.columns[name]} "
+        unreadable[lost] += f", {policy.columns[name]}"
         typed[name] = parsed
-    typed[UNREADABLE] = unreadable.str.strip()
+    typed[UNREADABLE] = unreadable.str.removeprefix(", ")
     return typed
 
 
@@ -142,7 +142,9 @@ def collapse_events(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
 
 
 def check_policy(policy: DataPolicy) -> None:
-    """Refuse a data policy that speaks of fields it does not have."""
+    """Refuse a data policy that contradicts itself or speaks of fields it does not have."""
+    if len(policy.delimiter) != 1:
+        raise InputError(f"data.delimiter={policy.delimiter!r}: must be one character.")
     mentioned: dict[str, Iterable[str]] = {
         "dates": policy.dates,
         "values": policy.values,
@@ -162,7 +164,7 @@ def check_policy(policy: DataPolicy) -> None:
                     f"data policy {policy.name}: {key} names the field {name!r}, which "
                     f"data.columns does not map. Fields: {', '.join(sorted(available))}."
                 )
-    needed = ["ticket_id", *_label_fields(policy)]
+    needed = ["ticket_id", *_label_fields(policy), *_imputation_fields(policy)]
     for name in needed:
         if name not in available:
             raise InputError(
@@ -190,6 +192,11 @@ def _label_fields(policy: DataPolicy) -> list[str]:
             return ["created_at", "resolved_at", "due_at"]
         case LabelKind.column:
             return [policy.label.column or "label.column"]
+
+
+def _imputation_fields(policy: DataPolicy) -> list[str]:
+    imputed = policy.creation.kind is CreationKind.imputed
+    return ["first_response_at", "resolved_at"] if imputed else []
 
 
 def _derived_fields(policy: DataPolicy) -> list[str]:

@@ -95,7 +95,7 @@ def _describe(dropped: dict[str, int], tickets: pd.DataFrame) -> str:
     unreadable = tickets[UNREADABLE] != ""
     if unreadable.any():
         row = tickets[unreadable].iloc[0]
-        text += f"; first unreadable date: column {row[UNREADABLE]!r}, {where(row)}"
+        text += f"; first unreadable date: {where(row)}, column {row[UNREADABLE]}"
     return text
 
 

@@ -101,7 +101,9 @@ def _told_errors(file: Path, policy: DataPolicy) -> Iterator[None]:
         ) from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InputError(f"{file}: the archive is damaged or cut short ({error}).") from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+    except pd.errors.ParserWarning as error:
+        raise InputError(f"{file}: its rows have more fields than its header.") from error
+    except pd.errors.ParserError as error:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise InputError(f"{file}: not a readable CSV file: {reason}") from error
     except pd.errors.EmptyDataError as error:
@@ -192,11 +194,11 @@ def _read_csv(
     stream.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
+        # all columns are parsed: given only some, pandas would not notice a row that has too many
         table: pd.DataFrame = pd.read_csv(
             stream,
             header=0,
             names=_unique_names(names),
-            usecols=columns,
             na_values=list(policy.missing),
             index_col=False,
             **options,
@@ -246,6 +248,11 @@ def _check_columns(
     file: Path, names: list[str], wanted: dict[str, str], needed: dict[str, str]
 ) -> list[str]:
     """Name the columns to read, in file order; refuse a missing or an ambiguous one."""
+    if len(names) == 1 < len(needed):
+        raise InputError(
+            f"{file}: there is only one column, {names[0]!r}. If its parts are separated by "
+            "something else than the policy says, name it in data.delimiter."
+        )
     missing = [
         f"{column!r} (field {name})" for column, name in needed.items() if column not in names
     ]

@@ -1,0 +1,206 @@
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slarisk.config import (
+    CostColumns,
+    Creation,
+    CreationKind,
+    EventLog,
+    Known,
+    Label,
+    LabelKind,
+    Moment,
+)
+from slarisk.errors import InputError
+from slarisk.tickets.contract import check_known, check_policy, read_dates, read_tickets
+from slarisk.tickets.labels import prepare_tickets
+
+FORMATS = [
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%d/%m/%Y %H:%M",
+    "%d-%m-%y %H:%M",
+    "%m.%d.%Y %H:%M",
+]
+
+
+def text(*values):
+    return pd.Series(values, dtype="str")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2023-06-01 12:15:36", "2023-06-01 12:15:36"),
+        ("2023-06-01 7:29", "2023-06-01 07:29"),
+        ("29/2/2016 01:16", "2016-02-29 01:16"),
+        ("1/3/2016 9:05", "2016-03-01 09:05"),
+        ("01-06-23 12:15", "2023-06-01 12:15"),
+        ("6.1.2023 12:15", "2023-06-01 12:15"),
+    ],
+)
+def test_the_ways_dates_are_written(written, meant):
+    assert read_dates(text(written), FORMATS).tolist() == [pd.Timestamp(meant)]
+
+
+def test_mixed_dates_each_take_the_first_format_that_fits():
+    dates = read_dates(
+        text("2023-06-01 12:15", None, "30/2/2016 01:16", "2023-06-01 12:15:36"), FORMATS
+    )
+    assert dates.isna().tolist() == [False, True, True, False]
+
+
+def test_offsets_are_turned_to_utc():
+    dates = read_dates(text("2024-01-01T08:00:00+02:00", "2024-01-01T08:00:00"), ["ISO8601"])
+    assert dates.tolist() == [pd.Timestamp("2024-01-01 06:00"), pd.Timestamp("2024-01-01 08:00")]
+
+
+@given(
+    st.lists(
+        st.datetimes(min_value=pd.Timestamp("1970-01-01"), max_value=pd.Timestamp("2068-01-01")),
+        min_size=1,
+        max_size=20,
+    ),
+    st.sampled_from(FORMATS[:2]),
+)
+def test_what_is_written_in_a_format_is_read_back(moments, date_format):
+    written = [moment.strftime(date_format) for moment in moments]
+    again = read_dates(text(*written), [date_format])
+    assert [moment.strftime(date_format) for moment in again] == written
+
+
+def test_text_is_trimmed_renamed_and_missing_marks_are_gaps(write, make_policy):
+    write(["1, 2024-01-01 08:00 ,?,2024-01-01 12:00, P1 ", "2,2024-01-01 08:00,?,?,P2"])
+    policy = make_policy(missing=["", "?"], values={"priority": {"P1": "Critical"}})
+    tickets = read_tickets(policy)
+    assert tickets["priority"].tolist() == ["Critical", "P2"]
+    assert tickets["created_at"].notna().all()
+    assert tickets["first_response_at"].isna().all()
+    assert (tickets["unreadable_dates"] == "").all()
+
+
+def test_unreadable_dates_are_named_by_column(write, make_policy):
+    write(["1,soon,later,2024-01-01 12:00,Low"])
+    assert read_tickets(make_policy())["unreadable_dates"].tolist() == ["Opened, Replied"]
+
+
+def test_events_are_ordered_by_number_and_ties_by_the_file(write, make_policy):
+    write(["A,10,,last,Low", "A,9,,first,Low", "B,1,,one,Low", "B,1,,two,Low", "A,10,,tie,Low"])
+    columns = {"ticket_id": "Id", "n": "Opened", "state": "Done", "priority": "Prio"}
+    policy = make_policy(
+        columns=columns,
+        known=Known(created=["ticket_id"]),
+        label=Label(kind=LabelKind.column, column="state"),
+        events=EventLog(order="n"),
+    )
+    tickets = read_tickets(policy)
+    assert tickets[["ticket_id", "state"]].to_numpy().tolist() == [["A", "tie"], ["B", "two"]]
+
+
+def test_an_event_without_a_number_is_refused(write, make_policy):
+    write(["A,1,,x,Low", "A,later,,x,Low"])
+    columns = {"ticket_id": "Id", "n": "Opened", "state": "Done"}
+    policy = make_policy(
+        columns=columns,
+        known=Known(),
+        label=Label(kind=LabelKind.column, column="state"),
+        events=EventLog(order="n"),
+    )
+    with pytest.raises(InputError, match=r"row 2: column 'Opened' orders the events .*'later'"):
+        read_tickets(policy)
+
+
+def test_a_feature_known_too_late_is_refused(make_policy):
+    policy = make_policy()
+    check_known(["priority", "created_at"], policy, Moment.created)
+    check_known(["first_response_at"], policy, Moment.first_response)
+    with pytest.raises(
+        InputError,
+        match=r"moment is 'created'.*'small' says that first_response_at \(column 'Replied'\) is "
+        r"known at: first_response; resolved_at \(column 'Done'\) is known at: resolved",
+    ):
+        check_known(["priority", "first_response_at", "resolved_at"], policy, Moment.created)
+
+
+def test_an_unlisted_field_is_never_known(make_policy):
+    policy = make_policy(known=Known(created=["ticket_id"]))
+    with pytest.raises(InputError, match=r"priority .*known at: never"):
+        check_known(["priority"], policy, Moment.resolved)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dates": ["paid_at"]}, "dates names the field 'paid_at'"),
+        ({"known": Known(created=["mood"])}, r"known\.created names the field 'mood'"),
+        ({"known": Known(created=["priority"], resolved=["priority"])}, "under two moments"),
+        ({"values": {"mood": {"a": "b"}}}, "values names the field 'mood'"),
+        ({"costs": CostColumns(breach="damage")}, "costs names the field 'damage'"),
+        ({"label": Label(kind=LabelKind.column, column="sla")}, r"label\.column names .*'sla'"),
+        ({"label": Label(kind=LabelKind.column)}, r"must map the field 'label\.column'"),
+        ({"label": Label(kind=LabelKind.due_date)}, "must map the field 'due_at'"),
+        ({"label": Label(known_at="closed_at")}, r"label\.known_at names the field 'closed_at'"),
+        ({"events": EventLog(order="n")}, r"events\.order names the field 'n'"),
+        ({"delimiter": "||"}, r"data\.delimiter"),
+        (
+            {"columns": {"ticket_id": "Id", "created_at": "Id", "resolved_at": "Done"}},
+            "two fields are mapped to the column Id",
+        ),
+        (
+            {
+                "columns": {"ticket_id": "Id", "resolved_at": "Done"},
+                "creation": Creation(kind=CreationKind.imputed),
+            },
+            "must map the field 'first_response_at'",
+        ),
+    ],
+)
+def test_a_policy_that_contradicts_itself_is_refused(make_policy, settings, message):
+    with pytest.raises(InputError, match=message):
+        check_policy(make_policy(**({"known": Known()} | settings)))
+
+
+FOURTH_SYSTEM = """
+name: fourth
+path: {path}
+delimiter: ";"
+date_formats: ["%d.%m.%Y %H:%M"]
+columns:
+  ticket_id: Nr
+  created_at: Erstellt
+  resolved_at: Erledigt
+  due_at: Faellig
+  team: Team
+  damage: Schaden
+  effort: Aufwand
+known:
+  created: [ticket_id, created_at, due_at, team, damage, effort]
+  resolved: [resolved_at]
+label:
+  kind: due_date
+costs:
+  breach: damage
+  escalation: effort
+features:
+  categorical: [team]
+segments: [team]
+"""
+
+
+def test_a_fourth_ticket_system_is_one_yaml_and_no_code(tmp_path, composed):
+    export = tmp_path / "export.csv"
+    export.write_text(
+        "Nr;Erstellt;Erledigt;Faellig;Team;Schaden;Aufwand\n"
+        "7001;1.3.2026 08:15;1.3.2026 11:02;1.3.2026 12:15;Netz;120;8\n"
+        "7002;1.3.2026 8:20;2.3.2026 11:02;1.3.2026 12:15;Mail;90,5;8\n".replace("90,5", "90.5")
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "fourth.yaml").write_text(FOURTH_SYSTEM.format(path=export))
+    config = composed("data=fourth", search=tmp_path)
+    frame = prepare_tickets(config.data, config.sla, config.cost).frame
+    assert frame["breach"].tolist() == [False, True]
+    assert frame["breach_cost"].tolist() == [120, 90.5]
+    assert frame["escalation_cost"].tolist() == [8, 8]
+    assert config.features.categorical == ["team"]

@@ -1,0 +1,393 @@
+import random
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from slarisk.config import (
+    CostColumns,
+    CostPolicy,
+    Creation,
+    CreationKind,
+    DataPolicy,
+    EventLog,
+    Known,
+    Label,
+    LabelKind,
+    UnknownPriority,
+)
+from slarisk.errors import InputError
+from slarisk.tickets.labels import fingerprint_policy, prepare_tickets
+
+
+def by_id(labelled):
+    return labelled.frame.set_index("ticket_id")
+
+
+def test_hours_targets_and_costs_by_hand(write, make_policy, sla, cost):
+    write(
+        [
+            "1,2024-01-01 08:00,,2024-01-01 12:00,Critical",  # 4 h of 4: met
+            "2,2024-01-01 08:00,,2024-01-01 12:01,Critical",  # a minute late
+            "3,2024-01-01 08:00,,2024-01-02 09:30,Medium",  # 25.5 h of 24
+            "4,2024-01-01 08:00,,2024-01-03 08:00,Low",  # 48 h of 72
+        ]
+    )
+    labelled = prepare_tickets(make_policy(), sla, cost)
+    frame = by_id(labelled)
+    assert frame["resolution_hours"].tolist() == pytest.approx([4, 4 + 1 / 60, 25.5, 48])
+    assert frame["sla_target_hours"].tolist() == [4, 4, 24, 72]
+    assert frame["breach"].tolist() == [False, True, True, False]
+    assert frame["breach_cost"].tolist() == [500, 500, 50, 10]
+    assert frame["escalation_cost"].tolist() == [20] * 4
+    assert labelled.rows_in == 4
+    assert labelled.dropped == {}
+
+
+def test_an_open_ticket_past_its_target_is_a_breach_known_when_the_target_passed(
+    write, make_policy, sla, cost
+):
+    write(
+        [
+            "1,2024-01-01 08:00,,2024-01-05 08:00,Low",  # the latest time: the observation
+            "2,2024-01-05 03:59,,,Critical",  # open for 4 h 1 min
+            "3,2024-01-05 04:00,,,Critical",  # open for 4 h exactly: still in time
+        ]
+    )
+    labelled = prepare_tickets(make_policy(), sla, cost)
+    frame = by_id(labelled)
+    assert frame["breach"].to_dict() == {"1": True, "2": True}
+    assert frame.loc["2", "label_known_at"] == pd.Timestamp("2024-01-05 07:59")
+    assert frame.loc["1", "label_known_at"] == pd.Timestamp("2024-01-04 08:00")
+    assert labelled.dropped == {"open": 1}
+
+
+def test_the_moment_of_observation_can_be_set(write, make_policy, sla, cost):
+    write(["1,2024-01-01 08:00,,2024-01-01 09:00,Low", "2,2024-01-01 08:00,,,Critical"])
+    policy = make_policy(label=Label(observed_at="2024-01-01 12:01"))
+    assert by_id(prepare_tickets(policy, sla, cost)).loc["2", "breach"]
+
+
+def test_every_reason_is_counted(write, make_policy, sla, cost):
+    write(
+        [
+            ",2024-01-01 08:00,,2024-01-01 12:00,Low",
+            "2,soon,,2024-01-01 12:00,Low",
+            "3,2024-01-01 08:00,,2024-01-01 12:00,Odd",
+            "4,2024-01-01 08:00,,,Low",
+            "5,,,2024-01-01 12:00,Low",
+            "6,2024-01-01 08:00,,2024-01-01 07:00,Low",
+            "7,2024-01-01 08:00,,2024-01-01 09:00,Low",
+            "8,2024-01-01 08:00,,2024-01-01 09:00,",
+        ]
+    )
+    sla.unknown_priority = UnknownPriority.drop
+    labelled = prepare_tickets(make_policy(), sla, cost)
+    assert labelled.dropped == {
+        "no_ticket_id": 1,
+        "unreadable_date": 1,
+        "unknown_priority": 2,
+        "open": 1,
+        "no_times": 1,
+        "resolved_before_created": 1,
+    }
+    assert labelled.frame["ticket_id"].tolist() == ["7"]
+    assert labelled.rows_in == 8
+
+
+def test_the_notebooks_sla_gives_unknown_priorities_a_day_and_no_cost(
+    write, make_policy, composed, cost
+):
+    write(["1,2024-01-01 08:00,,2024-01-02 09:00,Medium"])
+    notebook = composed("sla=notebook").sla
+    frame = by_id(prepare_tickets(make_policy(), notebook, cost))
+    assert frame.loc["1", ["sla_target_hours", "breach", "breach_cost"]].tolist() == [24, True, 0]
+
+
+def test_creation_is_drawn_as_numpys_legacy_generator_does(write, make_policy, sla, cost):
+    rows = [
+        f"{i},,2024-01-01 {8 + i:02}:00,{'2024-01-09 08:00' if i % 3 else ''},Low"
+        for i in range(12)
+    ]
+    write(rows)
+    columns = {
+        "ticket_id": "Id",
+        "first_response_at": "Replied",
+        "resolved_at": "Done",
+        "priority": "Prio",
+    }
+    policy = make_policy(
+        columns=columns,
+        creation=Creation(kind=CreationKind.imputed),
+        known=Known(created=["ticket_id", "created_at", "priority"]),
+    )
+    frame = prepare_tickets(policy, sla, cost).frame
+    both = [i for i in range(12) if i % 3]
+    draws = np.random.RandomState(42).randint(1, 6, len(both))
+    expected = [
+        pd.Timestamp(2024, 1, 1, 8 + i) - pd.Timedelta(hours=int(h))
+        for i, h in zip(both, draws, strict=True)
+    ]
+    assert frame["created_at"].tolist() == expected
+
+
+def test_a_label_by_due_date(write, make_policy, sla, cost):
+    write(
+        [
+            "1,2024-01-01 08:00,2024-01-01 10:00,2024-01-01 10:01,Low",
+            "2,2024-01-01 08:00,2024-01-01 10:00,2024-01-01 09:00,Low",
+            "3,2024-01-01 08:00,2024-01-01 09:30,,Low",
+            "4,2024-01-01 08:00,2030-01-01 10:00,,Low",  # a due date ahead is no observation
+        ]
+    )
+    columns = {
+        "ticket_id": "Id",
+        "created_at": "Opened",
+        "due_at": "Replied",
+        "resolved_at": "Done",
+        "priority": "Prio",
+    }
+    policy = make_policy(columns=columns, known=Known(), label=Label(kind=LabelKind.due_date))
+    labelled = prepare_tickets(policy, sla, cost)
+    assert by_id(labelled)["breach"].to_dict() == {"1": True, "2": False, "3": True}
+    assert by_id(labelled)["sla_target_hours"].tolist() == [2, 2, 1.5]
+    assert labelled.dropped == {"open": 1}
+
+
+def test_a_label_from_a_column_of_the_last_event(tmp_path, sla, cost):
+    events = [
+        "Id,N,At,Closed,Kept,Prio,Team",
+        "A,1,29/2/2016 01:16,1/3/2016 10:00,true,High,first",
+        "B,1,1/3/2016 7:05,9/3/2016 10:00,true,Low,one",
+        "A,10,29/2/2016 01:16,5/3/2016 12:00,False,Low,last",
+        "A,9,29/2/2016 01:16,4/3/2016 12:00,true,Low,middle",
+        "C,0,1/3/2016 7:05,9/3/2016 10:00,?,Low,one",
+    ]
+    (tmp_path / "events.csv").write_text("\n".join(events))
+    policy = DataPolicy(
+        name="events",
+        path=str(tmp_path / "events.csv"),
+        missing=["", "?"],
+        date_formats=["%d/%m/%Y %H:%M"],
+        columns={
+            "ticket_id": "Id",
+            "n": "N",
+            "created_at": "At",
+            "closed_at": "Closed",
+            "kept": "Kept",
+            "priority": "Prio",
+            "team": "Team",
+        },
+        dates=["closed_at"],
+        known=Known(created=["ticket_id", "created_at", "priority", "team"]),
+        label=Label(
+            kind=LabelKind.column, column="kept", breach_value="false", known_at="closed_at"
+        ),
+        events=EventLog(order="n"),
+    )
+    labelled = prepare_tickets(policy, sla, cost)
+    frame = by_id(labelled)
+    assert frame["breach"].to_dict() == {"A": True, "B": False}
+    # known at creation: the first event; everything else: the last, by number and not by text
+    assert frame.loc["A", ["team", "priority"]].tolist() == ["first", "High"]
+    assert frame.loc["A", "label_known_at"] == pd.Timestamp("2016-03-05 12:00")
+    assert frame.loc["A", "created_at"] == pd.Timestamp("2016-02-29 01:16")
+    assert labelled.dropped == {"no_label": 1}
+
+
+def test_costs_of_its_own_and_no_priority(write, make_policy, sla, cost):
+    write(
+        ["1,2024-01-01 08:00,7.5,2024-01-01 12:00,120", "2,2024-01-01 08:00,3,2024-01-03 12:00,20"]
+    )
+    columns = {
+        "ticket_id": "Id",
+        "created_at": "Opened",
+        "fee": "Replied",
+        "resolved_at": "Done",
+        "damage": "Prio",
+    }
+    sla.default_target = 24
+    policy = make_policy(
+        columns=columns,
+        known=Known(created=["fee", "damage"]),
+        costs=CostColumns(breach="damage", escalation="fee"),
+    )
+    frame = by_id(prepare_tickets(policy, sla, cost))
+    assert frame["breach_cost"].tolist() == [120, 20]
+    assert frame["escalation_cost"].tolist() == [7.5, 3]
+    assert frame["breach"].tolist() == [False, True]
+
+
+def test_without_priority_the_defaults_of_the_sla_serve(write, make_policy, sla, cost):
+    write(["1,2024-01-01 08:00,,2024-01-01 12:00,Low"])
+    columns = {"ticket_id": "Id", "created_at": "Opened", "resolved_at": "Done"}
+    policy = make_policy(columns=columns, known=Known())
+    with pytest.raises(InputError, match="none of its 1 tickets can be labelled"):
+        prepare_tickets(policy, sla, cost)
+    sla.default_target = 3.0
+    with pytest.raises(InputError, match=r"no breach cost.*sla\.default_cost"):
+        prepare_tickets(policy, sla, cost)
+    sla.default_cost = 30
+    assert by_id(prepare_tickets(policy, sla, cost)).loc["1", "breach_cost"] == 30
+
+
+@pytest.mark.parametrize("value", ["", "-1", "much", "inf"])
+@pytest.mark.parametrize("column", ["breach", "escalation"])
+def test_a_cost_that_is_no_price_is_refused(write, make_policy, sla, cost, value, column):
+    rows = [
+        "1,2024-01-01 08:00,5,2024-01-01 12:00,Low",
+        f"2,2024-01-01 08:00,{value},2024-01-01 12:00,Low",
+    ]
+    write(rows)
+    columns = {
+        "ticket_id": "Id",
+        "created_at": "Opened",
+        "money": "Replied",
+        "resolved_at": "Done",
+        "priority": "Prio",
+    }
+    policy = make_policy(columns=columns, known=Known(), costs=CostColumns(**{column: "money"}))
+    with pytest.raises(InputError, match=rf"row 2: column 'Replied' is the {column} cost"):
+        prepare_tickets(policy, sla, cost)
+
+
+def test_an_unknown_priority_is_refused_with_its_row(write, make_policy, sla, cost):
+    write(
+        [
+            "1,2024-01-01 08:00,,2024-01-01 12:00,Low",
+            "2,2024-01-01 08:00,,2024-01-01 12:00,Blocker",
+        ]
+    )
+    with pytest.raises(InputError, match=r"row 2: the SLA policy 'standard' .* 'Blocker'"):
+        prepare_tickets(make_policy(), sla, cost)
+
+
+def test_duplicate_ids_are_refused_with_both_rows(write, make_policy, sla, cost):
+    row = "2024-01-01 08:00,,2024-01-01 12:00,Low"
+    write([f"7,{row}", f"8,{row}", f"7,{row}"])
+    with pytest.raises(InputError, match="Id '7' stands in rows 1 and 3"):
+        prepare_tickets(make_policy(), sla, cost)
+
+
+def test_when_no_date_can_be_read_the_first_one_is_named(write, make_policy, sla, cost):
+    write([f"{i},1st of May,,2024-01-01 12:00,Low" for i in range(3)])
+    with pytest.raises(InputError, match=r"unreadable_date: 3; .*row 1, column Opened"):
+        prepare_tickets(make_policy(), sla, cost)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"targets": {"Low": 0}, "costs": {"Low": 1}}, r"sla\.targets\.Low"),
+        ({"targets": {"Low": float("nan")}, "costs": {"Low": 1}}, r"sla\.targets\.Low"),
+        ({"targets": {"Low": 1}, "costs": {"Low": -1}}, r"sla\.costs\.Low"),
+        ({"targets": {"Low": 1}, "costs": {"High": 1}}, "High, Low must stand in both"),
+        ({"aliases": {"Medium": "Mittel"}}, r"sla\.aliases\.Medium=Mittel"),
+        ({"default_cost": -1.0}, r"sla\.default_cost"),
+        ({"unknown_priority": UnknownPriority.default}, r"needs sla\.default_target"),
+    ],
+)
+def test_an_sla_policy_that_makes_no_sense_is_refused(
+    write, make_policy, sla, cost, change, message
+):
+    write(["1,2024-01-01 08:00,,2024-01-01 12:00,Low"])
+    with pytest.raises(InputError, match=message):
+        prepare_tickets(make_policy(), replace(sla, **change), cost)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("escalation_cost", -1.0),
+        ("escalation_cost", float("nan")),
+        ("escalation_cost", float("inf")),
+        ("charged", 1.1),
+        ("effectiveness", float("nan")),
+    ],
+)
+def test_a_cost_policy_that_makes_no_sense_is_refused(write, make_policy, sla, cost, key, value):
+    write(["1,2024-01-01 08:00,,2024-01-01 12:00,Low"])
+    with pytest.raises(InputError, match=rf"cost\.{key}="):
+        prepare_tickets(make_policy(), sla, replace(cost, **{key: value}))
+
+
+tickets = st.tuples(
+    st.sampled_from(["", "2024-01-01 08:00", "2024-01-02 23:59", "31.12.", "never"]),
+    st.sampled_from(["", "2024-01-01 09:00", "2024-01-04 08:00", "2023-12-31 00:00", "x"]),
+    st.sampled_from(["Critical", "Medium", "Low", "Odd", ""]),
+    st.booleans(),
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=st.lists(tickets, min_size=1, max_size=25), seed=st.integers(0, 99))
+def test_the_account_adds_up_and_row_order_does_not_matter(
+    write, make_policy, sla, cost, rows, seed
+):
+    lines = [
+        f"{number if has_id else ''},{created},,{resolved},{priority}"
+        for number, (created, resolved, priority, has_id) in enumerate(rows)
+    ]
+    lines.append("good,2024-01-01 08:00,,2024-01-01 09:00,Low")
+    policy = make_policy(label=Label(observed_at="2024-01-05"))
+    sla.unknown_priority = UnknownPriority.drop
+    write(lines)
+    labelled = prepare_tickets(policy, sla, cost)
+    assert labelled.rows_in == len(lines) == len(labelled.frame) + sum(labelled.dropped.values())
+
+    random.Random(seed).shuffle(lines)
+    write(lines)
+    shuffled = prepare_tickets(policy, sla, cost)
+    assert shuffled.dropped == labelled.dropped
+    assert shuffled.fingerprint == labelled.fingerprint
+    columns = ["breach", "breach_cost", "resolution_hours", "label_known_at"]
+    pd.testing.assert_frame_equal(
+        by_id(shuffled)[columns].sort_index(), by_id(labelled)[columns].sort_index()
+    )
+
+
+def test_the_fingerprint_is_of_the_content(write, make_policy, sla, cost):
+    rows = [f"{i},2024-01-01 08:00,,2024-01-0{i} 12:00,Low" for i in range(1, 6)]
+    write(rows)
+    here = prepare_tickets(make_policy(), sla, cost).fingerprint
+    write(rows, name="elsewhere.csv")
+    assert prepare_tickets(make_policy("elsewhere.csv"), sla, cost).fingerprint == here
+    write([*rows[:4], rows[4].replace("Low", "High")], name="elsewhere.csv")
+    assert prepare_tickets(make_policy("elsewhere.csv"), sla, cost).fingerprint != here
+
+
+def test_the_policy_fingerprint_moves_with_every_price(sla, cost):
+    same = CostPolicy(**vars(cost))
+    assert fingerprint_policy(sla, cost) == fingerprint_policy(replace(sla), same)
+    dearer = replace(cost, escalation_cost=21)
+    stricter = replace(sla, targets=sla.targets | {"Low": 71})
+    assert (
+        len({fingerprint_policy(*p) for p in ((sla, cost), (sla, dearer), (stricter, cost))}) == 3
+    )
+
+
+@pytest.mark.real_data
+def test_the_notebooks_labels(composed, real_data):
+    config = composed(
+        "experiment=notebook", f"data.path={real_data('customer_support_tickets.csv')}"
+    )
+    labelled = prepare_tickets(config.data, config.sla, config.cost)
+    frame = labelled.frame
+    assert labelled.rows_in == 8469
+    assert labelled.dropped == {"open": 5700, "resolved_before_created": 1048}
+    assert len(frame) == 1721
+    assert frame["breach"].mean() == pytest.approx(0.327716, abs=5e-7)
+    assert (frame["breach"] * frame["breach_cost"]).sum() == 213_100
+
+
+@pytest.mark.real_data
+def test_servicenow_incidents(composed, real_data):
+    config = composed("data=servicenow", f"data.path={real_data('incident_event_log.zip')}")
+    labelled = prepare_tickets(config.data, config.sla, config.cost)
+    assert labelled.rows_in == len(labelled.frame) == 24_918
+    assert labelled.frame["breach"].mean() == pytest.approx(0.3658, abs=5e-5)
