@@ -81,6 +81,14 @@ def test_text_is_trimmed_renamed_and_missing_marks_are_gaps(write, make_policy):
     assert (tickets["unreadable_dates"] == "").all()
 
 
+def test_typed_dates_are_read_under_any_formats(tmp_path, make_policy):
+    times = pd.to_datetime(["2024-01-01 08:00", "2024-01-02 09:30:15"])
+    frame = pd.DataFrame({"Id": ["1", "2"], "Opened": times, "Replied": times, "Done": times})
+    frame.assign(Prio="Low").to_parquet(tmp_path / "tickets.parquet")
+    tickets = read_tickets(make_policy("tickets.parquet", date_formats=["%d.%m.%Y"]))
+    assert tickets["created_at"].tolist() == list(times)
+
+
 def test_unreadable_dates_are_named_by_column(write, make_policy):
     write(["1,soon,later,2024-01-01 12:00,Low"])
     assert read_tickets(make_policy())["unreadable_dates"].tolist() == ["Opened, Replied"]

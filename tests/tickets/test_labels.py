@@ -71,6 +71,23 @@ def test_the_moment_of_observation_can_be_set(write, make_policy, sla, cost):
     assert by_id(prepare_tickets(policy, sla, cost)).loc["2", "breach"]
 
 
+def test_a_moment_with_an_offset_is_turned_to_utc(write, make_policy, sla, cost):
+    write(["1,2024-01-01 08:00,,,Critical"])
+    policy = make_policy(label=Label(observed_at="2024-01-01T14:00:01+02:00"))
+    assert by_id(prepare_tickets(policy, sla, cost)).loc["1", "breach"]
+    policy = make_policy(label=Label(observed_at="May Day"))
+    with pytest.raises(InputError, match=r"data\.label\.observed_at=May Day: not a date"):
+        prepare_tickets(policy, sla, cost)
+
+
+def test_a_label_by_column_needs_no_creation_time(write, make_policy, sla, cost):
+    write(["1,true,,,Low", "2,FALSE,,,Low"])
+    columns = {"ticket_id": "Id", "late": "Opened", "priority": "Prio"}
+    label = Label(kind=LabelKind.column, column="late")
+    policy = make_policy(columns=columns, known=Known(), label=label)
+    assert by_id(prepare_tickets(policy, sla, cost))["breach"].tolist() == [True, False]
+
+
 def test_every_reason_is_counted(write, make_policy, sla, cost):
     write(
         [

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from slarisk.config import CalibrationKind
+from slarisk.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +21,7 @@ _CLIP = 1e-6  # a forest may score 0 or 1, whose log-odds are infinite
 
 @dataclass(frozen=True)
 class Calibrator:
-    """A monotone map from score to probability, in numbers that JSON can hold.
+    """A map from score to probability that never falls, in numbers that JSON can hold.
 
     ``sigmoid`` (Platt 1999, on the log-odds of the score) has ``slope`` and ``intercept``;
     ``isotonic`` (Zadrozny and Elkan 2002) interpolates between the ``knots`` and their ``values``.
@@ -37,14 +39,14 @@ class Calibrator:
             case CalibrationKind.none:
                 return score
             case CalibrationKind.sigmoid:
-                return 1 / (1 + np.exp(-(self.slope * _log_odds(score) + self.intercept)))
+                raised: NDArray[np.float64] = expit(self.slope * _log_odds(score) + self.intercept)
+                return raised
             case CalibrationKind.isotonic:
                 return np.interp(score, self.knots, self.values)
 
 
 def _log_odds(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    clipped = np.clip(score, _CLIP, 1 - _CLIP)
-    odds: NDArray[np.float64] = np.log(clipped / (1 - clipped))
+    odds: NDArray[np.float64] = logit(np.clip(score, _CLIP, 1 - _CLIP))
     return odds
 
 
@@ -56,14 +58,29 @@ def fit_calibrator(
         case CalibrationKind.none:
             return Calibrator()
         case CalibrationKind.sigmoid:
-            # no penalty: two numbers cannot overfit thousands of tickets
-            line = LogisticRegression(C=np.inf).fit(_log_odds(score)[:, None], breach)
-            return Calibrator(kind, float(line.coef_[0, 0]), float(line.intercept_[0]))
+            return _fit_sigmoid(score, breach)
         case CalibrationKind.isotonic:
             steps = IsotonicRegression(out_of_bounds="clip").fit(score, breach.astype(float))
             return Calibrator(
                 kind, knots=steps.X_thresholds_.tolist(), values=steps.y_thresholds_.tolist()
             )
+
+
+def _fit_sigmoid(score: NDArray[np.float64], breach: NDArray[np.bool_]) -> Calibrator:
+    # Platt's targets, just short of 0 and 1: the fit stays finite where scores part the classes
+    # perfectly, or where there is one class only. Each ticket counts as both, by its target.
+    breached, met = int(breach.sum()), int((~breach).sum())
+    target = np.where(breach, (breached + 1) / (breached + 2), 1 / (met + 2))
+    line = LogisticRegression(C=np.inf).fit(
+        np.tile(_log_odds(score), 2)[:, None],
+        np.repeat([True, False], len(score)),
+        sample_weight=np.concatenate([target, 1 - target]),
+    )
+    slope, intercept = float(line.coef_[0, 0]), float(line.intercept_[0])
+    if slope < 0:
+        # a score that ranks backwards says nothing; to turn it round would be a bet on noise
+        slope, intercept = 0.0, float(logit(target.mean()))
+    return Calibrator(CalibrationKind.sigmoid, slope, intercept)
 
 
 def cross_calibrate(
@@ -74,15 +91,24 @@ def cross_calibrate(
 ) -> NDArray[np.float64]:
     """Calibrate each fold's scores with a map fitted on the other folds, shape (n,).
 
-    What is chosen on these probabilities (a threshold) has then seen no ticket's own label.
+    No map is fitted on the label of a ticket that it maps, so what is chosen on these
+    probabilities (a threshold) is not chosen on an overfitted map.
+
+    Raises
+    ------
+    InputError
+        There is only one fold, so none to fit its map on.
     """
     if kind is CalibrationKind.none:
         return score
+    if len(np.unique(fold)) < 2:
+        raise InputError(
+            f"calibration={kind.value} needs out-of-fold scores from at least two folds, and a "
+            "temporal split has one fewer than split.folds: set split.folds=3 or more."
+        )
     calibrated = np.empty_like(score)
     for one in np.unique(fold):
         inside = fold == one
-        others = ~inside if (~inside).any() else inside
-        calibrated[inside] = fit_calibrator(kind, score[others], breach[others]).apply(
-            score[inside]
-        )
+        calibrator = fit_calibrator(kind, score[~inside], breach[~inside])
+        calibrated[inside] = calibrator.apply(score[inside])
     return calibrated

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.learning.calibration import cross_calibrate, fit_calibrator
-from slarisk.learning.features import make_features
+from slarisk.learning.features import check_types, make_features
 from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline
 
 if TYPE_CHECKING:
@@ -56,7 +56,13 @@ def learn(
         Labelled tickets.
     folds : sequence of Fold
         Together they score every training ticket once.
+
+    Raises
+    ------
+    InputError
+        A field is not of the kind that the features take it for, or there is nothing to learn.
     """
+    check_types(training, features)
     frame = make_features(training, features)
     breach = training["breach"].to_numpy()
     score, fold_of, honest = _cross_fit(estimator, features, frame, breach, folds)

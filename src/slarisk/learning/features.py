@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "Unknown"  # the category of a missing value
 _TEXT_WORDS = 300  # the most frequent words of a text field
+_LARGEST = 2.0**53  # a float counts whole numbers up to here; forests refuse much larger ones
 _DAY_HOURS, _WEEK_DAYS = 24, 7
 
 Encoding = Literal["one_hot", "native"]
@@ -45,11 +46,17 @@ def feature_names(features: FeatureSet) -> list[str]:
     """The columns of the feature frame, in order."""
     calendar = [name for part in features.calendar for name in _calendar_names(part)]
     since = [f"days_since_{name}" for name in features.days_since]
-    return [*features.categorical, *features.text, *features.numeric, *calendar, *since]
+    words = [_words(name) for name in features.text]
+    return [*features.categorical, *words, *features.numeric, *calendar, *since]
+
+
+def _words(name: str) -> str:
+    # a field may be both, a category and text: its words are a column of their own
+    return f"words_{name}"
 
 
 def check_features(features: FeatureSet, available: set[str]) -> None:
-    """Refuse a feature set that is empty or names fields the data policy does not have."""
+    """Refuse a feature set that is empty, repeats itself or names fields the data does not have."""
     missing = [name for name in feature_fields(features) if name not in available]
     if missing:
         raise InputError(
@@ -58,8 +65,47 @@ def check_features(features: FeatureSet, available: set[str]) -> None:
         )
     for part in features.calendar:
         _calendar_names(part)
-    if not feature_names(features):
+    names = feature_names(features)
+    if not names:
         raise InputError(f"features={features.name} names no feature at all.")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(
+            f"features={features.name} has two features of the name {', '.join(repeated)}. "
+            "List each once, under categorical, numeric or calendar."
+        )
+
+
+def check_types(tickets: pd.DataFrame, features: FeatureSet) -> None:
+    """Refuse training tickets whose fields are not of the kind the feature set takes them for.
+
+    Raises
+    ------
+    InputError
+        A numeric field holds only text, or dates; or days are to be counted since a field that is
+        no date.
+    """
+    for name in features.numeric:
+        present = tickets[name].dropna() if name in tickets else pd.Series(dtype="str")
+        if _holds_dates(present):
+            raise InputError(
+                f"the field {name!r} is a numeric feature, but holds dates. List it under "
+                "features.days_since."
+            )
+        if len(present) and read_numbers(tickets, name).isna().all():
+            raise InputError(
+                f"the field {name!r} is a numeric feature, but holds text, such as "
+                f"{present.iloc[0]!r}. List it under features.categorical."
+            )
+    for name in features.days_since:
+        if not _holds_dates(take_dates(tickets, name)):
+            raise InputError(
+                f"features.days_since: the field {name!r} holds no dates. List it under data.dates."
+            )
+
+
+def _holds_dates(values: pd.Series) -> bool:
+    return pd.api.types.is_datetime64_any_dtype(values)
 
 
 def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
@@ -77,17 +123,12 @@ def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
     DataFrame
         Columns as :func:`feature_names`: categories and text as ``str`` without gaps, numbers as
         floats with NaN for unknown.
-
-    Raises
-    ------
-    InputError
-        A numeric field holds text.
     """
     columns: Parts = {}
     for name in features.categorical:
         columns[name] = take_text(tickets, name).fillna(UNKNOWN)
     for name in features.text:
-        columns[name] = take_text(tickets, name).fillna("")
+        columns[_words(name)] = take_text(tickets, name).fillna("")
     for name in features.numeric:
         columns[name] = read_numbers(tickets, name)
     created = take_dates(tickets, "created_at")
@@ -100,18 +141,11 @@ def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
 
 
 def read_numbers(tickets: pd.DataFrame, name: str) -> pd.Series:
-    """Read a field as floats; what is not a number becomes NaN, unless nothing is one."""
+    """Read a field as floats; what is not a number, or beyond 2**53, becomes NaN."""
     if name not in tickets:
         return pd.Series(np.nan, index=tickets.index)
     numbers = pd.to_numeric(tickets[name], errors="coerce").astype(float)
-    numbers = numbers.where(np.isfinite(numbers))
-    present = tickets[name].notna()
-    if len(tickets) > 1 and present.all() and numbers.isna().all():
-        raise InputError(
-            f"the field {name!r} is a numeric feature, but holds text, such as "
-            f"{tickets[name].iloc[0]!r}. List it under features.categorical."
-        )
-    return numbers
+    return numbers.where(numbers.abs() <= _LARGEST)
 
 
 def _calendar_names(part: str) -> list[str]:
@@ -169,15 +203,25 @@ def make_encoder(features: FeatureSet, encoding: Encoding) -> ColumnTransformer:
         steps.append(("categories", _category_encoder(features, encoding), features.categorical))
     if numbers:
         steps.append(("numbers", _number_encoder(features, encoding), numbers))
-    for name in features.text:
-        words = TfidfVectorizer(max_features=_TEXT_WORDS, sublinear_tf=True, stop_words="english")
-        steps.append((f"words_{name}", words, name))
+    steps += [(_words(name), _word_encoder(), _words(name)) for name in features.text]
     dense = {"sparse_threshold": 0.0} if encoding == "native" else {}
     return ColumnTransformer(steps, **dense)
 
 
 def _worded(features: FeatureSet) -> set[str]:
-    return {*features.categorical, *features.text}
+    return {*features.categorical, *(_words(name) for name in features.text)}
+
+
+def _word_encoder() -> TfidfVectorizer:
+    return TfidfVectorizer(max_features=_TEXT_WORDS, sublinear_tf=True, stop_words="english")
+
+
+def wordless(frame: pd.DataFrame, features: FeatureSet) -> list[str]:
+    """Name the text fields of a feature frame in which no ticket has a word to learn from."""
+    words_of = _word_encoder().build_analyzer()
+    return [
+        name for name in features.text if not any(words_of(text) for text in frame[_words(name)])
+    ]
 
 
 def _category_encoder(features: FeatureSet, encoding: Encoding) -> BaseEstimator:

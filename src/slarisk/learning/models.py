@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from lightgbm.basic import LightGBMError
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
 from slarisk.errors import InputError
-from slarisk.learning.features import encoding_for, make_encoder, make_features
+from slarisk.learning.features import encoding_for, make_encoder, make_features, wordless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,13 +57,20 @@ def fit_pipeline(
     Raises
     ------
     InputError
-        The tickets are all of one class, or the estimator refuses its parameters or the data.
+        The tickets are all of one class or have a text field without words, or the estimator
+        refuses its parameters or the data.
     """
     if breach.all() or not breach.any():
         what = "all breached" if breach.all() else "none breached"
         raise InputError(
             f"{len(breach):,} tickets to train on, {what}: there is nothing to learn. "
             "Check the SLA targets and the label, or take a longer period."
+        )
+    empty = wordless(frame, features)
+    if empty:
+        raise InputError(
+            f"features.text: of {len(breach):,} tickets to train on, none has a word in "
+            f"{', '.join(empty)}. Leave it out of the features."
         )
     encoding = encoding_for(estimator)
     model = clone(estimator)
@@ -74,8 +82,17 @@ def fit_pipeline(
             model.set_params(categorical_features=columns)
         else:
             arguments["model__categorical_feature"] = columns
+    # A number may be missing in all of one fold, which HistGradientBoosting does not survive. A
+    # constant has nothing to split on, so what it stands for plays no part in the scores.
+    blank = [name for name in frame if frame[name].isna().all()]
+    frame = frame.fillna(dict.fromkeys(blank, 0.0))
     try:
-        return pipeline.fit(frame, breach.astype(int), **arguments)
-    except ValueError as error:
+        pipeline.fit(frame, breach.astype(int), **arguments)
+    except (ValueError, LightGBMError) as error:
         name = type(estimator).__name__
         raise InputError(f"model {name} cannot be fitted: {error}") from error
+    if model.get_params().get("n_jobs") not in (None, 1):
+        # A forest adds up its trees in the order in which its threads finish: with more than one,
+        # the last digits of a score would differ from call to call.
+        model.set_params(n_jobs=1)
+    return pipeline

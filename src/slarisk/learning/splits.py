@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,15 +115,16 @@ def _hold_out_latest(tickets: pd.DataFrame, split: Split) -> HeldOut:
                 "split=temporal needs creation times, and no ticket has one. Use split=random."
             )
         in_order = created.dropna().sort_values()
-        cut = in_order.iloc[int((1 - split.test_size) * (len(in_order) - 1))]
-    until = pd.Timestamp.max if split.test_until is None else None
-    until = until or read_moment(str(split.test_until), "split.test_until")
+        cut = in_order.iloc[-ceil(split.test_size * len(in_order))]
+    after = pd.Series(False, index=tickets.index)
+    if split.test_until is not None:
+        after = created >= read_moment(split.test_until, "split.test_until")
     before = created < cut
     known = before & (tickets["label_known_at"] < cut)
-    test = (created >= cut) & (created < until)
+    test = (created >= cut) & ~after
     left_out = {
         "label_unknown_at_cut": int((before & ~known).sum()),
-        "created_after_test": int((created >= until).sum()),
+        "created_after_test": int(after.sum()),
         "no_creation_time": int(undated.sum()),
     }
     return HeldOut(
@@ -135,7 +137,7 @@ def make_folds(training: pd.DataFrame, split: Split) -> list[Fold]:
 
     ``random``: stratified and shuffled. ``temporal``: blocks in order of creation, each scored by
     a model fitted on the earlier blocks; the first has none earlier and is scored, not honestly,
-    by the later ones.
+    by the later ones. Tickets created at the same moment stay in one block.
 
     Parameters
     ----------
@@ -143,6 +145,11 @@ def make_folds(training: pd.DataFrame, split: Split) -> list[Fold]:
         The training tickets only; positions in the folds refer to its rows.
     split : Split
         The kind of split, ``folds`` and ``seed``.
+
+    Raises
+    ------
+    InputError
+        There are too few tickets of a class, or too few moments of creation, for the folds.
     """
     breach = training["breach"].to_numpy()
     rarest = int(min(breach.sum(), (~breach).sum()))
@@ -154,15 +161,30 @@ def make_folds(training: pd.DataFrame, split: Split) -> list[Fold]:
     if split.name is SplitKind.random:
         folds = StratifiedKFold(split.folds, shuffle=True, random_state=split.seed)
         return [Fold(fit, score) for fit, score in folds.split(np.zeros(len(breach)), breach)]
-    return _forward_folds(training, split.folds)
+    forward = _forward_folds(training, split.folds)
+    for fold in forward:
+        if len(np.unique(breach[fold.fit])) < 2:
+            raise InputError(
+                f"split.folds={split.folds}: the {len(fold.fit):,} tickets that one fold is to be "
+                "fitted on are all of one class. Take fewer folds, or a longer period."
+            )
+    return forward
 
 
 def _forward_folds(training: pd.DataFrame, count: int) -> list[Fold]:
     # Every label of the training part is known by its own cut. Asking again that it be known when
     # a block begins would leave the first, short blocks with little but quickly closed tickets:
     # on ServiceNow, where closing takes days, 3 tickets and not one breach.
-    order = np.argsort(training["created_at"].to_numpy(), kind="stable")
-    blocks = np.array_split(order, count)
+    created = training["created_at"].to_numpy()
+    order = np.argsort(created, kind="stable")
+    even = [block[0] for block in np.array_split(np.arange(len(order)), count)[1:]]
+    starts = np.searchsorted(created[order], created[order[even]])
+    if len({0, *starts.tolist()}) < count:
+        raise InputError(
+            f"split.folds={count}: the training tickets were created at too few different moments "
+            "to make so many blocks. Take fewer folds, or split=random."
+        )
+    blocks = np.split(order, starts)
     folds = [Fold(np.sort(np.concatenate(blocks[1:])), np.sort(blocks[0]), honest=False)]
     for number, block in enumerate(blocks[1:], start=1):
         folds.append(Fold(np.sort(np.concatenate(blocks[:number])), np.sort(block)))

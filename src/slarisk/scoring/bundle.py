@@ -7,6 +7,7 @@ tickets the model has met, so that none is ever given its in-sample score).
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import skops.io
+import skops.io.exceptions
 from pydantic import TypeAdapter
 
 from slarisk.config import CostPolicy, CreationKind, DataPolicy, Decision, FeatureSet, SlaPolicy
@@ -141,7 +143,7 @@ class Bundle:
         """
         creation = self.manifest.data.creation
         if creation.kind is CreationKind.observed:
-            return tickets["created_at"]
+            return take_dates(tickets, "created_at")
         middle = pd.Timedelta(hours=(creation.low_hours + creation.high_hours) / 2)
         return met["created_at"].fillna(tickets["first_response_at"] - middle)
 
@@ -151,18 +153,21 @@ class Bundle:
         breach = price_breaches(tickets, manifest.data, manifest.sla)
         escalation = price_escalations(tickets, manifest.data, manifest.cost)
         return cost_matrix(
-            breach.where(breach >= 0).fillna(manifest.fallback_cost).to_numpy(),
-            escalation.where(escalation >= 0).fillna(manifest.cost.escalation_cost).to_numpy(),
+            breach.where(is_price(breach), manifest.fallback_cost).to_numpy(),
+            escalation.where(is_price(escalation), manifest.cost.escalation_cost).to_numpy(),
             manifest.cost.charged,
             manifest.cost.effectiveness,
         )
 
     def required_fields(self) -> list[str]:
-        """Name the fields without which there is no decision: features and what prices it."""
+        """Name the fields without which there is no decision.
+
+        They are the features, the birth by which a ticket of the training run is recognised (and
+        never given its in-sample score), and what prices the ticket.
+        """
         data = self.manifest.data
-        fields = [name for name in feature_fields(self.manifest.features) if name in data.columns]
-        if data.creation.kind is CreationKind.imputed:
-            fields.append("first_response_at")
+        fields = [*feature_fields(self.manifest.features), birth_field(data)]
+        fields = [name for name in fields if name in data.columns]
         priced = data.costs.breach or ("priority" if "priority" in data.columns else None)
         fields += [name for name in (priced, data.costs.escalation) if name]
         return list(dict.fromkeys(fields))
@@ -185,12 +190,22 @@ def identify(tickets: pd.DataFrame, data: DataPolicy) -> pd.Index:
 
     The birth is the creation time, or what it is imputed from.
     """
-    birth = "created_at" if data.creation.kind is CreationKind.observed else "first_response_at"
+    birth = birth_field(data)
     identity = pd.DataFrame({"ticket_id": take_text(tickets, "ticket_id")})
     if birth in tickets:
         identity["birth"] = tickets[birth].astype("datetime64[us]")
     hashed = pd.util.hash_pandas_object(identity, index=False).to_numpy()
     return pd.Index(hashed.astype(np.uint64), name="identity")
+
+
+def birth_field(data: DataPolicy) -> str:
+    """The field that says when a ticket was born, as the data has it."""
+    return "created_at" if data.creation.kind is CreationKind.observed else "first_response_at"
+
+
+def is_price(dollars: pd.Series) -> pd.Series:
+    """Where an amount can be a price: finite, and at least 0."""
+    return dollars.between(0, np.inf, inclusive="left")
 
 
 def creation_days(tickets: pd.DataFrame) -> Days:
@@ -232,12 +247,21 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Load a bundle; nothing in it is executed."""
-    manifest = TypeAdapter(Manifest).validate_json((folder / MANIFEST).read_bytes())
-    if manifest.format != FORMAT:
-        raise InputError(
-            f"{folder / MANIFEST}: format {manifest.format}, but this version reads {FORMAT}."
-        )
-    pipeline = skops.io.load(folder / PIPELINE, trusted=list(TRUSTED_TYPES))
+    """Load a bundle; nothing in it is executed.
+
+    Raises
+    ------
+    InputError
+        Another version wrote it, or it holds a type that may not be loaded.
+    """
+    text = (folder / MANIFEST).read_bytes()
+    written = json.loads(text).get("format")
+    if written != FORMAT:
+        raise InputError(f"{folder / MANIFEST}: format {written}, but this version reads {FORMAT}.")
+    manifest = TypeAdapter(Manifest).validate_json(text)
+    try:
+        pipeline = skops.io.load(folder / PIPELINE, trusted=list(TRUSTED_TYPES))
+    except skops.io.exceptions.UntrustedTypesFoundException as error:
+        raise InputError(f"{folder / PIPELINE}: not loaded. {error}") from error
     model = BreachModel(manifest.features, pipeline, manifest.calibrator)
     return Bundle(manifest, model, pd.read_parquet(folder / SEEN))

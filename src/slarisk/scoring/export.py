@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from slarisk.scoring.bundle import (
     OUT_OF_FOLD,
     PROBABILITY,
     Bundle,
+    is_price,
     risk_buckets,
 )
 from slarisk.tickets.contract import UNREADABLE, take_text
@@ -128,7 +130,10 @@ def score_tickets(bundle: Bundle, tickets: pd.DataFrame, version: str, scored_at
 
 
 def find_rejections(bundle: Bundle, tickets: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Say which tickets cannot be scored: a reason for each, empty where there is none."""
+    """Say which tickets cannot be scored: a reason for each, empty where there is none.
+
+    Of several good rows with one ticket id, the first is scored.
+    """
     data, sla, cost = bundle.manifest.data, bundle.manifest.sla, bundle.manifest.cost
     ids = tickets["ticket_id"]
     detail = pd.Series("", index=tickets.index, dtype="str")
@@ -142,15 +147,17 @@ def find_rejections(bundle: Bundle, tickets: pd.DataFrame) -> tuple[pd.Series, p
         if field is None:
             continue
         # an empty cost is unknown, and priced as such; a wrong one is a mistake to be told
-        wrong = tickets[field].notna() & ~((amounts >= 0) & np.isfinite(amounts))
+        wrong = tickets[field].notna() & ~is_price(amounts)
         bad_cost |= wrong
         detail = detail.mask(wrong, f"column {data.columns[field]}")
-    reasons = np.select(
-        [ids.isna(), tickets[UNREADABLE] != "", ids.duplicated() & ids.notna(), bad_cost],
-        [NO_ID, UNREADABLE_DATE, DUPLICATE, BAD_COST],
+    found = np.select(
+        [ids.isna(), tickets[UNREADABLE] != "", bad_cost],
+        [NO_ID, UNREADABLE_DATE, BAD_COST],
         default="",
     )
-    return pd.Series(reasons, index=tickets.index, dtype="str"), detail
+    reasons = pd.Series(found, index=tickets.index, dtype="str")
+    repeated = ids[reasons == ""].duplicated().reindex(tickets.index, fill_value=False)
+    return reasons.mask(repeated, DUPLICATE), detail
 
 
 def find_outcomes(bundle: Bundle, tickets: pd.DataFrame) -> pd.DataFrame:
@@ -167,12 +174,13 @@ def find_outcomes(bundle: Bundle, tickets: pd.DataFrame) -> pd.DataFrame:
     labelled = label_tickets(dated, manifest.data, manifest.sla, manifest.cost)
     known = (labelled["reason"] == "") & _is_resolved(labelled)
     breach = labelled["breach"].where(known)
+    lost = labelled["breach_cost"].where(breach.fillna(False), 0.0)  # a met target costs nothing
     return pd.DataFrame(
         {
             "created_at": labelled["created_at"],
             "resolution_hours": labelled["resolution_hours"].where(known),
             "breach": breach,
-            "cost": (labelled["breach_cost"] * breach.astype("Float64")).astype(float),
+            "cost": lost.where(breach.notna()),
         }
     )
 
@@ -234,6 +242,8 @@ def write_all(files: Mapping[Path, pd.DataFrame]) -> None:
     path = Path()
     try:
         for path, frame in files.items():
+            if path.is_dir():
+                raise InputError(f"{path}: is a folder; name a file in it.")
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(
                 dir=path.parent, prefix=f".{path.name}.", suffix=".part"
@@ -242,14 +252,34 @@ def write_all(files: Mapping[Path, pd.DataFrame]) -> None:
             finished.append((Path(name), path))
             _write(frame, Path(name), path.suffix.lower())
             _make_readable(Path(name))
-        for part, path in finished:
-            os.replace(part, path)
+        _put_in_place(finished)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
     finally:
         for part, _ in finished:
             with suppress(FileNotFoundError):
                 part.unlink()
+
+
+def _put_in_place(finished: list[tuple[Path, Path]]) -> None:
+    """Give finished files their names; if one cannot have its own, none has."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as undo:
+        for number, (part, path) in enumerate(finished[:-1]):
+            old = Path(folder) / str(number)
+            if path.exists():
+                shutil.copy2(path, old)
+            os.replace(part, path)
+            undo.callback(_put_back, old, path)
+        for part, path in finished[-1:]:
+            os.replace(part, path)
+        undo.pop_all()
+
+
+def _put_back(old: Path, path: Path) -> None:
+    if old.exists():
+        shutil.copy2(old, path)
+    else:
+        path.unlink()
 
 
 def _write(frame: pd.DataFrame, path: Path, ending: str) -> None:

@@ -39,7 +39,8 @@ class DecisionModel:
         InputError
             A column that the decision needs is not there.
         """
-        columns = self.bundle.manifest.data.columns
+        data = self.bundle.manifest.data
+        columns = data.columns
         missing = [
             columns[name]
             for name in self.bundle.required_fields()
@@ -49,8 +50,8 @@ class DecisionModel:
             raise InputError(f"The tickets lack the column {', '.join(missing)}.")
         fields = {column: name for name, column in columns.items()}
         known = [column for column in model_input.columns if column in fields]
-        raw = as_text(model_input[known]).rename(columns=fields)
-        return self.bundle.decide(type_fields(raw, self.bundle.manifest.data))
+        raw = as_text(model_input[known].reset_index(drop=True)).rename(columns=fields)
+        return self.bundle.decide(type_fields(raw, data)).set_axis(model_input.index)
 
 
 def _load_pyfunc(path: str) -> DecisionModel:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DATE_FIELDS = ("created_at", "first_response_at", "resolved_at", "due_at")
 UNREADABLE = "unreadable_dates"  # the date fields of a ticket that could not be read
+ISO_8601 = "ISO8601"
 _MOMENTS = list(Moment)
 
 
@@ -56,7 +57,8 @@ def type_fields(fields: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
         typed[name] = text.replace(policy.values[name]) if name in policy.values else text
     unreadable = pd.Series("", index=typed.index, dtype="str")
     for name in date_fields(policy):
-        parsed = read_dates(typed[name], policy.date_formats)
+        # typed dates (Parquet) come as ISO 8601, whatever the text of this system looks like
+        parsed = read_dates(typed[name], [*policy.date_formats, ISO_8601])
         lost = parsed.isna() & typed[name].notna()
         unreadable[lost] += f", {policy.columns[name]}"
         typed[name] = parsed

@@ -106,7 +106,7 @@ def impute_creation(tickets: pd.DataFrame, creation: Creation) -> pd.Series:
     tickets that have both a first response and a resolution, in the order of the export.
     """
     if creation.kind is CreationKind.observed:
-        return tickets["created_at"]
+        return take_dates(tickets, "created_at")
     both = tickets["first_response_at"].notna() & tickets["resolved_at"].notna()
     # the legacy generator is what the notebook's numbers rest on
     draws = np.random.RandomState(creation.seed).randint(
@@ -218,9 +218,11 @@ def read_moment(text: str, key: str) -> pd.Timestamp:
         Names the key.
     """
     try:
-        return pd.Timestamp(text)
+        moment = pd.Timestamp(text)
     except ValueError as error:
         raise InputError(f"{key}={text}: not a date. Write it as 2016-05-01.") from error
+    # like the dates of tickets: in UTC, without saying so
+    return moment if moment.tz is None else moment.tz_convert(None)
 
 
 def _target_hours(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:

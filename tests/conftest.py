@@ -1,0 +1,254 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import logging
+import os
+import runpy
+import shutil
+import signal
+import sqlite3
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from slarisk.jobs.command import register_schemas
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_DATA = "SLARISK_REAL_DATA"
+
+
+@pytest.fixture
+def real_data() -> Callable[[str], Path]:
+    """Find a real export, or skip: the files are not the project's to redistribute."""
+
+    def find(name: str) -> Path:
+        folders = [os.environ.get(REAL_DATA), ROOT / "data", ROOT.parent / "shared" / "data"]
+        for folder in folders:
+            if folder and (path := Path(folder) / name).exists():
+                return path
+        pytest.skip(f"{name} is not there; name its folder in {REAL_DATA}")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def composed() -> Callable[..., Any]:
+    """Compose a config of the repository, as a command would."""
+    register_schemas()
+
+    def make(*overrides: str, root: str = "train", search: Path | None = None) -> Any:
+        more = [f"hydra.searchpath=[file://{search}]"] if search else []
+        with initialize_config_dir(str(ROOT / "conf"), job_name="test"):
+            return OmegaConf.to_object(compose(root, [*overrides, *more]))
+
+    return make
+
+
+# Commands, in this process: importing MLflow takes seconds --------------------------------------
+
+# what spares a test work: the data of `write_tickets`, few draws, no importance
+ON_TICKETS = [
+    "data.path=tickets.csv",
+    "data.truth=null",
+    "evaluation.bootstrap_draws=100",
+    "evaluation.importance_repeats=0",
+]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # MLflow 3.17 compares the column names of a model's example with a range
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Operation with range is deprecated:DeprecationWarning"
+    )
+
+
+@pytest.fixture(scope="session")
+def write_tickets() -> Callable[..., Path]:
+    """Write an export whose breaches depend on the channel alone, which no trivial rule sees."""
+
+    def write(path: Path, tickets: int = 600, seed: int = 0) -> Path:
+        rng = np.random.default_rng(seed)
+        priority = rng.choice(["Critical", "High", "Normal"], tickets)
+        channel = rng.choice(["Email", "Phone", "Chat"], tickets)
+        chance = pd.Series(channel).map({"Email": 0.95, "Phone": 0.01, "Chat": 0}).to_numpy()
+        hours = pd.Series(priority).map({"Critical": 4, "High": 8, "Normal": 24})
+        late = rng.random(tickets) < chance
+        created = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(tickets) * 5.0, unit="h")
+        resolved = created + pd.to_timedelta(hours.to_numpy() * np.where(late, 1.5, 0.5), unit="h")
+        table = pd.DataFrame(
+            {
+                "Ticket ID": [f"T{n:04}" for n in range(tickets)],
+                "Customer Name": "Ada Lovelace",
+                "Customer Email": "ada@example.com",
+                "Ticket Description": "My secret diary does not open",
+                "Customer Age": rng.integers(18, 80, tickets),
+                "Date of Purchase": "2023-05-01",
+                "Product Purchased": rng.choice(["Camera", "Router"], tickets),
+                "Ticket Type": rng.choice(["Refund request", "Billing inquiry"], tickets),
+                "Ticket Subject": "Other",
+                "Ticket Status": "Closed",
+                "Ticket Priority": priority,
+                "Ticket Channel": channel,
+                "Created At": created.strftime("%Y-%m-%d %H:%M:%S"),
+                "First Response Time": created.strftime("%Y-%m-%d %H:%M:%S"),
+                "Time to Resolution": resolved.strftime("%Y-%m-%d %H:%M:%S"),
+            }
+        )
+        table.to_csv(path, index=False)
+        return path
+
+    return write
+
+
+@contextmanager
+def at_store(path: Path) -> Iterator[None]:
+    """Point MLflow at a database and work in its folder; leave nothing of it behind."""
+    with warnings.catch_warnings():
+        # pytest's own filters do not reach a fixture of the session
+        warnings.filterwarnings("ignore", message=".*type hint .*is inferred as AnyType")
+        import mlflow
+        import mlflow.pyfunc
+
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID")
+    before = {name: os.environ.pop(name, None) for name in names}
+    here = Path.cwd()
+    os.chdir(path.parent)
+    mlflow.set_tracking_uri(f"sqlite:///{path}")
+    try:
+        yield
+        assert mlflow.active_run() is None
+    finally:
+        mlflow.end_run("KILLED")
+        mlflow.set_tracking_uri("")
+        os.chdir(here)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh MLflow database: its migrations take seconds, a copy of the file takes none."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with at_store(path):
+        import mlflow
+
+        mlflow.search_experiments()
+    return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, migrated_store: Path) -> Iterator[Path]:
+    """A folder to work in, with an MLflow store of its own."""
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    with at_store(tmp_path / "mlflow.db"):
+        yield tmp_path
+
+
+@pytest.fixture(scope="session")
+def train_on(composed: Callable[..., Any]) -> Callable[..., float]:
+    """Train on `tickets.csv` in the working folder."""
+
+    def train_quickly(*overrides: str) -> float:
+        from slarisk.jobs.train import train
+
+        model = "" if any(each.startswith("model=") for each in overrides) else "model=lr"
+        config = composed(*ON_TICKETS, *filter(None, [model]), *overrides)
+        # what Hydra knows of a command line, and a composed config does not
+        config.choices = {"data": "sample", "model": config.model["_target_"].split(".")[-1]}
+        return train(config)
+
+    return train_quickly
+
+
+@pytest.fixture(scope="session")
+def trained_store(
+    tmp_path_factory: pytest.TempPathFactory,
+    migrated_store: Path,
+    write_tickets: Callable[..., Path],
+    train_on: Callable[..., float],
+) -> Path:
+    """A folder with an export and three runs on it; see `trained`."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copy(migrated_store, folder / "mlflow.db")
+    write_tickets(folder / "tickets.csv")
+    with at_store(folder / "mlflow.db"):
+        train_on("features.categorical=[priority]", "features.calendar=[]")
+        train_on()
+        train_on("decision=grid")
+    return folder
+
+
+@pytest.fixture
+def trained(tmp_path: Path, trained_store: Path) -> Iterator[Path]:
+    """A folder with three runs of logistic regression: blind to the channel, good, optimistic."""
+    shutil.copytree(trained_store, tmp_path, dirs_exist_ok=True)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+        ):
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                (str(trained_store), str(tmp_path)),
+            )
+    with at_store(tmp_path / "mlflow.db"):
+        yield tmp_path
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], hydra_restore_singletons: None) -> Callable[..., Ended]:
+    """Run a command as its script does, but in this process."""
+
+    def run_script(command: str, *overrides: str) -> Ended:
+        capsys.readouterr()
+        with _undone():
+            sys.argv = [f"{command}.py", *overrides]
+            with pytest.raises(SystemExit) as left:
+                runpy.run_path(str(ROOT / f"{command}.py"), run_name="__main__")
+        out, err = capsys.readouterr()
+        return Ended(int(left.value.code or 0), out, err)
+
+    return run_script
+
+
+@contextmanager
+def _undone() -> Iterator[None]:
+    """Undo what a command does to its process."""
+    arguments = sys.argv
+    handlers, level = list(logging.root.handlers), logging.root.level
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    listening = {number: signal.getsignal(number) for number in numbers}
+    full_error = os.environ.get("HYDRA_FULL_ERROR")
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+        logging.root.handlers, logging.root.level = handlers, level
+        for number, handler in listening.items():
+            signal.signal(number, handler)
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error

@@ -1,0 +1,151 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.utils.validation import check_is_fitted
+
+from slarisk.config import FeatureSet
+from slarisk.errors import InputError
+from slarisk.jobs.command import build_estimator
+from slarisk.learning.calibration import Calibrator
+from slarisk.learning.features import make_features
+from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline
+
+SETS = ["notebook", "calendar", "customer", "text"]
+
+
+def fit(config, tickets):
+    frame = make_features(tickets, config.features)
+    breach = tickets["breach"].to_numpy()
+    return fit_pipeline(build_estimator(config.model), config.features, frame, breach), frame
+
+
+@pytest.mark.parametrize("features", SETS)
+@pytest.mark.parametrize("model", ["lr", "rf", "gbm", "hist"])
+def test_every_model_learns_from_every_feature_set(compose, tickets, model, features):
+    config = compose(f"features={features}", model=model)
+    pipeline, _ = fit(config, tickets[:700])
+    breach_model = BreachModel(config.features, pipeline, Calibrator())
+    probability = breach_model.probability(tickets[700:])
+
+    assert probability.shape == (len(tickets) - 700,)
+    assert probability.dtype == np.float64
+    assert ((probability >= 0) & (probability <= 1)).all()
+    # of the class "breach", and not of the other one
+    assert roc_auc_score(tickets["breach"][700:], probability) > 0.6
+
+
+@pytest.mark.parametrize("model", ["lr", "rf", "gbm", "hist"])
+def test_every_model_answers_a_ticket_of_which_nothing_is_known(compose, tickets, model):
+    config = compose("features=customer", model=model)
+    pipeline, _ = fit(config, tickets)
+    breach_model = BreachModel(config.features, pipeline, Calibrator())
+    odd = pd.DataFrame({"priority": ["Cosmic", None], "customer_age": ["1e39", "old"]}, dtype="str")
+
+    assert np.isfinite(breach_model.probability(odd)).all()
+    assert np.isfinite(breach_model.probability(pd.DataFrame(index=range(2)))).all()
+
+
+@pytest.mark.parametrize("model", ["lr", "rf", "gbm", "hist"])
+def test_every_model_learns_where_a_number_is_always_missing(compose, tickets, model):
+    config = compose("features=customer", model=model)
+    nameless = tickets.assign(customer_age=pd.Series(None, tickets.index, dtype="str"))
+    pipeline, frame = fit(config, nameless)
+
+    assert np.isfinite(breach_scores(pipeline, frame)).all()
+
+
+def test_lightgbm_splits_categories_as_categories(compose, tickets):
+    pipeline, _ = fit(compose("features=calendar", model="gbm"), tickets)
+    trees = pipeline["model"].booster_.trees_to_dataframe()
+    kinds = trees.dropna(subset="split_feature").groupby("split_feature")["decision_type"].unique()
+    categorical = [f"Column_{position}" for position in range(5)]
+
+    assert {kind for name in kinds.index if name in categorical for kind in kinds[name]} == {"=="}
+    assert {kind for name in kinds.index if name not in categorical for kind in kinds[name]} == {
+        "<="
+    }
+
+
+def test_hist_gradient_boosting_splits_categories_as_categories(compose, tickets):
+    config = compose("features=calendar", model="hist")
+    pipeline, frame = fit(config, tickets)
+    is_categorical = pipeline["model"].is_categorical_
+
+    assert is_categorical.tolist() == [True] * 5 + [False] * (frame.shape[1] - 5)
+
+
+def test_the_estimator_itself_is_never_fitted(compose, tickets):
+    config = compose()
+    estimator = build_estimator(config.model)
+    frame = make_features(tickets, config.features)
+    fit_pipeline(estimator, config.features, frame, tickets["breach"].to_numpy())
+
+    with pytest.raises(NotFittedError):
+        check_is_fitted(estimator)
+
+
+def test_a_forest_gives_the_same_digits_at_every_call(compose, tickets):
+    config = compose("features=calendar")
+    forest = RandomForestClassifier(60, min_samples_leaf=3, random_state=0, n_jobs=-1)
+    frame = make_features(tickets, config.features)
+    pipeline = fit_pipeline(forest, config.features, frame, tickets["breach"].to_numpy())
+    first = breach_scores(pipeline, frame)
+
+    assert all((breach_scores(pipeline, frame) == first).all() for _ in range(10))
+    assert pipeline["model"].n_jobs == 1
+    assert forest.n_jobs == -1
+
+
+def test_no_tickets_have_no_scores(compose, tickets):
+    pipeline, frame = fit(compose(), tickets)
+
+    assert breach_scores(pipeline, frame[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(("label", "said"), [(True, "all breached"), (False, "none breached")])
+def test_one_class_is_nothing_to_learn_from(label, said):
+    frame = pd.DataFrame({"priority": ["High", "Low"]})
+    features = FeatureSet(name="x", categorical=["priority"])
+
+    with pytest.raises(InputError, match=rf"2 tickets to train on, {said}"):
+        fit_pipeline(LogisticRegression(), features, frame, np.array([label, label]))
+
+
+def test_a_text_feature_without_words_is_named(compose, tickets):
+    config = compose("features=text", "features.categorical=[priority]")
+    silent = tickets.assign(subject="?!")
+
+    with pytest.raises(InputError, match=r"features\.text: of \d+ tickets .* word in subject"):
+        fit(config, silent)
+
+
+@pytest.mark.parametrize(
+    ("model", "parameter", "name"),
+    [
+        ("lr", "model.C=-1", "LogisticRegression"),
+        ("rf", "model.max_features=7.5", "RandomForestClassifier"),
+        ("gbm", "model.num_leaves=1", "LGBMClassifier"),
+    ],
+)
+def test_parameters_that_the_estimator_refuses_are_told(compose, tickets, model, parameter, name):
+    with pytest.raises(InputError, match=f"model {name} cannot be fitted"):
+        fit(compose(parameter, model=model), tickets)
+
+
+def test_max_categories_of_nothing_is_told(compose, tickets):
+    with pytest.raises(InputError, match="max_categories"):
+        fit(compose("features.max_categories=0"), tickets)
+
+
+def test_fitting_again_gives_the_same_model(compose, tickets):
+    for model in ("lr", "rf", "gbm"):
+        config = compose(model=model)
+        (one, frame), (two, _) = fit(config, tickets), fit(config, tickets)
+
+        assert (breach_scores(one, frame) == breach_scores(two, frame)).all()
+        assert clone(one["model"]).get_params() is not None
