@@ -82,7 +82,7 @@ def test_text_is_trimmed_renamed_and_missing_marks_are_gaps(write, make_policy):
 
 
 def test_typed_dates_are_read_under_any_formats(tmp_path, make_policy):
-    times = pd.to_datetime(["2024-01-01 08:00", "2024-01-02 09:30:15"])
+    times = pd.to_datetime(["2024-01-01 08:00:00", "2024-01-02 09:30:15"])
     frame = pd.DataFrame({"Id": ["1", "2"], "Opened": times, "Replied": times, "Done": times})
     frame.assign(Prio="Low").to_parquet(tmp_path / "tickets.parquet")
     tickets = read_tickets(make_policy("tickets.parquet", date_formats=["%d.%m.%Y"]))
