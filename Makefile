@@ -6,6 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCKED := $(VENV)/.locked
 SCORES := outputs/risk_scores.csv
+UI := http://127.0.0.1:5000/\#/experiments/1/runs?workflowType=machine_learning
 
 # MLflow starts its web server by name, so the environment's commands must come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui bench lock clean
+.PHONY: help demo test check ui serve bench lock clean
 
 help: ## list the targets
 	@echo 'usage: make <target>      (make <target> PYTHON=python3.12 chooses the interpreter)'
@@ -27,9 +28,10 @@ demo: $(READY) ## train on the bundled sample, promote the best run, score with 
 	@echo '$(PY) promote.py'; $(PY) promote.py || { code=$$?; [ $$code -eq 1 ] || exit $$code; \
 		echo; echo 'Not promoted (reasons above): the champion stays, and it does the scoring.'; }
 	$(PY) score.py output=$(SCORES)
+	@echo; $(PY) promote.py action=status
 	@echo
 	@echo 'Risk scores:  $(CURDIR)/$(SCORES)'
-	@echo 'All runs:     make ui, then open http://127.0.0.1:5000'
+	@echo 'All runs:     make ui, then open $(UI)'
 
 test: $(READY) ## run the tests
 	$(PY) -m pytest
@@ -40,8 +42,13 @@ check: $(READY) ## lint, format, types, then the tests
 	$(PY) -m mypy
 	$(MAKE) test
 
-ui: $(READY) ## open the tracked runs at http://127.0.0.1:5000
+ui: $(READY) ## serve the tracked runs and the registry as web pages
+	@echo 'open $(UI)'
 	$(PY) -m mlflow ui
+
+serve: $(READY) ## answer HTTP requests with the champion's decisions, at port 5001
+	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} mlflow models serve \
+		--model-uri models:/sla-breach-risk@champion --env-manager local --port 5001
 
 bench: $(READY) ## measure what this layer costs
 	$(PY) benchmarks/overhead.py
