@@ -92,7 +92,7 @@ class Label:
     ``column`` and ``breach_value`` are read with ``kind: column``. ``known_at`` names the date
     field that says when the label was known; without it that is the resolution, or the moment an
     unresolved ticket passed its target. ``observed_at`` is the moment the export was taken
-    (default: the latest time in the data).
+    (default: the latest time in the data, due dates aside; name it if another date lies ahead).
     """
 
     kind: LabelKind = LabelKind.target
@@ -104,7 +104,7 @@ class Label:
 
 @dataclass
 class EventLog:
-    """Several rows per ticket, put in order by the numeric field ``order``.
+    """Several rows per ticket, put in order by the field ``order``: a number or a date.
 
     What is known at creation is read from the first event, everything else from the last.
     """
@@ -302,6 +302,7 @@ class PromoteAction(Enum):
 
     promote = "promote"
     rollback = "rollback"
+    status = "status"
 
 
 @dataclass

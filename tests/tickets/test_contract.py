@@ -1,3 +1,5 @@
+import re
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -24,6 +26,9 @@ FORMATS = [
     "%d-%m-%y %H:%M",
     "%m.%d.%Y %H:%M",
 ]
+
+
+COLUMNS = {"ticket_id": "Id", "created_at": "Opened", "resolved_at": "Done"}
 
 
 def text(*values):
@@ -63,12 +68,21 @@ def test_offsets_are_turned_to_utc():
         min_size=1,
         max_size=20,
     ),
-    st.sampled_from(FORMATS[:2]),
+    st.sampled_from(FORMATS),
+    st.booleans(),
 )
-def test_what_is_written_in_a_format_is_read_back(moments, date_format):
+def test_what_is_written_in_a_format_is_read_back(moments, date_format, padded):
     written = [moment.strftime(date_format) for moment in moments]
+    if not padded:
+        written = [re.sub(r"\b0(?=\d[-/.:])", "", moment) for moment in written]
     again = read_dates(text(*written), [date_format])
-    assert [moment.strftime(date_format) for moment in again] == written
+    unit = "s" if "%S" in date_format else "min"
+    assert again.tolist() == [pd.Timestamp(moment).floor(unit) for moment in moments]
+
+
+@pytest.mark.parametrize("written", ["2024", "2024-01", "1704096000", "45292", "08:00"])
+def test_half_a_date_is_none(written):
+    assert read_dates(text(written), ["ISO8601"]).isna().all()
 
 
 def test_text_is_trimmed_renamed_and_missing_marks_are_gaps(write, make_policy):
@@ -105,6 +119,40 @@ def test_events_are_ordered_by_number_and_ties_by_the_file(write, make_policy):
     )
     tickets = read_tickets(policy)
     assert tickets[["ticket_id", "state"]].to_numpy().tolist() == [["A", "tie"], ["B", "two"]]
+
+
+def by_time(make_policy):
+    columns = {"ticket_id": "Id", "moved_at": "Opened", "state": "Done"}
+    return make_policy(
+        columns=columns,
+        dates=["moved_at"],
+        date_formats=["%d/%m/%Y %H:%M"],
+        known=Known(created=["ticket_id"]),
+        label=Label(kind=LabelKind.column, column="state"),
+        events=EventLog(order="moved_at"),
+    )
+
+
+def test_events_can_be_ordered_by_a_date(write, make_policy):
+    write(["A,2/1/2024 9:00,,middle,", " A ,10/1/2024 9:00,,last,", "A,1/2/2023 9:00,,first,"])
+    tickets = read_tickets(by_time(make_policy))
+    assert tickets[["ticket_id", "state"]].to_numpy().tolist() == [["A", "last"]]
+
+
+def test_events_without_an_order_are_refused_whatever_is_required(write, make_policy):
+    write(["A,2/1/2024 9:00,,x,", "A,soon,,x,"])
+    with pytest.raises(InputError, match=r"row 2: column 'Opened' .* must be a date, not 'soon'"):
+        read_tickets(by_time(make_policy))
+    write(["A,x"], header="Id,Done")
+    with pytest.raises(InputError, match="no column 'Opened'"):
+        read_tickets(by_time(make_policy), ["ticket_id"])
+
+
+def test_events_without_a_ticket_stay_apart(write, make_policy):
+    write([",1/1/2024 9:00,,x,", "A,1/1/2024 9:00,,x,", ",1/1/2024 9:00,,y,"])
+    tickets = read_tickets(by_time(make_policy))
+    assert tickets["state"].tolist() == ["x", "x", "y"]
+    assert tickets["ticket_id"].isna().tolist() == [True, False, True]
 
 
 def test_an_event_without_a_number_is_refused(write, make_policy):
@@ -152,8 +200,21 @@ def test_an_unlisted_field_is_never_known(make_policy):
         ({"label": Label(known_at="closed_at")}, r"label\.known_at names the field 'closed_at'"),
         ({"events": EventLog(order="n")}, r"events\.order names the field 'n'"),
         ({"delimiter": "||"}, r"data\.delimiter"),
+        ({"delimiter": "\n"}, r"data\.delimiter"),
+        ({"delimiter": "é"}, r"data\.delimiter"),
+        ({"format": "xlsx"}, r"data\.format=xlsx"),
+        ({"date_formats": ["%Y-%Q"]}, "data.date_formats: '%Y-%Q'"),
+        ({"date_formats": ["%Y %Y"]}, "data.date_formats: '%Y %Y'"),
+        ({"date_formats": ["dd.mm.yyyy"]}, "'dd.mm.yyyy' reads no date"),
+        ({"creation": Creation(low_hours=6)}, r"low_hours=6.*high_hours=5"),
+        ({"creation": Creation(seed=-1)}, r"data\.creation\.seed=-1"),
+        ({"dates": ["priority"]}, "the field priority cannot be a date"),
+        ({"costs": CostColumns(breach="created_at")}, "field created_at cannot be a date"),
+        ({"label": Label(known_at="priority")}, "label.known_at=priority must be a date"),
+        ({"columns": {**COLUMNS, "reason": "Prio"}}, "'reason' is computed here"),
+        ({"columns": {**COLUMNS, "breach": "Prio"}}, "'breach' is computed here"),
         (
-            {"columns": {"ticket_id": "Id", "created_at": "Id", "resolved_at": "Done"}},
+            {"columns": {**COLUMNS, "created_at": "Id"}},
             "two fields are mapped to the column Id",
         ),
         (
@@ -202,13 +263,26 @@ def test_a_fourth_ticket_system_is_one_yaml_and_no_code(tmp_path, composed):
     export.write_text(
         "Nr;Erstellt;Erledigt;Faellig;Team;Schaden;Aufwand\n"
         "7001;1.3.2026 08:15;1.3.2026 11:02;1.3.2026 12:15;Netz;120;8\n"
-        "7002;1.3.2026 8:20;2.3.2026 11:02;1.3.2026 12:15;Mail;90,5;8\n".replace("90,5", "90.5")
+        "7002;3.2.2026 8:20;2.3.2026 11:02;1.3.2026 12:15;Mail;90.5;12\n"
+        "7003;1.3.2026 8:20;;1.3.2026 12:15;Mail;;\n"  # open, and past its due date
+        "7004;2.3.2026 8:20;;9.3.2026 12:15;Mail;;\n"  # open, in time
+        "7005;2.3.2026;;9.3.2026 12:15;Mail;;\n",  # a date in no format that is named
+        encoding="latin-1",
     )
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "fourth.yaml").write_text(FOURTH_SYSTEM.format(path=export))
+    described = FOURTH_SYSTEM.format(path=export)
+    (tmp_path / "data" / "fourth.yaml").write_text(described)
     config = composed("data=fourth", search=tmp_path)
-    frame = prepare_tickets(config.data, config.sla, config.cost).frame
-    assert frame["breach"].tolist() == [False, True]
-    assert frame["breach_cost"].tolist() == [120, 90.5]
-    assert frame["escalation_cost"].tolist() == [8, 8]
+    with pytest.raises(InputError, match=r"row 3: column 'Schaden' is the breach cost"):
+        prepare_tickets(config.data, config.sla, config.cost)
+
+    export.write_text(export.read_text().replace("Mail;;", "Mail;70;0", 1))
+    labelled = prepare_tickets(config.data, config.sla, config.cost)
+    frame = labelled.frame
+    assert frame["breach"].tolist() == [False, True, True]
+    assert frame["breach_cost"].tolist() == [120, 90.5, 70]
+    assert frame["escalation_cost"].tolist() == [8, 12, 0]
+    assert frame["created_at"].dt.strftime("%m-%d").tolist() == ["03-01", "02-03", "03-01"]
+    assert frame["sla_target_hours"].iloc[0] == 4
+    assert labelled.dropped == {"open": 1, "unreadable_date": 1}
     assert config.features.categorical == ["team"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from slarisk.config import CreationKind, LabelKind, Moment
 from slarisk.errors import InputError
-from slarisk.tickets.read import read_fields
+from slarisk.tickets.read import SOURCE_FILE, SOURCE_ROW, read_fields, show, where
 
 if TYPE_CHECKING:
     from slarisk.config import DataPolicy
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
 DATE_FIELDS = ("created_at", "first_response_at", "resolved_at", "due_at")
 UNREADABLE = "unreadable_dates"  # the date fields of a ticket that could not be read
 ISO_8601 = "ISO8601"
+# what labelling adds to the fields of a policy
+ADDED = (
+    "resolution_hours",
+    "sla_target_hours",
+    "breach",
+    "breach_cost",
+    "escalation_cost",
+    "label_known_at",
+    "reason",
+)
 _MOMENTS = list(Moment)
+_DAY = r"\d{4}(?:\d{4}|\D\d{1,2}\D\d)"  # how ISO 8601 begins, if it says the day
 
 
 def read_tickets(
@@ -42,7 +54,10 @@ def read_tickets(
         first event's values in the fields known at creation and the last event's in the others.
     """
     check_policy(policy)
-    fields = read_fields(policy, policy.columns if required is None else required, path)
+    needed = [*policy.columns] if required is None else [*required]
+    if policy.events is not None:
+        needed += ["ticket_id", policy.events.order]
+    fields = read_fields(policy, needed, path)
     if policy.events is not None:
         fields = collapse_events(fields, policy)
     return type_fields(fields, policy)
@@ -52,8 +67,7 @@ def type_fields(fields: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
     """Trim text, rename values and read dates; missing fields of the policy become NA."""
     typed = fields.copy(deep=False)
     for name in policy.columns:
-        text = take_text(fields, name).str.strip()
-        text = text.mask(text.isin(policy.missing))
+        text = _trim(take_text(fields, name), policy)
         typed[name] = text.replace(policy.values[name]) if name in policy.values else text
     unreadable = pd.Series("", index=typed.index, dtype="str")
     for name in date_fields(policy):
@@ -64,6 +78,11 @@ def type_fields(fields: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
         typed[name] = parsed
     typed[UNREADABLE] = unreadable.str.removeprefix(", ")
     return typed
+
+
+def _trim(text: pd.Series, policy: DataPolicy) -> pd.Series:
+    text = text.str.strip()
+    return text.mask(text.isin(policy.missing))
 
 
 def take_text(tickets: pd.DataFrame, name: str) -> pd.Series:
@@ -93,7 +112,8 @@ def read_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
     text : Series of str
         Missing values stay missing.
     formats : iterable of str
-        ``strptime`` formats (numbers need no padding) or ``ISO8601``.
+        ``strptime`` formats (numbers need no padding) or ``ISO8601``, where a year or a month
+        alone is no date.
 
     Returns
     -------
@@ -110,7 +130,10 @@ def read_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
     for date_format in formats:
         if not left.any():
             break
-        times = pd.to_datetime(text[left], format=date_format, errors="coerce", utc=True)
+        values = text[left]
+        if date_format == ISO_8601:
+            values = values[values.str.match(_DAY)]
+        times = pd.to_datetime(values, format=date_format, errors="coerce", utc=True)
         parsed = parsed.fillna(times.dt.tz_localize(None).astype("datetime64[us]"))
         left &= parsed.isna()
     return parsed
@@ -119,19 +142,25 @@ def read_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
 def collapse_events(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
     """Turn an event log into one row per ticket, in order of first appearance.
 
-    Events are put in order by the policy's numeric ``order`` field; equal ones keep the order of
-    the file. Events without a ticket id stay as rows of their own, to be counted as such.
+    Events are put in order by the policy's ``order`` field, a number or one of its dates; equal
+    ones keep the order of the file. Events without a ticket id stay as rows of their own, to be
+    counted as such.
     """
     assert policy.events is not None
-    order = pd.to_numeric(events[policy.events.order], errors="coerce")
+    by = policy.events.order
+    written = _trim(events[by], policy)
+    if by in date_fields(policy):
+        kind, order = "date", read_dates(written, [*policy.date_formats, ISO_8601])
+    else:
+        kind, order = "number", pd.to_numeric(written, errors="coerce")
     if order.isna().any():
         row = events[order.isna()].iloc[0]
-        column = policy.columns[policy.events.order]
         raise InputError(
-            f"{row['source_file']}, row {row['source_row']}: column {column!r} orders the events "
-            f"and must be a number, not {row[policy.events.order]!r}."
+            f"{where(row)}: column {policy.columns[by]!r} orders the events "
+            f"and must be a {kind}, not {show(row[by])}."
         )
-    ticket = events["ticket_id"].fillna(pd.Series(events.index.astype(str), events.index) + "\0")
+    ticket = _trim(events["ticket_id"], policy)
+    ticket = ticket.fillna(pd.Series(events.index.astype(str), events.index) + "\0")
     ordered = events.assign(_order=order, _ticket=ticket).sort_values("_order", kind="stable")
     by_ticket = ordered.groupby("_ticket", sort=False)
     # head and tail rather than first and last: those would skip missing values
@@ -145,8 +174,12 @@ def collapse_events(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
 
 def check_policy(policy: DataPolicy) -> None:
     """Refuse a data policy that contradicts itself or speaks of fields it does not have."""
-    if len(policy.delimiter) != 1:
-        raise InputError(f"data.delimiter={policy.delimiter!r}: must be one character.")
+    if len(policy.delimiter) != 1 or not policy.delimiter.isascii() or policy.delimiter in '"\r\n':
+        raise InputError(f"data.delimiter={policy.delimiter!r}: must be one ASCII character.")
+    if policy.format not in ("auto", "csv", "parquet"):
+        raise InputError(f"data.format={policy.format}: must be auto, csv or parquet.")
+    _check_formats(policy)
+    _check_imputation(policy)
     mentioned: dict[str, Iterable[str]] = {
         "dates": policy.dates,
         "values": policy.values,
@@ -166,6 +199,7 @@ def check_policy(policy: DataPolicy) -> None:
                     f"data policy {policy.name}: {key} names the field {name!r}, which "
                     f"data.columns does not map. Fields: {', '.join(sorted(available))}."
                 )
+    _check_names(policy)
     needed = ["ticket_id", *_label_fields(policy), *_imputation_fields(policy)]
     for name in needed:
         if name not in available:
@@ -183,6 +217,54 @@ def check_policy(policy: DataPolicy) -> None:
     if shared:
         raise InputError(
             f"data policy {policy.name}: two fields are mapped to the column {', '.join(shared)}."
+        )
+
+
+def _check_formats(policy: DataPolicy) -> None:
+    """Refuse a date format that reads nothing."""
+    for date_format in policy.date_formats:
+        try:
+            read_dates(pd.Series(["2000-01-01"], dtype="str"), [date_format])
+        except (ValueError, re.error) as error:
+            raise InputError(f"data.date_formats: {date_format!r}: {error}.") from error
+        if "%" not in date_format and date_format != ISO_8601:
+            raise InputError(
+                f"data.date_formats: {date_format!r} reads no date. Write it as %d/%m/%Y %H:%M, "
+                f"for example, or as {ISO_8601}."
+            )
+
+
+def _check_imputation(policy: DataPolicy) -> None:
+    creation = policy.creation
+    if creation.low_hours > creation.high_hours:
+        raise InputError(
+            f"data.creation.low_hours={creation.low_hours}: must not be above "
+            f"data.creation.high_hours={creation.high_hours}."
+        )
+    if not 0 <= creation.seed < 2**32:
+        raise InputError(f"data.creation.seed={creation.seed}: must be from 0 to 2**32 - 1.")
+
+
+def _check_names(policy: DataPolicy) -> None:
+    """Refuse a field that has the name of another thing, or dates where text is needed."""
+    label, costs = policy.label, policy.costs
+    # a label or a cost that is in the data may go by the name of what it gives
+    its_own = {("breach", label.column), ("breach_cost", costs.breach)}
+    its_own |= {("escalation_cost", costs.escalation)}
+    for name in {*ADDED, SOURCE_FILE, SOURCE_ROW, UNREADABLE} & {*policy.columns}:
+        if (name, name) not in its_own:
+            raise InputError(
+                f"data policy {policy.name}: {name!r} is computed here and cannot be a field; "
+                "name it otherwise in data.columns."
+            )
+    dates = date_fields(policy)
+    for field in ("ticket_id", "priority", label.column, costs.breach, costs.escalation):
+        if field in dates:
+            raise InputError(f"data policy {policy.name}: the field {field} cannot be a date.")
+    if label.known_at is not None and label.known_at not in {*dates, "created_at"}:
+        raise InputError(
+            f"data policy {policy.name}: label.known_at={label.known_at} must be a date; list it "
+            "in data.dates."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter
 from slarisk.config import CreationKind, DataPolicy, LabelKind, SlaPolicy, UnknownPriority
 from slarisk.errors import InputError
 from slarisk.tickets.contract import UNREADABLE, date_fields, read_tickets, take_dates
-from slarisk.tickets.read import SOURCE_FILE, SOURCE_ROW, where
+from slarisk.tickets.read import SOURCE_FILE, SOURCE_ROW, show, where
 
 if TYPE_CHECKING:
     from slarisk.config import CostPolicy, Creation
@@ -27,6 +28,7 @@ OPEN = "open"
 NO_TIMES = "no_times"
 BEFORE_CREATED = "resolved_before_created"
 NO_LABEL = "no_label"
+MOST_HOURS = 1e6  # no SLA target is 114 years, and far more would overflow a date
 REASONS = (NO_ID, UNREADABLE_DATE, UNKNOWN_PRIORITY, OPEN, NO_TIMES, BEFORE_CREATED, NO_LABEL)
 
 
@@ -71,14 +73,16 @@ def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> Label
     tickets["created_at"] = impute_creation(tickets, data.creation)
     labelled = label_tickets(tickets, data, sla, cost)
     reasons = labelled.pop("reason")
-    refuse_bad_costs(labelled, data)
+    refuse_bad_costs(labelled, tickets, data)
     frame = labelled[reasons == ""].reset_index(drop=True)
     dropped = {reason: int((reasons == reason).sum()) for reason in REASONS}
     dropped = {reason: count for reason, count in dropped.items() if count}
     if frame.empty:
+        no_target = data.label.kind is LabelKind.target and "priority" not in data.columns
         raise InputError(
             f"{data.path}: none of its {len(labelled):,} tickets can be labelled "
-            f"({_describe(dropped, labelled)}). Check data.columns and data.date_formats."
+            f"({_describe(dropped, labelled)}). Check data.columns and data.date_formats"
+            + (", and set sla.default_target." if no_target else ".")
         )
     if frame["breach_cost"].isna().any():
         raise InputError(
@@ -95,7 +99,7 @@ def _describe(dropped: dict[str, int], tickets: pd.DataFrame) -> str:
     unreadable = tickets[UNREADABLE] != ""
     if unreadable.any():
         row = tickets[unreadable].iloc[0]
-        text += f"; first unreadable date: {where(row)}, column {row[UNREADABLE]}"
+        text += f"; first unreadable date: column {row[UNREADABLE]!r}, {where(row)}"
     return text
 
 
@@ -219,6 +223,8 @@ def read_moment(text: str, key: str) -> pd.Timestamp:
     """
     try:
         moment = pd.Timestamp(text)
+        if pd.isna(moment):
+            raise ValueError(text)
     except ValueError as error:
         raise InputError(f"{key}={text}: not a date. Write it as 2016-05-01.") from error
     # like the dates of tickets: in UTC, without saying so
@@ -276,7 +282,7 @@ def refuse_unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaP
     unknown = unknown_priorities(tickets, data, sla) & _present(tickets, "priority")
     if unknown.any():
         rows = tickets[unknown]
-        names = ", ".join(repr(str(name)) for name in rows["priority"].unique()[:5])
+        names = ", ".join(show(name) for name in rows["priority"].unique()[:5])
         raise InputError(
             f"{where(rows.iloc[0])}: the SLA policy {sla.name!r} has no target for priority "
             f"{names} ({len(rows):,} tickets). Name it in sla.aliases or sla.targets, or set "
@@ -294,38 +300,44 @@ def refuse_duplicates(tickets: pd.DataFrame, data: DataPolicy) -> None:
     repeated = ids.notna() & ids.duplicated(keep=False)
     if repeated.any():
         rows = tickets[repeated & (ids == ids[repeated].iloc[0])]
-        column = data.columns["ticket_id"]
+        first, second = rows.iloc[0], rows.iloc[1]
+        elsewhere = f" of {second[SOURCE_FILE]}" * (second[SOURCE_FILE] != first[SOURCE_FILE])
         raise InputError(
-            f"{rows.iloc[0][SOURCE_FILE]}: {column} {rows.iloc[0]['ticket_id']!r} stands in rows "
-            f"{rows.iloc[0][SOURCE_ROW]} and {rows.iloc[1][SOURCE_ROW]}; "
+            f"{first[SOURCE_FILE]}: {data.columns['ticket_id']} {show(first['ticket_id'])} stands "
+            f"in rows {first[SOURCE_ROW]} and {second[SOURCE_ROW]}{elsewhere}; "
             f"{int(ids[repeated].nunique()):,} ids repeat. If the export is an event log, "
             "say so: data.events.order=<field>."
         )
 
 
-def refuse_bad_costs(tickets: pd.DataFrame, data: DataPolicy) -> None:
-    """Refuse a cost column that holds anything but numbers of at least 0."""
+def refuse_bad_costs(labelled: pd.DataFrame, tickets: pd.DataFrame, data: DataPolicy) -> None:
+    """Refuse a cost that is no number of at least 0; only a ticket without label may have none."""
     for field, name in (
         (data.costs.breach, "breach_cost"),
         (data.costs.escalation, "escalation_cost"),
     ):
         if field is None:
             continue
-        bad = ~(tickets[name] >= 0) | np.isinf(tickets[name])
+        bad = ~(labelled[name] >= 0) | np.isinf(labelled[name])
+        bad &= labelled["breach"].notna() | tickets[field].notna()
         if bad.any():
             row = tickets[bad].iloc[0]
             raise InputError(
                 f"{where(row)}: column {data.columns[field]!r} is the {name.replace('_', ' ')} and "
-                f"must be a number of at least 0, not {row[field]!r} ({int(bad.sum()):,} rows)."
+                f"must be a number of at least 0, not {show(row[field])} ({int(bad.sum()):,} rows)."
             )
 
 
 def check_sla(sla: SlaPolicy) -> None:
     """Refuse an SLA policy whose tables do not fit together."""
-    for key, table in (("targets", sla.targets), ("costs", sla.costs)):
-        for name, number in table.items():
-            if not (math.isfinite(number) and number >= 0) or (key == "targets" and number == 0):
-                raise InputError(f"sla.{key}.{name}={number}: must be a positive number.")
+    for name, hours in sla.targets.items():
+        if not 0 < hours <= MOST_HOURS:
+            raise InputError(
+                f"sla.targets.{name}={hours}: must be hours above 0, at most {MOST_HOURS:,.0f}."
+            )
+    for name, dollars in sla.costs.items():
+        if not (math.isfinite(dollars) and dollars >= 0):
+            raise InputError(f"sla.costs.{name}={dollars}: must be dollars, at least 0.")
     if set(sla.targets) != set(sla.costs):
         odd = ", ".join(sorted(set(sla.targets) ^ set(sla.costs)))
         raise InputError(f"sla: {odd} must stand in both sla.targets and sla.costs.")
@@ -334,10 +346,10 @@ def check_sla(sla: SlaPolicy) -> None:
             raise InputError(
                 f"sla.aliases.{alias}={name}: there is no such priority in sla.targets."
             )
-    for key in ("default_target", "default_cost"):
+    for key, most in (("default_target", MOST_HOURS), ("default_cost", sys.float_info.max)):
         number = getattr(sla, key)
-        if number is not None and not (math.isfinite(number) and number >= 0):
-            raise InputError(f"sla.{key}={number}: must be a number of at least 0.")
+        if number is not None and not 0 <= number <= most:
+            raise InputError(f"sla.{key}={number}: must be at least 0 and at most {most:,g}.")
         if number is None and sla.unknown_priority is UnknownPriority.default:
             raise InputError(f"sla.unknown_priority=default needs sla.{key}.")
 
