@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from slarisk.jobs.command import register_schemas
@@ -219,7 +220,7 @@ class Ended:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], hydra_restore_singletons: None) -> Callable[..., Ended]:
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Run a command as its script does, but in this process."""
 
     def run_script(command: str, *overrides: str) -> Ended:
@@ -249,6 +250,7 @@ def _undone() -> Iterator[None]:
         logging.root.handlers, logging.root.level = handlers, level
         for number, handler in listening.items():
             signal.signal(number, handler)
+        HydraConfig.instance().cfg = None
         os.environ.pop("HYDRA_FULL_ERROR", None)
         if full_error is not None:
             os.environ["HYDRA_FULL_ERROR"] = full_error

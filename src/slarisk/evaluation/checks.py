@@ -29,6 +29,17 @@ class Check:
     detail: str
 
 
+def dollars(amount: float) -> str:
+    """Write whole dollars, with the sign before the dollar.
+
+    Examples
+    --------
+    >>> dollars(-1234.4)
+    '-$1,234'
+    """
+    return f"{'-' if round(amount) < 0 else ''}${abs(round(amount)):,}"
+
+
 def list_codes(checks: Iterable[Check], verdict: Verdict) -> str:
     """List the codes of the checks with a verdict, or say that there is none."""
     return " ".join(check.code for check in checks if check.verdict is verdict) or NO_CHECKS
@@ -62,7 +73,7 @@ def run_checks(
 def _check_value(metrics: Mapping[str, float], best_baseline: str) -> Check:
     value, low = metrics["value_over_baseline"], metrics["value_over_baseline_low"]
     high = metrics["value_over_baseline_high"]
-    figures = f"${value:,.0f} [{low:,.0f} to {high:,.0f}] against {best_baseline!r}"
+    figures = f"{dollars(value)} [{dollars(low)} to {dollars(high)}] against {best_baseline!r}"
     if low > 0:
         detail = f"Saves {figures}."
         return Check("SR001", "worth more than a trivial rule", Verdict.ok, detail)

@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.evaluation.bootstrap import paired_interval
-from slarisk.evaluation.checks import NO_CHECKS
+from slarisk.evaluation.checks import NO_CHECKS, dollars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slarisk.config import PromoteConfig
+
+
+# The metrics that a promotion rests on.
+EVIDENCE = (
+    "expected_loss",
+    "expected_loss_per_ticket",
+    "best_baseline_loss",
+    "value_over_baseline",
+    "value_over_baseline_low",
+    "value_over_baseline_high",
+    "test_tickets",
+    "objective",
+)
 
 
 @dataclass(frozen=True)
@@ -59,11 +72,19 @@ def compare_losses(
     )
 
 
-def refuse_run(status: str, tags: Mapping[str, str]) -> list[str]:
-    """Find reasons in the run itself: how it ended and how it was made."""
-    reasons = []
+def refuse_record(status: str, metrics: Mapping[str, float]) -> list[str]:
+    """Find out whether there is a finished training run to judge at all."""
     if status != "FINISHED":
-        reasons.append(f"the run is {status}, not FINISHED")
+        return [f"the run is {status}, not FINISHED"]
+    missing = [name for name in EVIDENCE if name not in metrics]
+    if missing:
+        return [f"the run has no metric {', '.join(missing)}: it is none of train.py"]
+    return []
+
+
+def refuse_run(tags: Mapping[str, str]) -> list[str]:
+    """Find reasons in how the run was made."""
+    reasons = []
     if tags.get("optimistic") == "true":
         reasons.append("the run is optimistic: its threshold was picked on the test tickets")
     elif (failed := tags.get("failed_checks", NO_CHECKS)) != NO_CHECKS:
@@ -75,7 +96,7 @@ def refuse_value(metrics: Mapping[str, float], best_baseline: str, clearly: bool
     """Find out whether the run is worth more than the best trivial rule."""
     value = metrics["value_over_baseline"]
     low, high = metrics["value_over_baseline_low"], metrics["value_over_baseline_high"]
-    figures = f"value ${value:,.0f} [{low:,.0f} to {high:,.0f}]"
+    figures = f"value {dollars(value)} [{dollars(low)} to {dollars(high)}]"
     if value <= 0:
         return [f"the rule {best_baseline!r} loses no more than this model: {figures}"]
     if clearly and low <= 0:
@@ -93,7 +114,7 @@ def refuse_challenge(comparison: Comparison, margin: float) -> list[str]:
     verb = "loses more than" if comparison.difference > 0 else "is not clearly better than"
     return [
         f"it {verb} the champion on {comparison.tickets:,} tickets neither was trained on: "
-        f"${comparison.difference:+,.2f} per ticket "
+        f"{comparison.difference:+,.2f} dollars per ticket "
         f"[{comparison.low:+,.2f} to {comparison.high:+,.2f}]"
-        + (f", margin ${margin:,.2f}" if margin else "")
+        + (f", margin {margin:,.2f}" if margin else "")
     ]

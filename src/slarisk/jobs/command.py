@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -45,7 +46,8 @@ _GROUPS = (
 def register_schemas() -> None:
     """Tell Hydra the type of every config key."""
     for name, schema in ROOTS.items():
-        ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+        # replace: a process may start more than one command
+        ConfigStore.instance().store(name=f"{name}_schema", node=schema, replace=True)
 
 
 def run_command(main: Callable[[], Any]) -> NoReturn:
@@ -55,8 +57,18 @@ def run_command(main: Callable[[], Any]) -> NoReturn:
     traceback.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over, instead of printing and exiting 1
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    _heed_signals()
     sys.exit(_run(main))
+
+
+def _heed_signals() -> None:
+    """Let `kill` and a closed terminal end what runs as Ctrl-C does: in good order."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows knows no SIGHUP, and nohup ignores it
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def run_job(job: Callable[[Any], Any], config: DictConfig) -> Any:
@@ -65,6 +77,7 @@ def run_job(job: Callable[[Any], Any], config: DictConfig) -> Any:
     A single job's error ends the program here: Hydra would put a line of its own before it. In a
     sweep that line says which job it was, and Hydra gets the error.
     """
+    _heed_signals()  # a parallel worker has not been through run_command
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         return job(read_config(config))
     results = []
@@ -117,6 +130,16 @@ def read_config(config: DictConfig) -> Any:
     return typed
 
 
+def check_bootstrap(prefix: str, draws: int, confidence: float, seed: int) -> None:
+    """Refuse a bootstrap that cannot be drawn; ``prefix`` leads to its keys in the config."""
+    if draws < 1:
+        raise InputError(f"{prefix}bootstrap_draws={draws}: must be at least 1.")
+    if not 0 < confidence < 1:
+        raise InputError(f"{prefix}confidence={confidence}: must lie between 0 and 1.")
+    if seed < 0:
+        raise InputError(f"{prefix}seed={seed}: must be at least 0.")
+
+
 def build_estimator(model: dict[str, Any]) -> BaseEstimator:
     """Build the estimator that ``conf/model`` names.
 
@@ -131,7 +154,7 @@ def build_estimator(model: dict[str, Any]) -> BaseEstimator:
     try:
         estimator = instantiate(model, _convert_="all", _execution_whitelist_=TRUSTED_TARGETS)
     except (HydraException, TypeError, ValueError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
+        reason = " ".join(str(error.__cause__ or error).split())
         raise InputError(f"model {name} cannot be built: {reason}") from error
     if not (hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")):
         raise InputError(f"model {name} is not a classifier that gives probabilities.")

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.config import CreationKind, PromoteAction, PromoteConfig, TrainConfig
-from slarisk.errors import Refused
+from slarisk.config import CreationKind, DataPolicy, PromoteAction, PromoteConfig, TrainConfig
+from slarisk.errors import InputError, Refused
+from slarisk.evaluation.checks import dollars
 from slarisk.evaluation.gate import (
+    EVIDENCE,
     Comparison,
     compare_losses,
     refuse_challenge,
+    refuse_record,
     refuse_run,
     refuse_value,
 )
-from slarisk.jobs.train import price
-from slarisk.learning.splits import fingerprint_split, hold_out
-from slarisk.scoring.bundle import ESCALATE, ORIGIN, OUT_OF_FOLD
-from slarisk.tickets.labels import fingerprint_policy, prepare_tickets
+from slarisk.jobs.command import check_bootstrap
+from slarisk.jobs.train import fingerprint_grounds, price
+from slarisk.learning.splits import hold_out
+from slarisk.scoring.bundle import ESCALATE, ORIGIN, OUT_OF_FOLD, TEST
+from slarisk.tickets.labels import prepare_tickets
 from slarisk.tracking.registry import (
     RunRecord,
     Version,
@@ -29,19 +34,18 @@ from slarisk.tracking.registry import (
     find_champion,
     find_run,
     register_champion,
+    require_champion,
     roll_back,
     run_model_uri,
     version_uri,
 )
 from slarisk.tracking.report import BASELINE_TAG, DATA_TAG, DESCRIPTION_TAG, POLICY_TAG, SPLIT_TAG
 from slarisk.tracking.store import open_store
-from slarisk.tracking.summary import BASELINE_WORDS, dollars
+from slarisk.tracking.summary import BASELINE_WORDS
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
-
-    from slarisk.scoring.bundle import Bundle
 
 _SAME_LOSS = 1e-9  # relative: the sum of the same dollars in another order
 
@@ -56,8 +60,12 @@ def promote(config: PromoteConfig) -> None:
     InputError
         There is no such run, or its data cannot be read again.
     """
+    check_bootstrap("", config.bootstrap_draws, config.confidence, config.seed)
     experiment = open_store(config.tracking)
     name = config.tracking.registered_model
+    if config.action is PromoteAction.status:
+        print(tell_champion(name))
+        return
     if config.action is PromoteAction.rollback:
         old, restored = roll_back(name)
         print(f"{name}: champion is version {restored.number} again (was {old.number}).")
@@ -68,9 +76,10 @@ def promote(config: PromoteConfig) -> None:
     print(f"candidate: {run.name} (run {run.run_id})")
     if champion is not None and champion.run_id == run.run_id:
         raise Refused(f"Not promoted: this run is the champion already, version {champion.number}.")
-    reasons = refuse_run(run.status, run.tags)
+    reasons = refuse_record(run.status, run.metrics)
     if reasons:
         raise _refusal(reasons)
+    reasons = refuse_run(run.tags)
     reasons += refuse_value(
         run.metrics, run.tags.get(BASELINE_TAG, "?"), config.clearly_beat_baseline
     )
@@ -90,12 +99,12 @@ def _refusal(reasons: list[str]) -> Refused:
     return Refused("\nNot promoted:\n" + "\n".join(f"  - {reason}" for reason in reasons))
 
 
+@dataclass
 class Judged:
     """What the gate found when it looked at the model itself."""
 
-    def __init__(self) -> None:
-        self.reasons: list[str] = []
-        self.comparison: Comparison | None = None
+    reasons: list[str] = field(default_factory=list)
+    comparison: Comparison | None = None
 
 
 def judge(run: RunRecord, champion: Version | None, config: PromoteConfig) -> Judged:
@@ -104,23 +113,26 @@ def judge(run: RunRecord, champion: Version | None, config: PromoteConfig) -> Ju
     made_with = fetch_config(run.run_id)
     tickets = prepare_tickets(made_with.data, made_with.sla, made_with.cost)
     held_out = hold_out(tickets.frame, made_with.split)
-    fingerprints = {
-        DATA_TAG: tickets.fingerprint,
-        SPLIT_TAG: fingerprint_split(tickets.frame, held_out),
-        POLICY_TAG: fingerprint_policy(made_with.sla, made_with.cost),
-    }
-    changed = [tag for tag, value in fingerprints.items() if run.tags.get(tag) != value]
+    grounds = fingerprint_grounds(made_with, tickets, held_out)
+    changed = [tag for tag, value in grounds.items() if run.tags.get(tag) != value]
     if changed:
         judged.reasons.append(
             f"{made_with.data.path} is no longer what the run was trained on "
-            f"({', '.join(changed)} differs): train again"
+            f"(it has another {', '.join(changed)}): train again"
         )
         return judged
+    try:
+        candidate = fetch_bundle(run_model_uri(run.run_id))
+    except InputError as error:
+        judged.reasons.append(f"the run has no model to promote. {error}")
+        return judged
     test = tickets.frame.iloc[held_out.test].reset_index(drop=True)
-    candidate = fetch_bundle(run_model_uri(run.run_id))
-    losses = _losses(candidate, test, made_with)
+    decided = candidate.decide(_as_scored(test, made_with))
+    losses = _losses(decided, test, made_with)
     logged = run.metrics["expected_loss"]
-    if not np.isclose(losses.sum(), logged, rtol=_SAME_LOSS, atol=1e-6):
+    if (decided[ORIGIN] != TEST).any():
+        judged.reasons.append("the stored model is of another run: it knows another test set")
+    elif not np.isclose(losses.sum(), logged, rtol=_SAME_LOSS, atol=1e-6):
         judged.reasons.append(
             f"the stored model loses {dollars(losses.sum())} on the test tickets, not the "
             f"{dollars(logged)} that its run logged"
@@ -141,11 +153,11 @@ def _challenge(
 ) -> None:
     in_charge = fetch_bundle(version_uri(config.tracking.registered_model, champion))
     policy = in_charge.manifest
-    if policy.data.columns != made_with.data.columns:
+    if _meaning(policy.data) != _meaning(made_with.data):
         judged.reasons.append(
-            f"the champion reads another kind of export ({policy.data.name}, not "
-            f"{made_with.data.name}): they cannot be compared. Another registered model can hold "
-            "this one: tracking.registered_model=<name>"
+            f"the champion reads exports by another data policy ({policy.data.name}; this run: "
+            f"{made_with.data.name}), so they cannot be compared. Another registered model can "
+            "hold this one: tracking.registered_model=<name>"
         )
         return
     if champion.tags.get(POLICY_TAG) != run.tags.get(POLICY_TAG):
@@ -154,18 +166,24 @@ def _challenge(
             f"cost={policy.cost.name}), so its decisions are not comparable"
         )
         return
-    untouched = (in_charge.recognise(test)["origin"] != OUT_OF_FOLD).to_numpy()
+    decided = in_charge.decide(_as_scored(test, made_with))
+    untouched = (decided[ORIGIN] != OUT_OF_FOLD).to_numpy()
     if not untouched.any():
         judged.reasons.append("the champion was trained on every one of the test tickets")
         return
-    theirs = _losses(in_charge, test[untouched], made_with)
-    judged.comparison = compare_losses(losses[untouched], theirs, config)
+    theirs = _losses(decided, test, made_with)
+    judged.comparison = compare_losses(losses[untouched], theirs[untouched], config)
     judged.reasons += refuse_challenge(judged.comparison, config.margin)
 
 
-def _losses(bundle: Bundle, test: pd.DataFrame, made_with: TrainConfig) -> NDArray[np.float64]:
-    decided = bundle.decide(_as_scored(test, made_with))
-    assert not (decided[ORIGIN] == OUT_OF_FOLD).any()
+def _meaning(data: DataPolicy) -> tuple[object, ...]:
+    """What a data policy makes of an export, wherever the file lies and however it is written."""
+    return data.columns, data.values, data.events, data.creation, data.label, data.costs
+
+
+def _losses(
+    decided: pd.DataFrame, test: pd.DataFrame, made_with: TrainConfig
+) -> NDArray[np.float64]:
     return price(test, made_with).losses(
         test["breach"].to_numpy(dtype=bool), decided[ESCALATE].to_numpy(dtype=bool)
     )
@@ -178,10 +196,23 @@ def _as_scored(test: pd.DataFrame, made_with: TrainConfig) -> pd.DataFrame:
     return test
 
 
-def tabulate(run: RunRecord, champion: Version | None, comparison: Comparison | None) -> str:
-    """Write the figures of the gate as a small table."""
+def tell_champion(name: str) -> str:
+    """Say which version is in charge, and what it was promoted on."""
+    champion = require_champion(name)
+    run = find_run(champion.run_id)
+    first = f"{name}: the champion is version {champion.number}, {run.name} (run {run.run_id})"
+    return f"{first}\n{tabulate(run, None, None, subject='champion')}"
+
+
+def tabulate(
+    run: RunRecord,
+    champion: Version | None,
+    comparison: Comparison | None,
+    subject: str = "candidate",
+) -> str:
+    """Write the figures of the gate as a small table; ``subject`` is what the run is called."""
     metrics, tickets = run.metrics, run.metrics["test_tickets"]
-    rows = [("candidate", metrics["expected_loss"], tickets)]
+    rows = [(subject, metrics["expected_loss"], tickets)]
     rows += [
         (f"rule: {words}", metrics[f"baseline_{key}_loss"], tickets)
         for key, words in BASELINE_WORDS.items()
@@ -206,17 +237,7 @@ def evidence(
     run: RunRecord, comparison: Comparison | None, champion: Version | None
 ) -> dict[str, str]:
     """Collect what the promotion rests on, as tags of the version."""
-    keep = (
-        "expected_loss",
-        "expected_loss_per_ticket",
-        "best_baseline_loss",
-        "value_over_baseline",
-        "value_over_baseline_low",
-        "value_over_baseline_high",
-        "test_tickets",
-        "objective",
-    )
-    tags = {key: f"{run.metrics[key]:g}" for key in keep}
+    tags = {key: f"{run.metrics[key]:g}" for key in EVIDENCE}
     for tag in (DATA_TAG, SPLIT_TAG, POLICY_TAG, BASELINE_TAG, "git_commit", "git_dirty"):
         tags[tag] = run.tags.get(tag, "")
     tags["promoted_at"] = datetime.now(UTC).isoformat(timespec="seconds")

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slarisk.errors import InputError
+from slarisk.evaluation.checks import dollars
 from slarisk.scoring.bundle import BUCKETS, ESCALATE, ESCALATED, LEFT
 from slarisk.scoring.export import notebook_export, rejected_path, score_tickets, write_all
 from slarisk.tickets.contract import read_tickets
@@ -18,7 +20,6 @@ from slarisk.tracking.registry import (
     version_uri,
 )
 from slarisk.tracking.store import open_store
-from slarisk.tracking.summary import dollars
 
 if TYPE_CHECKING:
     from slarisk.config import ScoreConfig
@@ -36,8 +37,12 @@ def score(config: ScoreConfig) -> None:
     """
     open_store(config.tracking)
     output = Path(config.output)
+    if output.is_dir():
+        raise InputError(f"output={output}: is a folder; name a file in it.")
     bundle, version = fetch_model(config)
     source = config.input or bundle.manifest.data.path
+    if output.resolve() == Path(source).resolve():
+        raise InputError(f"output={output}: is the input, and would be lost.")
     if config.export.name == "notebook":
         write_notebook_export(bundle, source, output)
         return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from omegaconf import OmegaConf
 
 from slarisk.config import CreationKind, DecisionKind, TrainConfig
 from slarisk.decisions.costs import CostMatrix, cost_matrix
@@ -23,14 +23,22 @@ from slarisk.evaluation.baselines import fit_baselines
 from slarisk.evaluation.checks import Verdict, run_checks
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.evaluation.importance import measure_importance
-from slarisk.jobs.command import build_estimator
+from slarisk.jobs.command import build_estimator, check_bootstrap
 from slarisk.learning.crossfit import Learned, learn
 from slarisk.learning.features import check_features, feature_fields, make_features
 from slarisk.learning.splits import HeldOut, fingerprint_split, hold_out, make_folds
 from slarisk.scoring.bundle import OUT_OF_FOLD, TEST, Bundle, Manifest, creation_days, identify
 from slarisk.tickets.contract import check_known, check_policy
 from slarisk.tickets.labels import LabelledTickets, fingerprint_policy, prepare_tickets
-from slarisk.tracking.report import Trained, identify_run, report_result, report_start
+from slarisk.tracking.report import (
+    DATA_TAG,
+    POLICY_TAG,
+    SPLIT_TAG,
+    Trained,
+    identify_source,
+    report_result,
+    report_start,
+)
 from slarisk.tracking.send import send
 from slarisk.tracking.source import find_source
 from slarisk.tracking.store import open_store, tracked_run
@@ -54,24 +62,40 @@ def train(config: TrainConfig) -> float:
         The objective: out-of-fold expected loss per training ticket, in dollars.
     """
     refuse_late_features(config)
+    check_numbers(config)
     estimator = build_estimator(config.model)
     tickets = prepare_tickets(config.data, config.sla, config.cost)
     held_out = hold_out(tickets.frame, config.split)
-    split = fingerprint_split(tickets.frame, held_out)
-    policy = fingerprint_policy(config.sla, config.cost)
+    truth = read_truth(config.data.truth, tickets.frame.iloc[held_out.test])
     source = find_source()
 
     open_store(config.tracking)
-    tags = identify_run(tickets, split, policy, source)
-    config_yaml = OmegaConf.to_yaml(OmegaConf.structured(config))
+    tags = fingerprint_grounds(config, tickets, held_out) | identify_source(source)
     with tracked_run(name_run(config), tags) as run_id:
-        send(report_start(config, config_yaml, source))
+        send(report_start(config, source))
         started = time.monotonic()
-        trained = fit_and_judge(config, config_yaml, estimator, tickets, held_out, split, policy)
+        trained = fit_and_judge(config, estimator, tickets, held_out, truth)
         trained.metrics["training_seconds"] = time.monotonic() - started
         send(report_result(trained))
-        tell(trained, run_id)
+    tell(trained, run_id)
     return trained.metrics["objective"]
+
+
+def fingerprint_grounds(
+    config: TrainConfig, tickets: LabelledTickets, held_out: HeldOut
+) -> dict[str, str]:
+    """Fingerprint what a run is judged on, as tags: runs that share all three can be compared.
+
+    The policy is what labels and prices a ticket: SLA, costs, and what the data policy says of
+    labels and of cost columns.
+    """
+    policy = fingerprint_policy(config.sla, config.cost)
+    policy += f" {config.data.label} {config.data.costs}"
+    return {
+        DATA_TAG: tickets.fingerprint,
+        SPLIT_TAG: fingerprint_split(tickets.frame, held_out),
+        POLICY_TAG: hashlib.sha256(policy.encode()).hexdigest()[:16],
+    }
 
 
 def refuse_late_features(config: TrainConfig) -> None:
@@ -82,6 +106,20 @@ def refuse_late_features(config: TrainConfig) -> None:
         available.add("created_at")
     check_features(config.features, available)
     check_known(feature_fields(config.features), config.data, config.moment)
+
+
+def check_numbers(config: TrainConfig) -> None:
+    """Refuse numbers on which a run would only stumble once its model is fitted."""
+    evaluation = config.evaluation
+    check_bootstrap(
+        "evaluation.", evaluation.bootstrap_draws, evaluation.confidence, evaluation.seed
+    )
+    if evaluation.importance_tickets < 1:
+        raise InputError(
+            f"evaluation.importance_tickets={evaluation.importance_tickets}: must be at least 1; "
+            "evaluation.importance_repeats=0 leaves the importance out."
+        )
+    make_policy(config.decision, threshold=0.5)  # checks the capacity
 
 
 def name_run(config: TrainConfig) -> str:
@@ -99,12 +137,10 @@ def name_run(config: TrainConfig) -> str:
 
 def fit_and_judge(
     config: TrainConfig,
-    config_yaml: str,
     estimator: BaseEstimator,
     tickets: LabelledTickets,
     held_out: HeldOut,
-    split_fingerprint: str,
-    policy_fingerprint: str,
+    truth: NDArray[np.float64] | None,
 ) -> Trained:
     """Cross-fit on the training tickets, choose there, and judge once on the test tickets."""
     training = tickets.frame.iloc[held_out.train].reset_index(drop=True)
@@ -140,7 +176,7 @@ def fit_and_judge(
         config.evaluation.bootstrap_draws,
         config.evaluation.confidence,
         config.evaluation.seed,
-        read_truth(config.data.truth, test),
+        truth,
     )
     metrics = evaluation.metrics | {
         "objective": _mean_loss(policy, honest, out_of_fold, config),
@@ -153,10 +189,7 @@ def fit_and_judge(
         metrics["decision_threshold"] = min(threshold, 1.0)
     return Trained(
         config=config,
-        config_yaml=config_yaml,
         tickets=tickets,
-        split_fingerprint=split_fingerprint,
-        policy_fingerprint=policy_fingerprint,
         left_out=held_out.left_out,
         training=training,
         test=test,
@@ -227,11 +260,17 @@ def read_truth(path: str | None, tickets: pd.DataFrame) -> NDArray[np.float64] |
     """Read the true breach probabilities of synthetic tickets; None if some are not in the file."""
     if path is None:
         return None
+    types = {"ticket_id": str, "breach_probability": float}
     try:
-        table = pd.read_csv(path, dtype={"ticket_id": str})
-    except OSError as error:
-        raise InputError(f"data.truth={path}: cannot be read ({error.strerror}).") from error
-    by_id = table.set_index("ticket_id")["breach_probability"]
+        table = pd.read_csv(path, usecols=list(types), dtype=types)
+        by_id = table.set_index("ticket_id")["breach_probability"]
+        if not by_id.index.is_unique:
+            raise ValueError("a ticket_id repeats")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"data.truth={path}: is to hold {' and '.join(types)}, a row per ticket, but cannot be "
+            f"read: {str(error).splitlines()[0]}"
+        ) from error
     truth: NDArray[np.float64] = tickets["ticket_id"].map(by_id).to_numpy(dtype=float)
     return None if np.isnan(truth).any() else truth
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from slarisk.config import TrainConfig
 from slarisk.errors import InputError, Refused
@@ -109,13 +114,28 @@ def _record(run: Any) -> RunRecord:
 
 
 def fetch_config(run_id: str) -> TrainConfig:
-    """Fetch the config a run was made with."""
-    import mlflow
-    from omegaconf import OmegaConf
+    """Fetch the config a run was made with.
 
-    text = mlflow.artifacts.load_text(f"runs:/{run_id}/{CONFIG_FILE}")
-    merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.create(text))
-    config = OmegaConf.to_object(merged)
+    Raises
+    ------
+    InputError
+        It is gone, or another version of slarisk wrote it.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        text = mlflow.artifacts.load_text(f"runs:/{run_id}/{CONFIG_FILE}")
+    except (MlflowException, OSError) as error:
+        raise InputError(f"The {CONFIG_FILE} of run {run_id} cannot be fetched: {error}") from error
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.create(text))
+        config = OmegaConf.to_object(merged)
+    except (OmegaConfBaseException, YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"The {CONFIG_FILE} of run {run_id} is not one of this version: {reason}. Train again."
+        ) from error
     assert isinstance(config, TrainConfig)
     return config
 
@@ -126,7 +146,7 @@ def fetch_bundle(model_uri: str) -> Bundle:
     Raises
     ------
     InputError
-        There is no such model, or its files are gone.
+        There is no such model, or its files are gone or damaged.
     """
     import tempfile
 
@@ -138,7 +158,10 @@ def fetch_bundle(model_uri: str) -> Bundle:
             path = mlflow.artifacts.download_artifacts(model_uri, dst_path=folder)
         except (MlflowException, OSError) as error:
             raise InputError(f"The model {model_uri} cannot be fetched: {error}") from error
-        return load_bundle(Path(path) / "data" / DATA_FOLDER)
+        try:
+            return load_bundle(Path(path) / "data" / DATA_FOLDER)
+        except (InputError, OSError, ValueError, LookupError, BadZipFile) as error:
+            raise InputError(f"The model {model_uri} cannot be loaded: {error}") from error
 
 
 def run_model_uri(run_id: str) -> str:
@@ -157,8 +180,11 @@ def find_champion(name: str) -> Version | None:
 
     try:
         found = _client().get_model_version_by_alias(name, CHAMPION)
-    except MlflowException:
-        return None
+    except MlflowException as error:
+        # no such model, or no such alias; a store that fails must not pass for an empty one
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
     return _version(found)
 
 
@@ -216,8 +242,10 @@ def roll_back(name: str) -> tuple[Version, Version]:
     Raises
     ------
     Refused
-        There is no champion, or none before it.
+        There is no champion, none before it, or that one was deleted.
     """
+    from mlflow.exceptions import MlflowException
+
     client = _client()
     champion = find_champion(name)
     if champion is None:
@@ -225,7 +253,13 @@ def roll_back(name: str) -> tuple[Version, Version]:
     before = champion.tags.get(REPLACED_TAG)
     if before is None:
         raise Refused(f"Not rolled back: version {champion.number} is the first champion.")
-    restored = _version(client.get_model_version(name, before))
+    try:
+        restored = _version(client.get_model_version(name, before))
+    except MlflowException as error:
+        raise Refused(
+            f"Not rolled back: version {before}, which version {champion.number} replaced, cannot "
+            f"be fetched: {error.message}"
+        ) from error
     client.set_registered_model_alias(name, CHAMPION, restored.number)
     earlier = restored.tags.get(REPLACED_TAG)
     if earlier is not None:

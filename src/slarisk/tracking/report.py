@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from omegaconf import OmegaConf
 
 from slarisk.config import DecisionKind
 from slarisk.evaluation.checks import Check, Verdict, list_codes
@@ -16,7 +17,7 @@ from slarisk.evaluation.plots import (
     plot_precision_recall,
     plot_roc,
 )
-from slarisk.learning.features import feature_fields
+from slarisk.learning.features import UNKNOWN, feature_fields
 from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
 from slarisk.tracking.summary import write_summary
 
@@ -41,6 +42,7 @@ WARNINGS_TAG = "warnings"
 BASELINE_TAG = "best_baseline"
 DESCRIPTION_TAG = "mlflow.note.content"
 CONFIG_FILE = "config.yaml"
+_A_MONDAY = pd.Timestamp("2024-01-08 09:00")  # stands in where the training tickets have no date
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +50,7 @@ class Trained:
     """Everything a training run found out."""
 
     config: TrainConfig
-    config_yaml: str
     tickets: LabelledTickets
-    split_fingerprint: str
-    policy_fingerprint: str
     left_out: dict[str, int]
     training: pd.DataFrame
     test: pd.DataFrame
@@ -69,17 +68,9 @@ class Trained:
         return self.config.decision.name is DecisionKind.grid
 
 
-def identify_run(
-    tickets: LabelledTickets, split_fingerprint: str, policy_fingerprint: str, source: Source
-) -> dict[str, str]:
-    """Tags that say what a run rests on; runs that share the fingerprints can be compared."""
-    return {
-        DATA_TAG: tickets.fingerprint,
-        SPLIT_TAG: split_fingerprint,
-        POLICY_TAG: policy_fingerprint,
-        "git_commit": source.commit,
-        "git_dirty": str(source.dirty).lower(),
-    }
+def identify_source(source: Source) -> dict[str, str]:
+    """Tags that say which code made a run."""
+    return {"git_commit": source.commit, "git_dirty": str(source.dirty).lower()}
 
 
 def describe_choices(config: TrainConfig) -> dict[str, str]:
@@ -102,12 +93,18 @@ def describe_choices(config: TrainConfig) -> dict[str, str]:
     return params
 
 
-def report_start(config: TrainConfig, config_yaml: str, source: Source) -> Iterator[Item]:
+def report_start(config: TrainConfig, source: Source) -> Iterator[Item]:
     """What is known before anything is fitted, so that a failed run can be explained too."""
     yield Params(describe_choices(config))
-    yield Text(CONFIG_FILE, config_yaml)
+    yield Text(CONFIG_FILE, write_config(config))
     if source.dirty:
         yield Text("uncommitted.diff", source.diff)
+
+
+def write_config(config: TrainConfig) -> str:
+    """Write the resolved config as YAML, without the store's address: it may hold a password."""
+    config = replace(config, tracking=replace(config.tracking, uri=None))
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
 def report_result(trained: Trained) -> Iterator[Item]:
@@ -210,16 +207,16 @@ def _example(trained: Trained) -> pd.DataFrame:
     example: dict[str, list[object]] = {}
     for name in trained.bundle.required_fields():
         values = trained.training[name].dropna()
+        column = example.setdefault(data.columns[name], [])
         if pd.api.types.is_datetime64_any_dtype(values):
+            middle = values.sort_values().iloc[len(values) // 2] if len(values) else _A_MONDAY
             written = data.date_formats[0]
-            middle = values.sort_values().iloc[len(values) // 2]
-            example[data.columns[name]] = [
-                middle.isoformat() if written == "ISO8601" else middle.strftime(written)
-            ]
+            column.append(middle.isoformat() if written == "ISO8601" else middle.strftime(written))
         elif name in features.text:
-            example[data.columns[name]] = ["Cannot log in since this morning"]
+            column.append("Cannot log in since this morning")
         elif name in features.numeric or name in (data.costs.breach, data.costs.escalation):
-            example[data.columns[name]] = [float(pd.to_numeric(values, errors="coerce").median())]
+            numbers = pd.to_numeric(values, errors="coerce").dropna()
+            column.append(float(numbers.median()) if len(numbers) else 0.0)
         else:
-            example[data.columns[name]] = [str(values.mode().iloc[0])]
+            column.append(str(values.mode().iloc[0]) if len(values) else UNKNOWN)
     return pd.DataFrame(example)

@@ -26,7 +26,9 @@ def find_source() -> Source:
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:
         return Source("unknown", "")
-    return Source(commit.strip(), _git(folder, "diff", "HEAD", "--", ":/"))
+    # plainly, whatever the user's own settings are: so that `git apply` reads it
+    plain = ("--no-ext-diff", "--no-color")
+    return Source(commit.strip(), _git(folder, "diff", *plain, "HEAD", "--", ":/"))
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import contextmanager
+import re
+import sqlite3
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,21 +38,40 @@ def open_store(tracking: Tracking) -> str:
         The store cannot be reached or opened.
     """
     import mlflow
-    from mlflow.exceptions import MlflowException
 
-    # what MLflow says of its own housekeeping is of no use to the reader of a run
-    for name in ("mlflow.store.db.utils", "mlflow.tracking.fluent", "mlflow.pyfunc", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    _keep_quiet()
     uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     mlflow.set_tracking_uri(uri)
     try:
-        with _creation_lock(uri):
+        with _creation_lock(uri), _little_patience():
             experiment = mlflow.set_experiment(tracking.experiment)
-    except MlflowException as error:
-        raise InputError(f"The MLflow store {uri} cannot be opened: {error.message}") from error
+    except Exception as error:  # every kind of store, and every driver, has errors of its own
+        reason = next(iter(str(error).strip().splitlines()), repr(error))
+        raise InputError(
+            f"The MLflow store {hide_password(uri)} cannot be opened: {hide_password(reason)}"
+        ) from error
     experiment_id: str = experiment.experiment_id
     return experiment_id
+
+
+def _keep_quiet() -> None:
+    """Silence what MLflow says of its own housekeeping: it is of no use to the reader of a run."""
+    for name in ("mlflow.tracking.fluent", "mlflow.pyfunc", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):  # each retry is a warning
+        logging.getLogger(name).setLevel(logging.ERROR)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def hide_password(text: str) -> str:
+    """Blot out what stands before the host in an address.
+
+    Examples
+    --------
+    >>> hide_password("postgresql://me:secret@host/db")
+    'postgresql://***@host/db'
+    """
+    return re.sub(r"//[^/@\s]*@", "//***@", text)
 
 
 @contextmanager
@@ -61,9 +82,25 @@ def _creation_lock(uri: str) -> Iterator[None]:
         return
     path = Path(uri.removeprefix("sqlite:///"))
     if not path.absolute().parent.is_dir():
-        raise InputError(f"The MLflow store {uri} cannot be opened: no folder {path.parent}.")
+        raise FileNotFoundError(f"no folder {path.parent}.")
     with FileLock(f"{path}.lock"):
+        # MLflow would try a file that is no database for two minutes
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA schema_version")
         yield
+
+
+@contextmanager
+def _little_patience() -> Iterator[None]:
+    """Give up on a server after seconds; once a run is under way, MLflow tries for minutes."""
+    key = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(key)
+    os.environ[key] = before or "2"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[key]
 
 
 @contextmanager
@@ -83,16 +120,16 @@ def tracked_run(name: str, tags: Mapping[str, str]) -> Iterator[str]:
     run = mlflow.start_run(run_name=name, tags=dict(tags))
     try:
         yield run.info.run_id
-    except (KeyboardInterrupt, SystemExit):
-        mlflow.set_tag(FAILURE_TAG, "interrupted")
-        mlflow.end_run("KILLED")
-        raise
     except BaseException as error:
-        mlflow.set_tag(FAILURE_TAG, _reason(error)[:_TAG_LENGTH])
-        mlflow.end_run("FAILED")
+        killed = isinstance(error, KeyboardInterrupt | SystemExit)
+        try:
+            mlflow.set_tag(FAILURE_TAG, "interrupted" if killed else _reason(error))
+        finally:
+            mlflow.end_run("KILLED" if killed else "FAILED")
         raise
     mlflow.end_run("FINISHED")
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) if isinstance(error, InputError | Refused) else repr(error)
+    text = str(error) if isinstance(error, InputError | Refused) else repr(error)
+    return text[:_TAG_LENGTH]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slarisk.config import DecisionKind
-from slarisk.evaluation.checks import Verdict
+from slarisk.evaluation.checks import Verdict, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,8 +43,9 @@ def headline(trained: Trained) -> str:
     rule = BASELINE_WORDS[trained.evaluation.best_baseline]
     name = trained.bundle.manifest.model_name
     return (
-        f"{name} loses ${metrics['expected_loss']:,.0f} on {int(metrics['test_tickets']):,} test "
-        f"tickets; the best trivial rule ({rule}) loses ${metrics['best_baseline_loss']:,.0f}. "
+        f"{name} loses {dollars(metrics['expected_loss'])} on {int(metrics['test_tickets']):,} "
+        f"test tickets; the best trivial rule ({rule}) loses "
+        f"{dollars(metrics['best_baseline_loss'])}. "
         f"Value {say_interval(metrics, 'value_over_baseline')}."
     )
 
@@ -53,17 +54,6 @@ def say_interval(metrics: Mapping[str, float], name: str) -> str:
     """Write an amount of money with its interval."""
     value, low, high = (metrics[name + end] for end in ("", "_low", "_high"))
     return f"{dollars(value)} [{dollars(low)} to {dollars(high)}]"
-
-
-def dollars(amount: float) -> str:
-    """Write whole dollars, with the sign before the dollar.
-
-    Examples
-    --------
-    >>> dollars(-1234.4)
-    '-$1,234'
-    """
-    return f"{'-' if round(amount) < 0 else ''}${abs(round(amount)):,}"
 
 
 def _loss_table(metrics: Mapping[str, float]) -> list[str]:

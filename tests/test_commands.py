@@ -1,0 +1,122 @@
+"""A few commands as a user runs them: other processes, another folder, real signals."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK = ["evaluation.bootstrap_draws=100", "evaluation.importance_repeats=0"]
+HERE = ["data.path=tickets.csv", "data.truth=null", *QUICK]
+
+pytestmark = pytest.mark.commands
+
+
+@pytest.fixture
+def folder(tmp_path, write_tickets):
+    write_tickets(tmp_path / "tickets.csv")
+    return tmp_path
+
+
+@pytest.fixture
+def start(folder):
+    """Starts a command in a folder of its own, without a word about MLflow in the environment."""
+    environment = {key: value for key, value in os.environ.items() if "MLFLOW" not in key}
+
+    def start_command(command, *overrides):
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / f"{command}.py"), *overrides],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start_command
+
+
+@pytest.fixture
+def call(start):
+    def call_command(command, *overrides):
+        process = start(command, *overrides)
+        out, err = process.communicate(timeout=300)
+        return process.returncode, out, err
+
+    return call_command
+
+
+def statuses(folder):
+    if not (folder / "mlflow.db").exists():
+        return []
+    with closing(sqlite3.connect(folder / "mlflow.db", timeout=30)) as database:
+        try:
+            return [row[0] for row in database.execute("SELECT status FROM runs")]
+        except sqlite3.OperationalError:  # not created yet
+            return []
+
+
+def test_from_an_export_to_decisions(call, folder):
+    code, out, err = call("train", "model=lr", *HERE)
+    assert (code, err) == (0, "")
+    assert out.startswith("lr loses $")
+    assert statuses(folder) == ["FINISHED"]
+    assert (folder / "mlruns").is_dir()
+    code, out, err = call("promote")
+    assert (code, err) == (0, "")
+    assert "Promoted: sla-breach-risk version 1" in out
+    code, out, err = call("score")
+    assert (code, err) == (0, "")
+    assert "tickets in 600 = scored 600 + rejected 0" in out
+    assert (folder / "outputs" / "risk_scores.csv").exists()
+
+
+def test_parallel_jobs_share_a_cold_store(call, folder):
+    code, _, err = call(
+        *("train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=3", "model=lr", *HERE),
+        "split.seed=1,2,3",
+    )
+    assert (code, err) == (0, "")
+    assert statuses(folder).count("FINISHED") >= 3
+    assert set(statuses(folder)) == {"FINISHED"}
+
+
+def test_a_killed_command_leaves_no_run_running(start, folder):
+    process = start("train", "model=rf", "model.n_estimators=100000", *HERE)
+    deadline = time.monotonic() + 60
+    while statuses(folder) != ["RUNNING"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+    assert statuses(folder) == ["KILLED"]
+
+
+@pytest.mark.parametrize("command", ["train", "promote", "score"])
+@pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"], ["--info"]], ids="-".join)
+def test_a_command_explains_itself(call, folder, command, flag):
+    code, out, err = call(command, *flag)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) > 5
+    assert sorted(path.name for path in folder.iterdir()) == ["tickets.csv"]
+
+
+@pytest.mark.parametrize(
+    ("command", "overrides", "told"),
+    [
+        ("train", ["modle=rf"], "modle"),
+        ("train", ["data.path=nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_a_mistake_is_one_message(call, command, overrides, told):
+    code, out, err = call(command, *overrides)
+    assert (code, out) == (2, "")
+    assert err.startswith("error")
+    assert told in err
+    assert "Traceback" not in err

@@ -1,0 +1,206 @@
+"""Every option of every config group composes, and says what it is meant to say."""
+
+from pathlib import Path
+
+import pytest
+from hydra.errors import HydraException
+from sklearn.base import is_classifier
+
+from slarisk.config import (
+    CreationKind,
+    DecisionKind,
+    PromoteAction,
+    SplitKind,
+    TrainConfig,
+    UnknownPriority,
+)
+from slarisk.jobs.command import build_estimator
+from slarisk.jobs.train import refuse_late_features
+from slarisk.tickets.labels import check_cost, check_sla
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+GROUPS = {
+    "train": [
+        "data",
+        "sla",
+        "cost",
+        "features",
+        "split",
+        "model",
+        "calibration",
+        "decision",
+        "experiment",
+    ],
+    "score": ["export"],
+}
+
+
+def list_options(group):
+    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+
+
+OPTIONS = [
+    (root, group, option)
+    for root, groups in GROUPS.items()
+    for group in groups
+    for option in list_options(group)
+]
+
+
+def test_the_groups_of_the_design_are_there():
+    assert {"sample", "kaggle", "servicenow"} <= set(list_options("data"))
+    assert {"standard", "notebook"} <= set(list_options("sla"))
+    assert {"notebook", "charged"} <= set(list_options("cost"))
+    assert {"notebook", "calendar", "customer", "text"} <= set(list_options("features"))
+    assert {"random", "temporal"} <= set(list_options("split"))
+    assert {"lr", "rf", "gbm"} <= set(list_options("model"))
+    assert {"none", "sigmoid", "isotonic"} <= set(list_options("calibration"))
+    assert {"per_ticket", "threshold", "capacity", "grid"} <= set(list_options("decision"))
+    assert {"local", "server"} <= set(list_options("tracking"))
+
+
+@pytest.mark.parametrize(("root", "group", "option"), OPTIONS, ids="-".join)
+def test_every_option_composes(composed, root, group, option):
+    config = composed(f"{group}={option}", root=root)
+    if group not in {"model", "experiment"}:
+        name = getattr(config, group).name
+        assert getattr(name, "value", name) == option
+
+
+@pytest.mark.parametrize("data", list_options("data"))
+@pytest.mark.parametrize("features", list_options("features"))
+def test_a_data_policy_knows_every_feature_in_time_or_says_so(composed, data, features):
+    lacking = {("servicenow", "customer")}  # its callers have no age
+    config = composed(f"data={data}", f"features={features}")
+    if (data, features) in lacking:
+        with pytest.raises(Exception, match="customer_age"):
+            refuse_late_features(config)
+    else:
+        refuse_late_features(config)
+
+
+@pytest.mark.parametrize("model", list_options("model"))
+def test_every_model_builds(composed, model):
+    config = composed(f"model={model}")
+    assert is_classifier(build_estimator(config.model))
+    assert "_target_" in config.model
+
+
+@pytest.mark.parametrize("option", list_options("sla"))
+def test_every_sla_is_sound(composed, option):
+    check_sla(composed(f"sla={option}").sla)
+
+
+@pytest.mark.parametrize("option", list_options("cost"))
+def test_every_cost_is_sound(composed, option):
+    check_cost(composed(f"cost={option}").cost)
+
+
+@pytest.mark.parametrize("root", ["train", "promote", "score"])
+def test_the_server_takes_its_address_from_the_environment(composed, monkeypatch, root):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+    assert composed("tracking=server", root=root).tracking.uri == "http://tracking:5000"
+    assert composed("tracking=local", root=root).tracking.uri is None
+    assert composed(root=root).tracking.experiment == "sla-breach-risk"
+    assert composed(root=root).tracking.registered_model == "sla-breach-risk"
+
+
+def test_defaults(composed):
+    config = composed()
+    assert isinstance(config, TrainConfig)
+    assert config.data.name == "sample"
+    assert config.sla.name == "standard"
+    assert config.decision.name is DecisionKind.per_ticket
+    assert config.evaluation.bootstrap_draws == 2000
+    assert composed(root="promote").action is PromoteAction.promote
+    assert composed("action=rollback", root="promote").action is PromoteAction.rollback
+    assert composed(root="score").output == "outputs/risk_scores.csv"
+
+
+@pytest.mark.parametrize(
+    ("data", "natural"),
+    [
+        ("sample", SplitKind.temporal),
+        ("servicenow", SplitKind.temporal),
+        ("kaggle", SplitKind.random),
+    ],
+)
+def test_a_data_policy_names_its_natural_split(composed, data, natural):
+    assert composed(f"data={data}").split.name is natural
+    for mine in SplitKind:
+        assert composed(f"data={data}", f"split={mine.value}").split.name is mine
+
+
+def test_servicenow_is_tested_on_its_own_period(composed):
+    split = composed("data=servicenow").split
+    assert (split.test_from, split.test_until) == ("2016-05-01", "2016-06-01")
+    assert composed("data=servicenow", "split.test_from=2016-04-01").split.test_from == "2016-04-01"
+
+
+def test_the_sla_and_costs_of_the_design(composed):
+    config = composed()
+    assert config.sla.targets == {"Critical": 4, "High": 8, "Normal": 24, "Low": 72}
+    assert config.sla.costs == {"Critical": 500, "High": 200, "Normal": 50, "Low": 10}
+    assert config.sla.aliases == {"Medium": "Normal"}
+    assert (config.cost.charged, config.cost.effectiveness) == (1, 0.8)
+    notebook = composed("sla=notebook", "cost=notebook")
+    assert notebook.sla.aliases == {}
+    assert notebook.sla.unknown_priority is UnknownPriority.default
+    assert (notebook.sla.default_target, notebook.sla.default_cost) == (24, 0)
+    cost = notebook.cost
+    assert (cost.escalation_cost, cost.charged, cost.effectiveness) == (2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [
+        ("lr", {"C": 1.0, "max_iter": 2000, "class_weight": "balanced"}),
+        (
+            "rf",
+            {
+                "n_estimators": 300,
+                "min_samples_leaf": 3,
+                "max_features": "sqrt",
+                "class_weight": "balanced_subsample",
+                "random_state": 42,
+            },
+        ),
+    ],
+)
+def test_the_notebook_has_its_own_parameters(composed, model, parameters):
+    config = composed("experiment=notebook", f"model={model}")
+    assert parameters.items() <= config.model.items()
+    built = build_estimator(config.model).get_params()
+    assert parameters.items() <= built.items()
+    assert not parameters.items() <= composed(f"model={model}").model.items()
+
+
+def test_the_notebook_is_a_recipe_of_overrides(composed):
+    config = composed("experiment=notebook", "model=rf")
+    assert config.data.name == "kaggle"
+    assert config.data.creation.kind is CreationKind.imputed
+    assert (config.sla.name, config.cost.name) == ("notebook", "notebook")
+    assert config.split.name is SplitKind.random
+    assert (config.split.test_size, config.split.seed) == (0.2, 42)
+    assert config.decision.name is DecisionKind.grid
+    assert (config.features.max_categories, config.features.scale) == (None, False)
+    assert composed("experiment=notebook", "model=rf", "cost=charged").cost.name == "charged"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("modle=rf", "modle"),
+        ("model=xyz", "xyz"),
+        ("evaluation.draws=3", "draws"),
+        ("split.test_size=big", "big"),
+        ("moment=later", "later"),
+        ("sla.costs.Critical=much", "much"),
+        ("data.known.tomorrow=[a]", "tomorrow"),
+        ("features.scale=perhaps", "perhaps"),
+        ("decision.name=coin", "coin"),
+    ],
+)
+def test_an_unknown_key_or_a_wrong_type_is_refused(composed, wrong, named):
+    with pytest.raises(HydraException, match=named):
+        composed(wrong)
