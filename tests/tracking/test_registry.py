@@ -172,14 +172,12 @@ def test_the_config_of_a_run_comes_back(bundle_of, judged):
     assert found == judged.config
 
 
-@pytest.mark.parametrize(
-    "text", ["a: [1", "unknown_key: 1\n", "split: {test_size: big}\n"], ids=["yaml", "key", "type"]
-)
-def test_the_config_of_another_version_is_told(bundle_of, text):
-    with mlflow.start_run(bundle_of):
-        mlflow.log_text(text, "config.yaml")
-    with pytest.raises(InputError, match=rf"config.yaml of run {bundle_of}"):
-        fetch_config(bundle_of)
+def test_the_config_of_another_version_is_told(bundle_of):
+    for text in ("a: [1", "unknown_key: 1\n", "split: {test_size: big}\n"):
+        with mlflow.start_run(bundle_of):
+            mlflow.log_text(text, "config.yaml")
+        with pytest.raises(InputError, match=rf"config.yaml of run {bundle_of}"):
+            fetch_config(bundle_of)
 
 
 def test_a_run_without_a_config_is_told(record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import joblib
 import numpy as np
 from sklearn.inspection import permutation_importance
 
@@ -52,9 +53,17 @@ def measure_importance(
         frame, breach = frame.iloc[chosen], breach[chosen]
     if repeats < 1 or not breach.any():
         return None
-    result = permutation_importance(
-        pipeline, frame, breach, scoring="average_precision", n_repeats=repeats, random_state=seed
-    )
+    # a thread per feature: the numbers stay those of one thread, and no model is copied
+    with joblib.parallel_config("threading"):
+        result = permutation_importance(
+            pipeline,
+            frame,
+            breach,
+            scoring="average_precision",
+            n_repeats=repeats,
+            random_state=seed,
+            n_jobs=-1,
+        )
     order = np.argsort(-result.importances_mean, kind="stable")
     return Importance(
         [frame.columns[i] for i in order],
