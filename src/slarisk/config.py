@@ -265,7 +265,7 @@ class Evaluation:
     bootstrap_draws: int = 2000
     confidence: float = 0.95
     importance_repeats: int = 5
-    importance_tickets: int = 2000  # a random part of a larger test set
+    importance_tickets: int = 1000  # a random part of a larger test set
     seed: int = 42
 
 

@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -144,3 +145,25 @@ def test_a_bootstrap_that_cannot_be_drawn_is_refused(draws, confidence, seed, ke
     check_bootstrap("", 1, 0.5, 0)
     with pytest.raises(InputError, match=key):
         check_bootstrap("evaluation.", draws, confidence, seed)
+
+
+READER_GONE = """
+import os, sys
+from types import SimpleNamespace
+from hydra.types import RunMode
+from slarisk.jobs import command
+
+command.HydraConfig = SimpleNamespace(get=lambda: SimpleNamespace(mode=RunMode.RUN))
+command.read_config = lambda config: config
+reading, writing = os.pipe()
+os.close(reading)
+os.dup2(writing, 1)
+command.run_command(lambda: command.run_job(lambda config: print("x" * 10, flush=True), None))
+"""
+
+
+def test_a_reader_that_is_gone_is_no_bug():
+    done = subprocess.run(
+        [sys.executable, "-c", READER_GONE], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

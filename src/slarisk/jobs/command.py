@@ -84,7 +84,7 @@ def run_job(job: Callable[[Any], Any], config: DictConfig) -> Any:
     code = _run(lambda: results.append(job(read_config(config))))
     if code != DONE:
         sys.exit(code)
-    return results[0]
+    return results[0] if results else None  # a job whose reader is gone has no result to give
 
 
 def _run(main: Callable[[], Any]) -> int:
