@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from lightgbm.basic import LightGBMError
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
@@ -87,10 +88,7 @@ def fit_pipeline(
     frame = frame.fillna(dict.fromkeys(blank, 0.0))
     try:
         pipeline.fit(frame, breach.astype(int), **arguments)
-    except Exception as error:
-        # by name: importing LightGBM for its error would slow the start of every other model
-        if not isinstance(error, ValueError) and type(error).__name__ != "LightGBMError":
-            raise
+    except (ValueError, LightGBMError) as error:
         name = type(estimator).__name__
         raise InputError(f"model {name} cannot be fitted: {error}") from error
     if model.get_params().get("n_jobs") not in (None, 1):
