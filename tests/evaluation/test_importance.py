@@ -1,10 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from slarisk.evaluation.importance import measure_importance
 
@@ -48,21 +51,38 @@ def test_importance_can_be_repeated(fitted):
     assert one.mean.tolist() == two.mean.tolist()
 
 
-def test_a_large_test_set_is_sampled(fitted, monkeypatch):
+def test_the_numbers_are_those_of_scikit_learn(fitted):
     pipeline, frame, breach = fitted
-    measured = []
+    frame = frame.assign(word=np.where(frame["strong"] > 1, "many", "few")).convert_dtypes()
+    pipeline = make_pipeline(
+        make_column_transformer((OneHotEncoder(), ["word"]), remainder="passthrough"),
+        RandomForestClassifier(20, random_state=0),
+    ).fit(frame, breach)
+    found = measure_importance(pipeline, frame, breach, repeats=3, most=1000, seed=42)
+    theirs = permutation_importance(
+        pipeline, frame, breach, scoring="average_precision", n_repeats=3, random_state=42
+    )
+    by_name = dict(zip(frame.columns, theirs.importances_mean, strict=True))
+    assert found.mean.tolist() == [by_name[name] for name in found.names]
 
-    def watch(pipeline, frame, breach, **options):
-        measured.append((frame, breach))
-        return permutation_importance(pipeline, frame, breach, **options)
 
-    monkeypatch.setattr("slarisk.evaluation.importance.permutation_importance", watch)
-    assert measure_importance(pipeline, frame, breach, repeats=1, most=50, seed=0)
-    assert measure_importance(pipeline, frame, breach, repeats=1, most=TICKETS, seed=0)
-    (sampled, labels), (whole, _) = measured
-    assert (len(sampled), len(whole)) == (50, TICKETS)
-    assert sampled.index.is_unique
-    assert labels.tolist() == breach[sampled.index].tolist()
+def test_a_large_test_set_is_sampled(fitted):
+    pipeline, frame, breach = fitted
+    scored = []
+
+    class Watched:
+        def predict_proba(self, rows):
+            scored.append(rows)
+            return pipeline.predict_proba(rows)
+
+    assert measure_importance(Watched(), frame, breach, repeats=2, most=200, seed=0)
+    sample, *shuffled = scored
+    assert len(sample) == 200
+    assert sample.index.is_unique
+    assert sample.equals(frame.loc[sample.index])
+    assert [len(rows) for rows in shuffled] == [400] * 3
+    assert measure_importance(Watched(), frame, breach, repeats=1, most=TICKETS, seed=0)
+    assert len(scored[-1]) == TICKETS
 
 
 def test_there_is_no_importance_without_repeats_or_breaches(fitted):

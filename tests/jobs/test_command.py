@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ def leave(capsys, monkeypatch):
     """Runs a main function as a command; gives its exit code and what it said."""
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    thresholds = gc.get_threshold()
 
     def run(main):
         with pytest.raises(SystemExit) as left:
@@ -25,6 +27,8 @@ def leave(capsys, monkeypatch):
     yield run
     for number, handler in before.items():
         signal.signal(number, handler)
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
 
 
 def fail(error):

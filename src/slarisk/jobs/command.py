@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -58,7 +59,12 @@ def run_command(main: Callable[[], Any]) -> NoReturn:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over, instead of printing and exiting 1
     _heed_signals()
-    sys.exit(_run(main))
+    # Imports make a million objects that live to the end: looking through them for garbage, again
+    # and again and once more on the way out, takes longer than many a fit.
+    gc.set_threshold(100_000, 50, 100)
+    code = _run(main)
+    gc.freeze()
+    sys.exit(code)
 
 
 def _heed_signals() -> None:
