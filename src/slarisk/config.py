@@ -279,9 +279,43 @@ class Tracking:
     registered_model: str = "sla-breach-risk"
 
 
+class ModelLog(Enum):
+    """Of which jobs of a sweep the model and the plots are logged."""
+
+    best = "best"
+    all = "all"
+
+
+class Stage(Enum):
+    """What a job of a sweep is for: tried by the sweep, or to see what seeds do to a choice."""
+
+    trial = "trial"
+    tuned = "tuned"
+    default = "default"
+
+
+@dataclass
+class SweepJob:
+    """A job's place in its sweep, filled in by the sweep: its parent run, and its part in it.
+
+    ``folder`` is where the jobs of one command share what they have prepared and say how far they
+    are; ``job`` tells them apart.
+    """
+
+    parent: str | None = None
+    folder: str | None = None
+    job: str | None = None
+    stage: Stage = Stage.trial
+    trial: int | None = None
+
+
 @dataclass
 class TrainConfig:
-    """``python train.py``."""
+    """``python train.py``.
+
+    ``skip_finished`` takes over a run with the same config, data and code instead of a new one.
+    ``choices`` and ``overrides`` are what the command line chose: filled in when it is read.
+    """
 
     data: DataPolicy = MISSING
     sla: SlaPolicy = MISSING
@@ -294,7 +328,11 @@ class TrainConfig:
     evaluation: Evaluation = field(default_factory=Evaluation)
     tracking: Tracking = MISSING
     moment: Moment = Moment.created
+    skip_finished: bool = False
+    log_models: ModelLog = ModelLog.best
+    sweep: SweepJob = field(default_factory=SweepJob)
     choices: dict[str, str] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
 
 
 class PromoteAction(Enum):

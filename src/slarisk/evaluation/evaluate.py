@@ -61,11 +61,11 @@ def evaluate(
     baselines : mapping of str to bool array of shape (n,)
         What each baseline would escalate; at least one.
     draws : int
-        Bootstrap draws of the interval of ``value_over_baseline``.
+        Bootstrap draws of the intervals of the loss and of ``value_over_baseline``.
     confidence : float
-        Of that interval.
+        Of those intervals.
     seed : int
-        Of that bootstrap.
+        Of those bootstraps.
     truth : array of shape (n,), optional
         The true probabilities, where the data is synthetic; gives ``regret``.
 
@@ -82,7 +82,9 @@ def evaluate(
         **decision_metrics(breach, escalate, costs),
         **{f"baseline_{name}_loss": total for name, total in totals.items()},
         "best_baseline_loss": totals[best],
-        **_value(baseline_losses[best] - losses, draws, confidence, seed),
+        **_interval("expected_loss", losses, draws, confidence, seed),
+        "value_over_baseline": float((baseline_losses[best] - losses).sum()),
+        **_interval("value_over_baseline", baseline_losses[best] - losses, draws, confidence, seed),
         "breach_rate": float(breach.mean()),
         "test_tickets": float(len(breach)),
     }
@@ -92,14 +94,12 @@ def evaluate(
     return Evaluation(metrics, best, losses, baseline_losses)
 
 
-def _value(saved: Floats, draws: int, confidence: float, seed: int) -> dict[str, float]:
-    """Say what the model saves over the baseline, in dollars, and how sure that is."""
-    low, high = paired_interval(saved, draws, confidence, np.random.default_rng(seed))
-    return {
-        "value_over_baseline": float(saved.sum()),
-        "value_over_baseline_low": low,
-        "value_over_baseline_high": high,
-    }
+def _interval(
+    name: str, amounts: Floats, draws: int, confidence: float, seed: int
+) -> dict[str, float]:
+    """Say how sure a sum of dollars over the tickets is."""
+    low, high = paired_interval(amounts, draws, confidence, np.random.default_rng(seed))
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def _regret(loss: float, true_loss: float, baseline_loss: float) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -22,7 +23,7 @@ from slarisk.config import ROOTS, TrainConfig
 from slarisk.errors import InputError, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sklearn.base import BaseEstimator
 
@@ -41,14 +42,22 @@ _GROUPS = (
     "calibration",
     "decision",
     "experiment",
+    "search",
 )
 
 
 def register_schemas() -> None:
-    """Tell Hydra the type of every config key."""
+    """Tell Hydra the type of every config key, and of our sweepers."""
+    from slarisk.jobs.sweepers import GridConfig, GridSweeper, SearchConfig, SearchSweeper
+
     for name, schema in ROOTS.items():
         # replace: a process may start more than one command
         ConfigStore.instance().store(name=f"{name}_schema", node=schema, replace=True)
+    for sweeper in (GridSweeper, SearchSweeper):
+        Plugins.instance().register(sweeper)
+    store = ConfigStore.instance().store
+    store(group="hydra/sweeper", name="basic", node=GridConfig, replace=True)  # what -m takes
+    store(group="hydra/sweeper", name="search", node=SearchConfig, replace=True)
 
 
 def run_command(main: Callable[[], Any]) -> NoReturn:
@@ -86,7 +95,7 @@ def run_job(job: Callable[[Any], Any], config: DictConfig) -> Any:
     _heed_signals()  # a parallel worker has not been through run_command
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         return job(read_config(config))
-    results = []
+    results: list[Any] = []
     code = _run(lambda: results.append(job(read_config(config))))
     if code != DONE:
         sys.exit(code)
@@ -131,9 +140,15 @@ def read_config(config: DictConfig) -> Any:
     """Turn a composed config into its dataclasses; a training config learns its choices."""
     typed = OmegaConf.to_object(config)
     if isinstance(typed, TrainConfig) and HydraConfig.initialized():
-        chosen = HydraConfig.get().runtime.choices
-        typed.choices = {name: str(chosen[name]) for name in _GROUPS if chosen.get(name)}
+        typed.choices = take_choices(HydraConfig.get().runtime.choices)
+        said = HydraConfig.get().overrides.task
+        typed.overrides = [each for each in said if not each.lstrip("+").startswith("sweep.")]
     return typed
+
+
+def take_choices(chosen: Mapping[str, Any]) -> dict[str, str]:
+    """Take the options that a run chose of our config groups."""
+    return {name: str(chosen[name]) for name in _GROUPS if chosen.get(name)}
 
 
 def check_bootstrap(prefix: str, draws: int, confidence: float, seed: int) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from slarisk.config import CreationKind, DecisionKind, TrainConfig
+from slarisk.config import CreationKind, DecisionKind, ModelLog, Stage, TrainConfig
 from slarisk.decisions.costs import CostMatrix, cost_matrix
 from slarisk.decisions.policies import DecisionPolicy, make_policy
 from slarisk.decisions.thresholds import (
@@ -24,25 +27,33 @@ from slarisk.evaluation.checks import Verdict, run_checks
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.evaluation.importance import measure_importance
 from slarisk.jobs.command import build_estimator, check_bootstrap
+from slarisk.jobs.sharing import Outcome, prepare_once, tell_outcome
 from slarisk.learning.crossfit import Learned, learn
 from slarisk.learning.features import check_features, feature_fields, make_features
 from slarisk.learning.splits import HeldOut, fingerprint_split, hold_out, make_folds
 from slarisk.scoring.bundle import OUT_OF_FOLD, TEST, Bundle, Manifest, creation_days, identify
 from slarisk.tickets.contract import check_known, check_policy
-from slarisk.tickets.labels import LabelledTickets, fingerprint_policy, prepare_tickets
+from slarisk.tickets.labels import LabelledTickets, fingerprint_policy
+from slarisk.tracking.registry import find_run
 from slarisk.tracking.report import (
     DATA_TAG,
+    JOB_TAG,
+    OVERRIDES_TAG,
     POLICY_TAG,
     SPLIT_TAG,
     Trained,
+    fingerprint_job,
     identify_source,
+    report_model,
     report_result,
     report_start,
 )
+from slarisk.tracking.results import say_job
 from slarisk.tracking.send import send
-from slarisk.tracking.source import find_source
-from slarisk.tracking.store import open_store, tracked_run
+from slarisk.tracking.source import Source, find_source
+from slarisk.tracking.store import open_store, reopened_run, tracked_run
 from slarisk.tracking.summary import headline
+from slarisk.tracking.sweeps import end_orphans, find_finished, tag_job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,34 +62,122 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from slarisk.evaluation.baselines import Baseline
+    from slarisk.evaluation.importance import Importance
+
+SECONDS = "training_seconds"
 
 
 def train(config: TrainConfig) -> float:
-    """Train, evaluate and track one model.
+    """Train, evaluate and track one model, alone or as a job of a sweep.
 
     Returns
     -------
     float
         The objective: out-of-fold expected loss per training ticket, in dollars.
     """
+    if config.sweep.parent is not None:
+        return train_job(config)
+    if config.choices.get("search"):
+        print(f"search={config.choices['search']} without -m: one run, no search", file=sys.stderr)
+    prepared = prepare(config)
+    experiment = open_store(config.tracking)
+    end_orphans(experiment)
+    if config.skip_finished and (done := find_finished(experiment, prepared.tags[JOB_TAG])):
+        print(f"finished before, with the same config, data and code: run {done.run_id}")
+        return done.metrics["objective"]
+    trained, run_id = track(config, prepared, whole=True)
+    tell(trained, run_id)
+    return trained.metrics["objective"]
+
+
+def train_job(config: TrainConfig) -> float:
+    """Train as a job of a sweep: nested under its parent run, with the model left out.
+
+    A job that fails, even before it could begin, is a FAILED run.
+    """
+    experiment = open_store(config.tracking)
+    nested = tag_job(config)
+    try:
+        prepared = prepare(config)
+        if config.skip_finished and (done := find_finished(experiment, prepared.tags[JOB_TAG])):
+            tell_outcome(config, Outcome("skipped", done.run_id, f"{done.name}: finished before"))
+            return done.metrics["objective"]
+        prepared.tags.update(nested)
+    except InputError as error:
+        tell_outcome(config, Outcome("failed", None, f"{name_run(config)} failed: {error}"))
+        with tracked_run(name_run(config), nested):
+            send(report_start(config, find_source()))
+            raise
+    try:
+        trained, run_id = track(config, prepared, whole=config.log_models is ModelLog.all)
+    except Exception as error:
+        tell_outcome(config, Outcome("failed", None, f"{name_run(config)} failed: {error}"))
+        raise
+    tell_outcome(config, Outcome("finished", run_id, say_job(name_run(config), trained.metrics)))
+    return trained.metrics["objective"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that a run needs before anything is fitted, and the tags that say where it is from."""
+
+    estimator: BaseEstimator
+    tickets: LabelledTickets
+    held_out: HeldOut
+    truth: NDArray[np.float64] | None
+    source: Source
+    tags: dict[str, str]
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Check the config, read and label the tickets, and hold the test tickets out."""
     refuse_late_features(config)
     check_numbers(config)
     estimator = build_estimator(config.model)
-    tickets = prepare_tickets(config.data, config.sla, config.cost)
+    tickets = prepare_once(config)
     held_out = hold_out(tickets.frame, config.split)
     truth = read_truth(config.data.truth, tickets.frame.iloc[held_out.test])
     source = find_source()
+    grounds = fingerprint_grounds(config, tickets, held_out)
+    tags = grounds | identify_source(source)
+    tags[JOB_TAG] = fingerprint_job(config, grounds, source)
+    tags[OVERRIDES_TAG] = json.dumps(config.overrides)
+    return Prepared(estimator, tickets, held_out, truth, source, tags)
 
-    open_store(config.tracking)
-    tags = fingerprint_grounds(config, tickets, held_out) | identify_source(source)
-    with tracked_run(name_run(config), tags) as run_id:
-        send(report_start(config, source))
-        started = time.monotonic()
-        trained = fit_and_judge(config, estimator, tickets, held_out, truth)
-        trained.metrics["training_seconds"] = time.monotonic() - started
+
+def track(config: TrainConfig, prepared: Prepared, whole: bool) -> tuple[Trained, str]:
+    """Fit and judge a model as a run; ``whole`` logs the model and its plots with it."""
+    with tracked_run(name_run(config), prepared.tags) as run_id:
+        send(report_start(config, prepared.source))
+        trained = fit_and_judge(config, prepared)
         send(report_result(trained))
-    tell(trained, run_id)
-    return trained.metrics["objective"]
+        if whole:
+            send(report_model(trained, find_importance(trained)))
+    return trained, run_id
+
+
+def complete_run(run_id: str, config: TrainConfig) -> None:
+    """Fit a job of a sweep again, and log the model and the plots that it left out.
+
+    Raises
+    ------
+    InputError
+        The second fit comes to other figures than the run did.
+    """
+    trained = fit_and_judge(config, prepare(config))
+    logged = find_run(run_id).metrics
+    other = [
+        name
+        for name, value in trained.metrics.items()
+        if name != SECONDS and logged.get(name) != value
+    ]
+    if other:
+        raise InputError(
+            f"run {run_id} cannot be repeated, so its model is not logged: {', '.join(other)} "
+            "came out differently. Has the data or the code changed since?"
+        )
+    with reopened_run(run_id):
+        send(report_model(trained, find_importance(trained)))
 
 
 def fingerprint_grounds(
@@ -132,21 +231,19 @@ def name_run(config: TrainConfig) -> str:
         [config.decision.name.value] if config.decision.name is not DecisionKind.per_ticket else []
     )
     words += [config.calibration.name.value] if config.calibration.name.value != "none" else []
+    words += [f"trial {config.sweep.trial}"] if config.sweep.trial is not None else []
+    words += [config.sweep.stage.value] if config.sweep.stage is not Stage.trial else []
     return " ".join(dict.fromkeys(words))
 
 
-def fit_and_judge(
-    config: TrainConfig,
-    estimator: BaseEstimator,
-    tickets: LabelledTickets,
-    held_out: HeldOut,
-    truth: NDArray[np.float64] | None,
-) -> Trained:
+def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
     """Cross-fit on the training tickets, choose there, and judge once on the test tickets."""
+    started = time.monotonic()
+    tickets, held_out = prepared.tickets, prepared.held_out
     training = tickets.frame.iloc[held_out.train].reset_index(drop=True)
     test = tickets.frame.iloc[held_out.test].reset_index(drop=True)
     folds = make_folds(training, config.split)
-    learned = learn(estimator, config.features, config.calibration.name, training, folds)
+    learned = learn(prepared.estimator, config.features, config.calibration.name, training, folds)
 
     honest = training[learned.honest].reset_index(drop=True)
     out_of_fold = learned.probability[learned.honest]
@@ -176,7 +273,7 @@ def fit_and_judge(
         config.evaluation.bootstrap_draws,
         config.evaluation.confidence,
         config.evaluation.seed,
-        truth,
+        prepared.truth,
     )
     metrics = evaluation.metrics | {
         "objective": _mean_loss(policy, honest, out_of_fold, config),
@@ -184,6 +281,7 @@ def fit_and_judge(
         "optimal_threshold_low": low,
         "optimal_threshold_high": high,
         "train_tickets": float(len(training)),
+        SECONDS: time.monotonic() - started,
     }
     if config.decision.name in {DecisionKind.threshold, DecisionKind.grid}:
         metrics["decision_threshold"] = min(threshold, 1.0)
@@ -198,20 +296,25 @@ def fit_and_judge(
         metrics=metrics,
         evaluation=evaluation,
         curve=threshold_curve(probability, _breach(test), costs),
-        importance=measure_importance(
-            learned.model.pipeline,
-            make_features(test, config.features),
-            _breach(test),
-            config.evaluation.importance_repeats,
-            config.evaluation.importance_tickets,
-            config.evaluation.seed,
-        ),
         checks=run_checks(
             metrics,
             evaluation.best_baseline,
             optimistic=config.decision.name is DecisionKind.grid,
             imputed=config.data.creation.kind is CreationKind.imputed,
         ),
+    )
+
+
+def find_importance(trained: Trained) -> Importance | None:
+    """Measure which features the model leans on, on the test tickets."""
+    config = trained.config
+    return measure_importance(
+        trained.bundle.model.pipeline,
+        make_features(trained.test, config.features),
+        _breach(trained.test),
+        config.evaluation.importance_repeats,
+        config.evaluation.importance_tickets,
+        config.evaluation.seed,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from omegaconf import OmegaConf
 
-from slarisk.config import DecisionKind
+from slarisk.config import DecisionKind, ModelLog, SweepJob, Tracking
 from slarisk.evaluation.checks import Check, Verdict, list_codes
 from slarisk.evaluation.plots import (
     plot_calibration,
@@ -22,7 +23,7 @@ from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, 
 from slarisk.tracking.summary import write_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -41,6 +42,8 @@ FAILED_CHECKS_TAG = "failed_checks"
 WARNINGS_TAG = "warnings"
 BASELINE_TAG = "best_baseline"
 DESCRIPTION_TAG = "mlflow.note.content"
+OVERRIDES_TAG = "overrides"
+JOB_TAG = "job_fingerprint"
 CONFIG_FILE = "config.yaml"
 _A_MONDAY = pd.Timestamp("2024-01-08 09:00")  # stands in where the training tickets have no date
 
@@ -59,7 +62,6 @@ class Trained:
     metrics: dict[str, float]
     evaluation: Evaluation
     curve: ThresholdCurve
-    importance: Importance | None
     checks: list[Check]
 
     @property
@@ -103,13 +105,27 @@ def report_start(config: TrainConfig, source: Source) -> Iterator[Item]:
 
 def write_config(config: TrainConfig) -> str:
     """Write the resolved config as YAML, without the store's address: it may hold a password."""
-    config = replace(config, tracking=replace(config.tracking, uri=None))
+    config = replace(config, tracking=replace(config.tracking, uri=None), sweep=SweepJob())
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
+def fingerprint_job(config: TrainConfig, grounds: Mapping[str, str], source: Source) -> str:
+    """Fingerprint what a run comes from: its resolved config, its tickets and the code."""
+    alike = replace(
+        config,
+        tracking=Tracking(name=""),
+        sweep=SweepJob(),
+        skip_finished=False,
+        log_models=ModelLog.best,
+        overrides=[],
+    )
+    parts = [OmegaConf.to_yaml(OmegaConf.structured(alike)), *grounds.values()]
+    parts += [source.commit, source.diff]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
 def report_result(trained: Trained) -> Iterator[Item]:
-    """What the run found out."""
-    config = trained.config
+    """What the run found out, in figures and words."""
     yield Metrics(trained.metrics)
     yield Metrics({f"dropped_{reason}": n for reason, n in trained.tickets.dropped.items()})
     yield Tags(
@@ -124,13 +140,16 @@ def report_result(trained: Trained) -> Iterator[Item]:
     yield Table("checks.csv", tabulate_checks(trained.checks))
     yield Table("tickets.csv", count_tickets(trained))
     yield from _dataset(trained)
-    yield from _plots(trained)
-    if trained.importance is not None:
-        yield Table("importance.csv", _tabulate_importance(trained.importance))
-    example = _example(trained)
-    yield Model(trained.bundle, example)
-    if config.choices.get("experiment"):
-        yield Tags({"recipe": config.choices["experiment"]})
+    if trained.config.choices.get("experiment"):
+        yield Tags({"recipe": trained.config.choices["experiment"]})
+
+
+def report_model(trained: Trained, importance: Importance | None) -> Iterator[Item]:
+    """The model itself, and the plots that show how it works."""
+    yield from _plots(trained, importance)
+    if importance is not None:
+        yield Table("importance.csv", _tabulate_importance(importance))
+    yield Model(trained.bundle, _example(trained))
 
 
 def tabulate_checks(checks: list[Check]) -> pd.DataFrame:
@@ -162,7 +181,7 @@ def _dataset(trained: Trained) -> Iterator[Item]:
     )
 
 
-def _plots(trained: Trained) -> Iterator[Item]:
+def _plots(trained: Trained, importance: Importance | None) -> Iterator[Item]:
     breach, probability = trained.test["breach"].to_numpy(), trained.probability
     metrics = trained.metrics
     yield Plot("plots/roc.png", plot_roc(breach, probability))
@@ -182,9 +201,9 @@ def _plots(trained: Trained) -> Iterator[Item]:
             decision_label=DECISION_WORDS[trained.config.decision.name],
         ),
     )
-    if trained.importance is not None:
-        found = trained.importance
-        yield Plot("plots/importance.png", plot_importance(found.names, found.mean, found.std))
+    if importance is not None:
+        plot = plot_importance(importance.names, importance.mean, importance.std)
+        yield Plot("plots/importance.png", plot)
 
 
 DECISION_WORDS = {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from slarisk.errors import InputError, Refused
+from slarisk.tracking.workers import WORKER_TAG, this_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,7 +118,7 @@ def tracked_run(name: str, tags: Mapping[str, str]) -> Iterator[str]:
     """
     import mlflow
 
-    run = mlflow.start_run(run_name=name, tags=dict(tags))
+    run = mlflow.start_run(run_name=name, tags=dict(tags) | {WORKER_TAG: this_worker()})
     try:
         yield run.info.run_id
     except BaseException as error:
@@ -128,6 +129,19 @@ def tracked_run(name: str, tags: Mapping[str, str]) -> Iterator[str]:
             mlflow.end_run("KILLED" if killed else "FAILED")
         raise
     mlflow.end_run("FINISHED")
+
+
+@contextmanager
+def reopened_run(run_id: str) -> Iterator[None]:
+    """Add to a run that has FINISHED; it stays FINISHED, whatever happens inside."""
+    import mlflow
+
+    mlflow.start_run(run_id=run_id)
+    try:
+        mlflow.set_tag(WORKER_TAG, this_worker())
+        yield
+    finally:
+        mlflow.end_run("FINISHED")
 
 
 def _reason(error: BaseException) -> str:

@@ -1,0 +1,373 @@
+"""A search, step by step: trials, then the winner against the defaults over several seeds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hydra.utils import instantiate
+from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from slarisk.config import Stage, TrainConfig
+from slarisk.errors import InputError
+from slarisk.evaluation.checks import dollars
+from slarisk.jobs.command import take_choices
+from slarisk.jobs.study import (
+    Search,
+    draw_study,
+    find_edges,
+    list_values,
+    open_study,
+    take_defaults,
+)
+from slarisk.jobs.sweepers import (
+    SweepRun,
+    collect_errors,
+    complete_job,
+    open_tracking,
+    parent_run,
+    raise_errors,
+    tell_results,
+)
+from slarisk.jobs.train import prepare
+from slarisk.tracking.registry import find_run
+from slarisk.tracking.report import fingerprint_job
+from slarisk.tracking.results import tabulate_jobs, write_results
+from slarisk.tracking.source import Source
+from slarisk.tracking.sweeps import (
+    JobRun,
+    add_figures,
+    add_to_parent,
+    end_parent,
+    list_jobs,
+    log_steps,
+    resume_parent,
+    start_parent,
+)
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial, Trial
+
+    from slarisk.jobs.sweepers import SearchSweeper
+
+STUDY_TAG = "study"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is searched: the space, what every trial has in common, and what that composes to."""
+
+    space: dict[str, BaseDistribution]
+    fixed: list[str]
+    config: TrainConfig
+    ground: str
+    name: str
+
+
+def run_search(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[str]) -> None:
+    """Run what is left of a study, and draw its conclusions once it is whole."""
+    task = read_task(sweeper, config, arguments)
+    experiment = open_tracking(config)
+    study, parent = begin_study(sweeper, task, experiment)
+
+    def find_value(number: int) -> float | None:
+        return find_objective(list_jobs(experiment, parent), number)
+
+    search = Search(
+        study,
+        sweeper.storage,
+        sweeper.n_trials,
+        task.space,
+        lambda rank: build_sampler(sweeper.sampler, rank),
+        find_value,
+    )
+    search.recover()
+    left = search.count_left()
+    if left < sweeper.n_trials:
+        print(f"study {task.name}: {sweeper.n_trials - left} of {sweeper.n_trials} trials begun")
+    resume_parent(parent)
+    total = sweeper.n_trials + 2 * len(list_seeds(sweeper, task))
+    with parent_run(config, experiment, parent, total, sweeper.n_trials - left) as sweep:
+        with giving_back(search), search.pulse():
+            errors = run_trials(sweeper, search, task, sweep)
+        if search.runs_elsewhere() or not search.take_finishing():
+            print("No trial is left for this worker; the last ones run elsewhere.")
+            return
+        try:
+            conclude(sweeper, study, task, sweep)
+        finally:
+            search.leave_finishing()
+    end_parent(parent, "FAILED" if errors else "FINISHED", f"{len(errors)} trials failed")
+    raise_errors(errors, sweeper.n_trials)
+
+
+def read_task(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[str]) -> Task:
+    """Read the search space and compose what all trials have in common.
+
+    Raises
+    ------
+    InputError
+        There is nothing to search, or the config or the data are wrong: before any trial.
+    """
+    if sweeper.direction != "minimize":
+        raise InputError(
+            f"hydra.sweeper.direction={sweeper.direction}: the objective is a loss; minimize it."
+        )
+    for key, value in (("n_trials", sweeper.n_trials), ("n_jobs", sweeper.n_jobs)):
+        if value < 1:
+            raise InputError(f"hydra.sweeper.{key}={value}: must be at least 1.")
+    if sweeper.seeds < 0:
+        raise InputError(f"hydra.sweeper.seeds={sweeper.seeds}: must be at least 0.")
+    told = [f"{key!s}={value}" for key, value in (sweeper.params or {}).items()]
+    space, values, more = create_params_from_overrides([*told, *arguments])
+    space = {name: each for name, each in space.items() if name not in values}
+    if not space:
+        raise InputError(
+            "There is nothing to search: no parameter has a range. See conf/search/*.yaml."
+        )
+    fixed = [*more, *(f"{name}={value}" for name, value in values.items())]
+    typed = compose(sweeper, config, fixed)
+    prepared = prepare(typed)
+    ground = [
+        fingerprint_job(typed, prepared.tags, Source("", "")),
+        json.dumps({name: repr(each) for name, each in space.items()}, sort_keys=True),
+        json.dumps(OmegaConf.to_container(sweeper.sampler), sort_keys=True),
+    ]
+    fingerprint = hashlib.sha256("\0".join(ground).encode()).hexdigest()[:16]
+    model = typed.choices.get("search") or typed.choices.get("model") or "model"
+    name = sweeper.study_name or f"{model}-{fingerprint[:8]}"
+    return Task(space, fixed, typed, fingerprint, name)
+
+
+def compose(sweeper: SearchSweeper, config: DictConfig, overrides: Sequence[str]) -> TrainConfig:
+    """Compose the config of a job, as a launcher would."""
+    assert sweeper.hydra_context is not None
+    composed = sweeper.hydra_context.config_loader.load_sweep_config(config, list(overrides))
+    choices = take_choices(composed.hydra.runtime.choices)
+    with read_write(composed), open_dict(composed):
+        del composed["hydra"]
+    typed = OmegaConf.to_object(composed)
+    assert isinstance(typed, TrainConfig)
+    typed.choices = choices
+    return typed
+
+
+def begin_study(sweeper: SearchSweeper, task: Task, experiment: str) -> tuple[optuna.Study, str]:
+    """Open the study, or create it with its parent run and the default parameters to begin with."""
+
+    def set_up(study: optuna.Study) -> str:
+        defaults = take_defaults(task.config.model, task.space)
+        if defaults is not None and not study.trials:
+            study.enqueue_trial(defaults)
+        return start_parent(experiment, f"search {task.name}", "search", {STUDY_TAG: task.name})
+
+    study, parent = open_study(sweeper.storage, task.name, task.ground, set_up)
+    try:
+        find_run(parent)
+    except InputError as error:
+        raise InputError(
+            f"The study {task.name} in {sweeper.storage} belongs to the run {parent}, which is not "
+            "in this MLflow store. Take the store it was begun with, or another study: "
+            "hydra.sweeper.study_name=<name>"
+        ) from error
+    return study, parent
+
+
+def build_sampler(sampler: DictConfig, rank: int) -> optuna.samplers.BaseSampler:
+    """Build the sampler of the trial with ``rank`` trials before it."""
+    trusted = ("optuna.samplers.*", "hydra_plugins.hydra_optuna_sweeper.*")
+    seed = sampler.get("seed")
+    built: optuna.samplers.BaseSampler = instantiate(
+        sampler, seed=None if seed is None else seed + rank, _execution_whitelist_=trusted
+    )
+    return built
+
+
+def find_objective(jobs: Sequence[JobRun], trial: int) -> float | None:
+    """Find the objective of a trial whose run finished."""
+    for job in jobs:
+        if job.trial == trial and job.stage is Stage.trial and job.finished:
+            return job.metrics["objective"]
+    return None
+
+
+@contextmanager
+def giving_back(search: Search) -> Iterator[None]:
+    """Give the trials under way back if this worker is stopped."""
+    try:
+        yield
+    except BaseException:
+        search.give_back()
+        raise
+
+
+def run_trials(
+    sweeper: SearchSweeper, search: Search, task: Task, sweep: SweepRun
+) -> list[Exception]:
+    """Run trials until none is left for this worker.
+
+    Returns
+    -------
+    list of Exception
+        Why trials failed.
+    """
+    errors: list[Exception] = []
+    while trials := claim_batch(search, sweeper.n_jobs):
+        jobs = [
+            [
+                *task.fixed,
+                *(f"{name}={value}" for name, value in trial.params.items()),
+                *sweep.say_place(str(trial.number)),
+                f"sweep.trial={trial.number}",
+            ]
+            for trial in trials
+        ]
+        assert sweeper.launcher is not None
+        results = sweeper.launcher.launch(jobs, initial_job_idx=trials[0].number)
+        for trial, result in zip(trials, results, strict=True):
+            failed = collect_errors([result])
+            if failed:
+                search.fail(trial, str(failed[0]))
+                errors += failed
+            else:
+                search.finish(trial, float(result.return_value))
+        if len(errors) > sweeper.max_failure_rate * sweeper.n_trials:
+            raise_errors(errors, sweeper.n_trials)
+    return errors
+
+
+def claim_batch(search: Search, size: int) -> list[Trial]:
+    """Take up to ``size`` trials."""
+    trials: list[Trial] = []
+    while len(trials) < size and (trial := search.claim()) is not None:
+        trials.append(trial)
+    return trials
+
+
+def conclude(sweeper: SearchSweeper, study: optuna.Study, task: Task, sweep: SweepRun) -> None:
+    """Compare the winner with the defaults, log its model, and write all of it down."""
+    done = [trial for trial in study.trials if trial.value is not None]
+    if not done:
+        raise InputError("No trial finished: there is nothing to compare.")
+    best = study.best_trial
+    run_seeds(sweeper, best, task, sweep)
+    jobs = list_jobs(sweep.experiment, sweep.parent)
+    trials = [job for job in jobs if job.stage is Stage.trial]
+    winner = next(job for job in trials if job.trial == best.number and job.finished)
+    if not winner.has_model:
+        complete_job(winner.run_id, sweep)
+    found = [say_tuning(jobs), say_edges(best)]
+    add_to_parent(
+        sweep.parent,
+        {"mlflow.note.content": write_results(trials, found)},
+        {"best_objective": winner.metrics["objective"], **measure_seeds(jobs)},
+        {
+            "results.csv": tabulate_jobs(trials).to_csv(index=False),
+            "seeds.csv": tabulate_jobs(pick(jobs, Stage.tuned, Stage.default)).to_csv(index=False),
+        },
+    )
+    log_steps(sweep.parent, "best_objective_so_far", list_values(study))
+    add_figures(sweep.parent, draw_study(study))
+    tell_results(trials, sweep.parent)
+    for words in found:
+        print(f"  {words}")
+
+
+def run_seeds(sweeper: SearchSweeper, best: FrozenTrial, task: Task, sweep: SweepRun) -> None:
+    """Fit the winner and the default parameters with several seeds each."""
+    tuned = [f"{name}={value}" for name, value in best.params.items()]
+    there = {
+        (job.stage, job.overrides)
+        for job in list_jobs(sweep.experiment, sweep.parent)
+        if job.finished
+    }
+    jobs: list[list[str]] = []
+    for stage, parameters in ((Stage.tuned, tuned), (Stage.default, [])):
+        for seed in list_seeds(sweeper, task):
+            overrides = [*task.fixed, *parameters, *seed]
+            if (stage, tuple(overrides)) in there:
+                continue
+            place = sweep.say_place(f"{stage.value}{len(jobs)}")
+            jobs.append([*overrides, *place, f"sweep.stage={stage.value}"])
+    if jobs:
+        assert sweeper.launcher is not None
+        raise_errors(
+            collect_errors(sweeper.launcher.launch(jobs, initial_job_idx=sweeper.n_trials)),
+            len(jobs),
+        )
+
+
+def list_seeds(sweeper: SearchSweeper, task: Task) -> list[list[str]]:
+    """List the overrides of each fit that is compared; a model without a seed is fitted once."""
+    if "random_state" not in task.config.model:
+        return [[]] if sweeper.seeds else []
+    return [[f"model.random_state={seed}"] for seed in range(1, sweeper.seeds + 1)]
+
+
+def pick(jobs: Sequence[JobRun], *stages: Stage) -> list[JobRun]:
+    """Pick the finished jobs of some stages."""
+    return [job for job in jobs if job.stage in stages and job.finished]
+
+
+def measure_seeds(jobs: Sequence[JobRun]) -> dict[str, float]:
+    """Give mean and standard deviation over the seeds, of winner and defaults."""
+    figures = {}
+    for stage in (Stage.tuned, Stage.default):
+        for name in ("objective", "expected_loss"):
+            values = [job.metrics[name] for job in pick(jobs, stage)]
+            if values:
+                figures[f"{stage.value}_{name}_mean"] = float(np.mean(values))
+                figures[f"{stage.value}_{name}_std"] = _spread(values)
+    return figures
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def say_tuning(jobs: Sequence[JobRun]) -> str:
+    """Say whether tuning helped: winner against defaults, on the same footing."""
+    tuned, default = (
+        [job.metrics["objective"] for job in pick(jobs, stage)]
+        for stage in (Stage.tuned, Stage.default)
+    )
+    if not tuned or not default:
+        return "The winner was not compared with the default parameters (hydra.sweeper.seeds=0)."
+    better = float(np.mean(default) - np.mean(tuned))
+    error = float(np.hypot(_spread(default), _spread(tuned)) / np.sqrt(len(tuned)))
+    if better <= 0:
+        verdict = "Tuning does not help"
+    elif better <= 2 * error:
+        verdict = "Tuning helps no more than another seed would"
+    else:
+        verdict = "Tuning helps"
+    losses = [
+        float(np.mean([job.metrics["expected_loss"] for job in pick(jobs, stage)]))
+        for stage in (Stage.tuned, Stage.default)
+    ]
+    seeds = f"{len(tuned)} seeds" if len(tuned) > 1 else "one fit each, there is no seed to vary"
+    return (
+        f"{verdict} ({seeds}): objective {_say(tuned)} tuned, {_say(default)} with the default "
+        f"parameters; test loss {dollars(losses[0])} and {dollars(losses[1])}."
+    )
+
+
+def _say(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.4f} (sd {_spread(values):.4f})"
+
+
+def say_edges(best: FrozenTrial) -> str:
+    """Name the parameters of the winner that lie at the edge of the search space."""
+    edges = find_edges(best)
+    if not edges:
+        return "No parameter of the winner lies at the edge of its space."
+    named = ", ".join(f"{name} = {words}" for name, words in edges.items())
+    return f"At the edge of its space: {named}. A wider space may hold a better value."

@@ -1,0 +1,356 @@
+"""An Optuna study that survives: resumed after a kill, shared by machines, never short of a trial.
+
+Hydra's Optuna sweeper asks for a batch of trials and tells their values once the whole batch is
+done. A worker that is killed leaves its trials running for ever, and the command that is run again
+draws the same first trials anew. Here
+
+* each trial draws from a seed of its own: the study's, and how many trials came before it. A study
+  that was interrupted goes on as if it had not been;
+* each trial carries its worker and the time it was last seen alive. A trial whose worker is gone
+  takes its value from its MLflow run, if that had finished, or is queued again with the same
+  parameters;
+* workers need no other agreement than the numbers that the database gives their trials: one that
+  finds enough trials before its own gives it back.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from filelock import FileLock
+from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from slarisk.errors import InputError
+from slarisk.tracking.store import hide_password
+from slarisk.tracking.workers import has_died, this_worker
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial, Trial
+
+WORKER, SEEN, FAILURE = "worker", "seen_at", "failure"
+GROUND, PARENT, FINISHING = "ground", "parent_run", "finishing"
+_PULSE = 20.0  # seconds between two signs of life
+_SILENCE = 120.0  # seconds without one, after which a worker elsewhere is taken for dead
+_PATIENCE = 60.0  # seconds for another worker to set a new study up
+_EDGE = 0.02  # of a parameter's range
+
+MakeSampler = Callable[[int], optuna.samplers.BaseSampler]
+
+
+def open_study(
+    storage: str, name: str, ground: str, set_up: Callable[[optuna.Study], str]
+) -> tuple[optuna.Study, str]:
+    """Open a study, or create it; whoever creates it sets it up.
+
+    Parameters
+    ----------
+    storage, name : str
+        As Optuna takes them. The objective is a loss: it is minimised.
+    ground : str
+        What its values depend on. A study that was begun on another ground is refused.
+    set_up : function
+        Begins the study's parent run, and gives its id.
+
+    Returns
+    -------
+    study, parent : Study and str
+        The study, and the id of its parent run.
+
+    Raises
+    ------
+    InputError
+        The database cannot be opened, or the study is about something else.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with lock_study(storage):
+        study, created = _create_study(storage, name)
+        # Without the parent run, it was being set up: by a process that is gone if we hold the
+        # lock, by a worker on another machine if there is no lock to hold.
+        patience = 0.0 if created or _is_local(storage) else _PATIENCE
+        deadline = time.monotonic() + patience
+        while PARENT not in study.user_attrs:
+            if time.monotonic() >= deadline:
+                study.set_user_attr(GROUND, ground)
+                study.set_user_attr(PARENT, set_up(study))
+            else:
+                time.sleep(0.2)
+    if study.user_attrs[GROUND] != ground:
+        raise InputError(
+            f"The study {name} was begun with another config, other data or another search space, "
+            "so its trials cannot be compared with new ones. Give this search a name of its own: "
+            "hydra.sweeper.study_name=<name>"
+        )
+    return study, str(study.user_attrs[PARENT])
+
+
+def _create_study(storage: str, name: str) -> tuple[optuna.Study, bool]:
+    try:
+        opened = _open_storage(storage)
+        try:
+            return optuna.create_study(storage=opened, study_name=name, direction="minimize"), True
+        except optuna.exceptions.DuplicatedStudyError:
+            return optuna.load_study(storage=opened, study_name=name), False
+    except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"The study {name} in {hide_password(storage)} cannot be opened: "
+            f"{hide_password(reason)}"
+        ) from error
+
+
+def _open_storage(url: str) -> optuna.storages.RDBStorage:
+    """Open the database; of workers that create its tables together, all but one try again."""
+    for _ in range(4):
+        try:
+            return optuna.storages.RDBStorage(url)
+        except SQLAlchemyError:
+            time.sleep(1)
+    return optuna.storages.RDBStorage(url)
+
+
+def _is_local(storage: str) -> bool:
+    return storage.startswith("sqlite:///")
+
+
+@contextmanager
+def lock_study(storage: str) -> Iterator[None]:
+    """Keep the other workers of this machine from the study; those of others have no file to lock.
+
+    SQLite is used from one machine, so there the lock is enough.
+    """
+    if _is_local(storage):
+        with FileLock(f"{storage.removeprefix('sqlite:///')}.lock"):
+            yield
+    else:
+        yield
+
+
+@dataclass
+class Search:
+    """A worker's part in a study of ``n_trials`` trials.
+
+    ``find_value`` looks a trial's run up, by its number, and gives its objective if it finished.
+    """
+
+    study: optuna.Study
+    storage: str
+    n_trials: int
+    space: dict[str, BaseDistribution]
+    make_sampler: MakeSampler
+    find_value: Callable[[int], float | None]
+    mine: dict[int, Trial] = field(default_factory=dict)
+
+    def count_left(self) -> int:
+        """Count the trials that nobody has begun yet."""
+        begun = [trial for trial in self.study.trials if trial.state is not TrialState.WAITING]
+        return self.n_trials - sum(counts(trial) for trial in begun)
+
+    def claim(self) -> Trial | None:
+        """Take the next trial, with its parameters; None if there is none left."""
+        with lock_study(self.storage):
+            trial = self._claim()
+        if trial is not None:
+            self.mine[trial.number] = trial
+        return trial
+
+    def _claim(self) -> Trial | None:
+        if self.count_left() <= 0:
+            return None
+        rank = self._rank(len(self.study.trials))
+        self.study.sampler = self.make_sampler(rank)
+        trial = self.study.ask()
+        trial.set_user_attr(WORKER, this_worker())
+        trial.set_user_attr(SEEN, time.time())
+        rank = self._rank(trial.number)
+        if rank >= self.n_trials:  # others were faster
+            self.study.tell(trial, state=TrialState.FAIL)
+            return None
+        self.study.sampler = self.make_sampler(rank)
+        for name, distribution in self.space.items():
+            trial._suggest(name, distribution)
+        return trial
+
+    def _rank(self, number: int) -> int:
+        trials = self.study.get_trials(deepcopy=False)
+        return sum(counts(trial) for trial in trials if trial.number < number)
+
+    def finish(self, trial: Trial, value: float) -> None:
+        """Tell the value of a trial."""
+        self.study.tell(trial, value)
+        del self.mine[trial.number]
+
+    def fail(self, trial: Trial, reason: str) -> None:
+        """Tell that a trial cannot be done: it counts, and is not tried again."""
+        trial.set_user_attr(FAILURE, reason[:1000])
+        self.study.tell(trial, state=TrialState.FAIL)
+        del self.mine[trial.number]
+
+    def give_back(self) -> None:
+        """Queue the trials of this worker again: it is being stopped."""
+        for number in list(self.mine):
+            self._settle(self.study.trials[number])
+            del self.mine[number]
+
+    def recover(self) -> None:
+        """Settle the trials of workers that are gone."""
+        with lock_study(self.storage):
+            for trial in self.study.trials:
+                if trial.state is TrialState.RUNNING and self._is_abandoned(trial):
+                    self._settle(trial)
+
+    def _is_abandoned(self, trial: FrozenTrial) -> bool:
+        worker, seen = trial.user_attrs.get(WORKER), trial.user_attrs.get(SEEN)
+        if worker is None and _is_local(self.storage):  # we hold the lock under which it is claimed
+            return True
+        if worker is not None and has_died(worker):
+            return True
+        assert trial.datetime_start is not None
+        last = seen if seen is not None else trial.datetime_start.timestamp()
+        return bool(time.time() - last > _SILENCE)
+
+    def _settle(self, trial: FrozenTrial) -> None:
+        """Take a trial's value from its run, or queue its parameters again."""
+        value = self.find_value(trial.number)
+        try:
+            if value is not None:
+                self.study.tell(trial.number, value)
+                return
+            self.study.tell(trial.number, state=TrialState.FAIL)
+        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+            return  # another worker has just done so
+        if trial.params.keys() == self.space.keys():
+            self.study.enqueue_trial(trial.params)
+
+    def runs_elsewhere(self) -> bool:
+        """Whether another worker is busy with a trial of this study."""
+        return any(
+            trial.state is TrialState.RUNNING and trial.number not in self.mine
+            for trial in self.study.trials
+        )
+
+    @contextmanager
+    def pulse(self) -> Iterator[None]:
+        """Give signs of life for this worker's trials."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(_PULSE):
+                for trial in list(self.mine.values()):
+                    trial.set_user_attr(SEEN, time.time())
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def take_finishing(self) -> bool:
+        """Whether it falls to this worker to draw the study's conclusions."""
+        taken = self.study.user_attrs.get(FINISHING)
+        if taken is not None and taken != this_worker() and not has_died(taken):
+            return False
+        self.study.set_user_attr(FINISHING, this_worker())
+        time.sleep(1)  # of workers that do so at once, the last has written
+        return bool(self.study.user_attrs[FINISHING] == this_worker())
+
+    def leave_finishing(self) -> None:
+        """Say that the conclusions are drawn, or must be by someone else."""
+        if self.study.user_attrs.get(FINISHING) == this_worker():
+            self.study.set_user_attr(FINISHING, None)
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial is one of those asked for: not one that was interrupted or given back."""
+    return trial.state is not TrialState.FAIL or FAILURE in trial.user_attrs
+
+
+def find_edges(trial: FrozenTrial) -> dict[str, str]:
+    """Name the parameters of a trial that lie at an edge of their space, with the edge in words."""
+    edges = {}
+    for name, distribution in trial.distributions.items():
+        if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+            continue
+        assert isinstance(
+            distribution,
+            optuna.distributions.FloatDistribution | optuna.distributions.IntDistribution,
+        )
+        low, high = distribution.low, distribution.high
+        place = _place(trial.params[name], low, high, distribution.log)
+        if low < high and not _EDGE < place < 1 - _EDGE:
+            end = f"lowest, {low:g}" if place <= _EDGE else f"highest, {high:g}"
+            edges[name] = f"{trial.params[name]:g} (the {end})"
+    return edges
+
+
+def _place(value: float, low: float, high: float, log: bool) -> float:
+    if high == low:
+        return 0.5
+    if log:
+        return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
+    return (value - low) / (high - low)
+
+
+def take_defaults(
+    model: dict[str, Any], space: dict[str, BaseDistribution]
+) -> dict[str, Any] | None:
+    """Take the values that the search space varies from the config; None if one is outside."""
+    defaults = {}
+    for name, distribution in space.items():
+        key = name.removeprefix("model.")
+        if key not in model:
+            return None
+        try:
+            if not distribution._contains(distribution.to_internal_repr(model[key])):
+                return None
+        except (ValueError, TypeError):
+            return None
+        defaults[name] = model[key]
+    return defaults
+
+
+def list_values(study: optuna.Study) -> list[tuple[int, float]]:
+    """List the best value so far after each finished trial, in the order they finished."""
+    best, values = float("inf"), []
+    done = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
+    for step, trial in enumerate(sorted(done, key=_completed)):
+        assert trial.value is not None
+        best = min(best, trial.value)
+        values.append((step, best))
+    return values
+
+
+def _completed(trial: FrozenTrial) -> tuple[Any, int]:
+    return trial.datetime_complete, trial.number
+
+
+def draw_study(study: optuna.Study) -> dict[str, Any]:
+    """Draw Optuna's history and importance of the parameters; figures by artifact path."""
+    from optuna.visualization import matplotlib as draw
+
+    figures = {}
+    plots: Sequence[tuple[str, Callable[[optuna.Study], Any], int]] = (
+        ("plots/history.png", draw.plot_optimization_history, 1),
+        ("plots/param_importances.png", draw.plot_param_importances, 2),
+        ("plots/parallel_coordinates.png", draw.plot_parallel_coordinate, 2),
+    )
+    values = {trial.value for trial in study.get_trials(states=[TrialState.COMPLETE])}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        for path, plot, least in plots:
+            if len(values) >= least:
+                figure = plot(study).figure
+                figure.set_size_inches(8, 5)
+                figures[path] = figure
+    return figures

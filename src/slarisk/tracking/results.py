@@ -1,0 +1,148 @@
+"""What a sweep found: its table, its best job, and whether any job is worth having."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from slarisk.evaluation.checks import dollars
+from slarisk.tracking.summary import say_interval
+
+if TYPE_CHECKING:
+    from slarisk.tracking.sweeps import JobRun
+
+_MOST_ROWS = 25  # of the table in the description: MLflow cuts texts off at 8,000 characters
+_FIGURES = (
+    "objective",
+    "expected_loss",
+    "expected_loss_low",
+    "expected_loss_high",
+    "value_over_baseline",
+    "value_over_baseline_low",
+    "value_over_baseline_high",
+)
+
+
+def find_best(jobs: Sequence[JobRun]) -> JobRun | None:
+    """Find the finished job with the lowest objective, the first of equals; None if none is.
+
+    The objective is out of fold: the test tickets do not choose.
+    """
+    finished = [job for job in jobs if job.finished]
+    return min(finished, key=lambda job: job.metrics["objective"]) if finished else None
+
+
+def varied_choices(jobs: Sequence[JobRun]) -> list[str]:
+    """Name the config keys in which the jobs differ, in the order they were given."""
+    said = [dict(_split(each) for each in job.overrides) for job in jobs]
+    keys = dict.fromkeys(key for choices in said for key in choices)
+    return [key for key in keys if len({choices.get(key) for choices in said}) > 1]
+
+
+def _split(override: str) -> tuple[str, str]:
+    key, _, value = override.partition("=")
+    return key, value
+
+
+def tabulate_jobs(jobs: Sequence[JobRun]) -> pd.DataFrame:
+    """Write jobs as a table, best objective first, those without one last."""
+    varied = varied_choices(jobs)
+    ranked = sorted(jobs, key=lambda job: job.metrics.get("objective", float("inf")))
+    rows = []
+    for job in ranked:
+        choices = dict(_split(each) for each in job.overrides)
+        row: dict[str, object] = {key: choices.get(key, "") for key in varied}
+        row |= {name: job.metrics.get(name) for name in _FIGURES}
+        row |= {"seconds": job.seconds, "status": job.status, "failure": job.failure or ""}
+        rows.append(row | {"run": job.name, "run_id": job.run_id})
+    return pd.DataFrame(rows)
+
+
+def write_command(overrides: Sequence[str]) -> str:
+    """Write the command that repeats a job, ready to be pasted."""
+    return shlex.join(["python", "train.py", *overrides])
+
+
+def write_results(jobs: Sequence[JobRun], more: Sequence[str] = ()) -> str:
+    """Write what a sweep found in Markdown; ``more`` are paragraphs that only it can add."""
+    best = find_best(jobs)
+    parts = [f"**{say_sweep(jobs)}**"]
+    if best is not None:
+        parts += [say_worth(jobs), f"The best job again: `{write_command(best.overrides)}`"]
+    return "\n\n".join([*parts, *more, "\n".join(_write_table(jobs))])
+
+
+def say_sweep(jobs: Sequence[JobRun]) -> str:
+    """Say how a sweep went: how many jobs ended how, and the best of them."""
+    best = find_best(jobs)
+    ended = {
+        words: sum(job.status == status for job in jobs)
+        for status, words in (("FAILED", "failed"), ("KILLED", "killed"), ("RUNNING", "running"))
+    }
+    finished = sum(job.finished for job in jobs)
+    counts = [f"{finished} of {len(jobs)} jobs finished"]
+    counts += [f"{count} {words}" for words, count in ended.items() if count]
+    if best is None:
+        return f"{', '.join(counts)}: nothing to compare."
+    return f"{', '.join(counts)}; best: {best.name}, objective {best.metrics['objective']:.4f}."
+
+
+def say_worth(jobs: Sequence[JobRun]) -> str:
+    """Say plainly whether the jobs beat the best trivial rule."""
+    finished = [job for job in jobs if job.finished]
+    better = [job for job in finished if job.metrics["value_over_baseline"] > 0]
+    clearly = [job for job in better if job.metrics["value_over_baseline_low"] > 0]
+    if not better:
+        return (
+            f"**No job beats the best trivial rule** on the test tickets: none of the "
+            f"{len(finished)} loses less. The rule is cheaper, and needs no model."
+        )
+    if not clearly:
+        return (
+            f"{len(better)} of {len(finished)} jobs lose less than the best trivial rule on the "
+            "test tickets, but none clearly: every interval holds 0, so it may be luck."
+        )
+    return (
+        f"{len(better)} of {len(finished)} jobs lose less than the best trivial rule on the test "
+        f"tickets, {len(clearly)} of them clearly (the interval excludes 0)."
+    )
+
+
+def say_job(name: str, metrics: dict[str, float]) -> str:
+    """Say in one line what a job came to."""
+    return (
+        f"{name}: objective {metrics['objective']:.4f}; test loss "
+        f"{dollars(metrics['expected_loss'])}, value {say_interval(metrics, 'value_over_baseline')}"
+        f"; {metrics['training_seconds']:.1f} s"
+    )
+
+
+def _write_table(jobs: Sequence[JobRun]) -> list[str]:
+    varied = varied_choices(jobs)
+    table = tabulate_jobs(jobs).head(_MOST_ROWS)
+    names = [key.replace("|", "\\|") for key in varied] or ["job"]
+    lines = [
+        "| " + " | ".join([*names, "objective", "test loss", "value over best rule", "s"]) + " |",
+        "|" + "---|" * len(names) + "---:|" * 4,
+    ]
+    by_id = {job.run_id: job for job in jobs}
+    for _, row in table.iterrows():
+        job = by_id[row["run_id"]]
+        cells = [str(row[key]).replace("|", "\\|") for key in varied] or [job.name]
+        if job.finished:
+            cells += [
+                f"{job.metrics['objective']:.4f}",
+                say_interval(job.metrics, "expected_loss"),
+                say_interval(job.metrics, "value_over_baseline"),
+                "" if job.seconds is None else f"{job.seconds:.1f}",
+            ]
+        else:
+            reason = (job.failure or "").replace("|", "\\|").split("\n")[0][:120]
+            cells += ["", f"{job.status} {reason}", "", ""]
+        lines.append("| " + " | ".join(cells) + " |")
+    if len(jobs) > _MOST_ROWS:
+        lines.append(f"\nAll {len(jobs)} jobs: results.csv.")
+    return lines
