@@ -11,10 +11,9 @@ import json
 import os
 import pickle
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +21,13 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from slarisk.tickets.labels import LabelledTickets, prepare_tickets
+from slarisk.tracking.workers import is_alive, this_worker
 
 if TYPE_CHECKING:
     from slarisk.config import TrainConfig
 
 _POLL = 0.5  # seconds
+_PREFIX = "sharing-"
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,21 @@ class Outcome:
 
 @contextmanager
 def share_folder(beside: Path) -> Iterator[Path]:
-    """Make the folder of a sweep, for as long as it runs."""
+    """Make the folder of a sweep, for as long as it runs; those of killed ones go now."""
+    for left in beside.parent.glob(f"*/{_PREFIX}*"):
+        if not is_alive(left.name.removeprefix(_PREFIX)):
+            shutil.rmtree(left, ignore_errors=True)
+            with suppress(OSError):
+                left.parent.rmdir()
+    folder = beside.absolute() / f"{_PREFIX}{this_worker()}"
     beside.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="sharing-", dir=beside)).absolute()
+    folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            beside.rmdir()  # if nothing else is in it
 
 
 def prepare_once(config: TrainConfig) -> LabelledTickets:

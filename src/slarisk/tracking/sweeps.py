@@ -91,6 +91,7 @@ def end_jobs(experiment_id: str, parent: str) -> None:
         dead = [run for run in running if has_died(run.data.tags.get(WORKER_TAG, ""))]
         for run in dead if time.monotonic() < deadline else running:
             _end_orphan(run)
+            bury(run.data.tags.get(WORKER_TAG, ""))
         time.sleep(0.1)
 
 

@@ -34,6 +34,11 @@ def this_worker() -> str:
     return Path(_held[key].lock_file).stem
 
 
+def is_alive(worker: str) -> bool:
+    """Whether a process that works in this folder is still there."""
+    return (FOLDER / f"{worker}.lock").exists() and not has_died(worker)
+
+
 def has_died(worker: str) -> bool:
     """Whether a process is known to be gone.
 

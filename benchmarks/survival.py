@@ -1,0 +1,139 @@
+"""What sweeps survive: many starts at once on a store that does not exist, and ``kill -9``.
+
+``python benchmarks/survival.py cold [rounds]``: 16 jobs, 4 workers, no store yet; all must finish.
+
+``python benchmarks/survival.py kill [rounds]``: a search of 30 trials is killed at a random moment
+and started again. Its 30 trials must be those of a search that nobody disturbed, and no run may be
+left RUNNING.
+
+Both work on a part of the bundled sample, in a folder of their own, and print round by round.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TICKETS = 1200
+QUICK = ["evaluation.bootstrap_draws=50", "evaluation.importance_repeats=0"]
+GRID = ["-m", "model=gbm", "features=notebook,calendar", "model.num_leaves=7,15"]
+GRID += ["model.n_estimators=20,30,40,50", "hydra/launcher=joblib", "hydra.launcher.n_jobs=4"]
+SEARCH = ["-m", "search=lr", "hydra.sweeper.n_trials=30", "hydra.sweeper.study_name=survival"]
+
+
+def lay_out(folder):
+    """Put a part of the sample where the config looks for it."""
+    (folder / "data").mkdir(parents=True)
+    lines = (ROOT / "data" / "sample_tickets.csv").read_text(encoding="utf-8").splitlines(True)
+    (folder / "data" / "sample_tickets.csv").write_text("".join(lines[: TICKETS + 1]))
+    shutil.copy(ROOT / "data" / "sample_truth.csv", folder / "data")
+
+
+def start(arguments, folder):
+    """Start train.py in a folder, with a store and a study of its own."""
+    own = {"MLFLOW_TRACKING_URI", "SLARISK_STUDY_STORAGE"}
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *arguments, *QUICK],
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if key not in own},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def count_runs(folder):
+    """Count the runs of a store by status, parents apart."""
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    runs = mlflow.MlflowClient().search_runs(["1"], max_results=10_000)
+    return Counter((run.info.status, "sweep" in run.data.tags) for run in runs)
+
+
+def start_cold(rounds):
+    """Run grids on stores that do not exist yet."""
+    whole = 0
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory() as name:
+            lay_out(folder := Path(name))
+            process = start(GRID, folder)
+            said, _ = process.communicate()
+            runs = count_runs(folder)
+        finished = runs["FINISHED", False]
+        whole += finished == 16 and process.returncode == 0
+        print(
+            f"round {number + 1}: {finished} of 16 finished, exit {process.returncode}", flush=True
+        )
+        if finished != 16:
+            print(said)
+    print(f"cold start: all 16 jobs finished in {whole} of {rounds} rounds")
+    return whole == rounds
+
+
+def list_trials(folder):
+    """List the finished trials of the study, in order: parameters and value."""
+    import optuna
+
+    study = optuna.load_study(study_name="survival", storage=f"sqlite:///{folder / 'optuna.db'}")
+    done = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    return [(tuple(trial.params.items()), trial.value) for trial in done]
+
+
+def kill_searches(rounds, seed=0):
+    """Kill searches at random moments, start them again, and compare with an undisturbed one."""
+    rng = random.Random(seed)
+    whole = 0
+    with tempfile.TemporaryDirectory() as name:
+        lay_out(folder := Path(name))
+        started = time.perf_counter()
+        said, _ = start(SEARCH, folder).communicate()
+        length = time.perf_counter() - started
+        expected = list_trials(folder)
+        assert len(expected) == 30, said
+    print(f"undisturbed: {len(expected)} trials in {length:.0f} s", flush=True)
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory() as name:
+            lay_out(folder := Path(name))
+            process = start(SEARCH, folder)
+            moment = rng.uniform(0, length)
+            try:
+                process.wait(moment)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            try:
+                before = len(list_trials(folder))
+            except Exception:  # killed before there was a study
+                before = 0
+            again = start(SEARCH, folder)
+            said, _ = again.communicate()
+            trials, runs = list_trials(folder), count_runs(folder)
+        running = sum(count for (status, _), count in runs.items() if status == "RUNNING")
+        good = trials == expected and not running and again.returncode == 0
+        whole += good
+        print(
+            f"round {number + 1}: killed after {moment:.1f} s and {before} trials; resumed to "
+            f"{len(trials)}, {'the same' if trials == expected else 'NOT THE SAME'}, "
+            f"{running} runs left RUNNING, exit {again.returncode}",
+            flush=True,
+        )
+        if not good:
+            print(said)
+    print(f"kill -9: whole after the second start in {whole} of {rounds} rounds")
+    return whole == rounds
+
+
+if __name__ == "__main__":
+    what, *more = sys.argv[1:]
+    work = {"cold": (start_cold, 10), "kill": (kill_searches, 20)}
+    function, usual = work[what]
+    sys.exit(not function(int(more[0]) if more else usual))
