@@ -83,7 +83,7 @@ def test_all_other_metrics_are_there():
     assert metrics["test_tickets"] == 5
     assert "regret" not in metrics
     assert {type(value) for value in metrics.values()} == {float}
-    assert len(metrics) == len(own) + 3 + 1 + 3 + 2
+    assert len(metrics) == len(own) + 3 + 1 + 2 + 3 + 2
 
 
 def test_regret_by_hand():

@@ -97,7 +97,7 @@ def test_a_run_can_score_without_being_in_charge(trained, score):
     assert ended.err == (
         "error: sla-breach-risk has no champion yet. Promote a run first: python promote.py\n"
     )
-    assert not os.path.exists("outputs")
+    assert not os.path.exists("outputs/risk_scores.csv")
     experiment = MlflowClient().get_experiment_by_name("sla-breach-risk").experiment_id
     found = MlflowClient().search_runs([experiment])[0].info.run_id
     ended = score(f"run_id={found}")

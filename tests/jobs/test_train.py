@@ -149,10 +149,7 @@ def test_the_loss_is_that_of_the_rule_by_hand(export, composed, judge):
 def judge(composed):
     def judge_here(*overrides):
         config = composed(*HERE, *overrides)
-        tickets = prepare_tickets(config.data, config.sla, config.cost)
-        held_out = hold_out(tickets.frame, config.split)
-        estimator = job.build_estimator(config.model)
-        return job.fit_and_judge(config, estimator, tickets, held_out, None)
+        return job.fit_and_judge(config, job.prepare(config))
 
     return judge_here
 
@@ -452,7 +449,7 @@ def test_a_grid_with_a_bad_choice_tells_which_and_runs_the_others(export, run):
     ended = run("train", "-m", *HERE, "split.folds=1,3")
     assert ended.code == 2
     assert "split.folds=1" in ended.err
-    assert ended.err.endswith("error: split.folds=1: must be at least 2.\n")
+    assert ended.err.endswith("1 of 2 jobs failed: split.folds=1: must be at least 2.\n")
     assert "Traceback" not in ended.err
     runs = [found for found in all_runs() if found.data.params.get("split.folds") == "3"]
     assert [found.info.status for found in runs] == ["FINISHED"]

@@ -1,9 +1,7 @@
 import pytest
 
-from slarisk.jobs.command import build_estimator
-from slarisk.jobs.train import fit_and_judge
-from slarisk.learning.splits import hold_out
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.jobs.train import find_importance, fit_and_judge, prepare
+from slarisk.tracking.report import report_model, report_result
 
 
 @pytest.fixture(scope="session")
@@ -21,11 +19,18 @@ def judge_tickets(composed, write_tickets, tmp_path_factory):
             *overrides,
         )
         config.choices = {"data": "sample", "model": "lr"}
-        tickets = prepare_tickets(config.data, config.sla, config.cost)
-        held_out = hold_out(tickets.frame, config.split)
-        return fit_and_judge(config, build_estimator(config.model), tickets, held_out, None)
+        return fit_and_judge(config, prepare(config))
 
     return judge
+
+
+@pytest.fixture(scope="session")
+def report():
+    """All that a single run says of what it found."""
+    return lambda trained: [
+        *report_result(trained),
+        *report_model(trained, find_importance(trained)),
+    ]
 
 
 @pytest.fixture(scope="session")

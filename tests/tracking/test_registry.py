@@ -102,16 +102,16 @@ def test_a_store_that_fails_does_not_pass_for_an_empty_one(place, monkeypatch):
 
 
 @pytest.fixture
-def bundle_of(judged, place):
+def bundle_of(judged, report, place):
     """Logs a model and registers it, as the champion after the one before."""
-    from slarisk.tracking.report import report_result, report_start
+    from slarisk.tracking.report import report_start
     from slarisk.tracking.send import send
     from slarisk.tracking.source import Source
 
     open_store(Tracking(name="local"))
     with tracked_run("run", {}) as run_id:
         send(report_start(judged.config, Source("abc", "")))
-        send(report_result(judged))
+        send(report(judged))
     return run_id
 
 

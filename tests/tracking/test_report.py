@@ -19,8 +19,8 @@ CLEAN, DIRTY = Source("abc", ""), Source("abc", "diff --git a b\n")
 
 
 @pytest.fixture(scope="module")
-def items(judged):
-    return list(report_result(judged))
+def items(judged, report):
+    return report(judged)
 
 
 def of_kind(items, kind):
@@ -150,10 +150,10 @@ def test_the_example_is_made_up(items, judged):
 
 
 @pytest.mark.parametrize("column", ["product", "customer_age", "purchased_at"])
-def test_a_field_that_is_empty_in_training_has_an_example_too(judge_tickets, column):
+def test_a_field_that_is_empty_in_training_has_an_example_too(judge_tickets, report, column):
     judged = judge_tickets("features=customer", "evaluation.importance_repeats=0")
     judged.training[column] = judged.training[column].iloc[:0].reindex(judged.training.index)
-    (model,) = of_kind(report_result(judged), Model)
+    (model,) = of_kind(report(judged), Model)
     value = model.example.iloc[0][judged.config.data.columns[column]]
     assert {"product": "Unknown", "customer_age": 0.0, "purchased_at": "2024-01-08 09:00:00"}[
         column

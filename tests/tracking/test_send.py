@@ -11,7 +11,6 @@ from mlflow import MlflowClient
 
 from slarisk.config import Tracking
 from slarisk.tracking.items import Dataset, Metrics, Params, Plot, Table, Tags, Text
-from slarisk.tracking.report import report_result
 from slarisk.tracking.send import send
 from slarisk.tracking.store import open_store, tracked_run
 
@@ -63,8 +62,8 @@ def test_a_data_set_is_logged_without_its_rows(log, place):
 
 
 @pytest.fixture
-def logged(log, judged):
-    return log(*report_result(judged))
+def logged(log, judged, report):
+    return log(*report(judged))
 
 
 def test_the_model_decides_about_raw_tickets(logged, judged):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from slarisk.tickets.labels import LabelledTickets, prepare_tickets
-from slarisk.tracking.workers import is_alive, this_worker
+from slarisk.tracking.workers import has_died, this_worker
 
 if TYPE_CHECKING:
     from slarisk.config import TrainConfig
@@ -43,7 +43,7 @@ class Outcome:
 def share_folder(beside: Path) -> Iterator[Path]:
     """Make the folder of a sweep, for as long as it runs; those of killed ones go now."""
     for left in beside.parent.glob(f"*/{_PREFIX}*"):
-        if not is_alive(left.name.removeprefix(_PREFIX)):
+        if has_died(left.name.removeprefix(_PREFIX)):
             shutil.rmtree(left, ignore_errors=True)
             with suppress(OSError):
                 left.parent.rmdir()

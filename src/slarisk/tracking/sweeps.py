@@ -12,7 +12,7 @@ from slarisk.config import Stage, TrainConfig
 from slarisk.tracking.registry import RunRecord, find_run
 from slarisk.tracking.report import JOB_TAG, OVERRIDES_TAG
 from slarisk.tracking.store import FAILURE_TAG
-from slarisk.tracking.workers import WORKER_TAG, bury, has_died, this_worker
+from slarisk.tracking.workers import WORKER_TAG, has_died, this_worker
 
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own: by it the UI nests the runs
 SWEEP_TAG = "sweep"
@@ -91,20 +91,14 @@ def end_jobs(experiment_id: str, parent: str) -> None:
         dead = [run for run in running if has_died(run.data.tags.get(WORKER_TAG, ""))]
         for run in dead if time.monotonic() < deadline else running:
             _end_orphan(run)
-            bury(run.data.tags.get(WORKER_TAG, ""))
         time.sleep(0.1)
 
 
 def end_orphans(experiment_id: str) -> None:
     """Mark runs whose process was killed, and could not say so, as KILLED."""
-    workers = set()
     for run in _running(experiment_id):
-        worker = run.data.tags.get(WORKER_TAG, "")
-        if has_died(worker):
+        if has_died(run.data.tags.get(WORKER_TAG, "")):
             _end_orphan(run)
-            workers.add(worker)
-    for worker in workers:
-        bury(worker)
 
 
 def _running(experiment_id: str, more: str = "") -> list[Any]:

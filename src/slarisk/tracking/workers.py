@@ -27,36 +27,38 @@ def this_worker() -> str:
     key = os.getpid(), folder  # a fork is another process
     if key not in _held:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{uuid.uuid4().hex[:12]}.lock")
+        lock = FileLock(folder / f"{_name_place()}-{uuid.uuid4().hex[:12]}.lock")
         lock.acquire()
         _held[key] = lock
         atexit.register(_leave, lock, os.getpid())
     return Path(_held[key].lock_file).stem
 
 
-def is_alive(worker: str) -> bool:
-    """Whether a process that works in this folder is still there."""
-    return (FOLDER / f"{worker}.lock").exists() and not has_died(worker)
+def _name_place() -> str:
+    """Name this folder of this machine, by which its workers know each other."""
+    path = FOLDER / "place"
+    with FileLock(FOLDER / "place.lock"):
+        if not path.exists():
+            path.write_text(uuid.uuid4().hex[:12])
+        return path.read_text()
 
 
 def has_died(worker: str) -> bool:
     """Whether a process is known to be gone.
 
-    One that works in another folder, or on another machine, is not known.
+    Nothing is known of one that works in another folder, or on another machine.
     """
+    if not (FOLDER / "place").exists() or not worker.startswith(f"{_name_place()}-"):
+        return False
     path = FOLDER / f"{worker}.lock"
     if not path.exists():
-        return False
+        return True
     try:
         with FileLock(path, timeout=0):
-            return True
+            path.unlink(missing_ok=True)
     except Timeout:
         return False
-
-
-def bury(worker: str) -> None:
-    """Remove the lock file of a process that is gone, once nothing it left is RUNNING."""
-    (FOLDER / f"{worker}.lock").unlink(missing_ok=True)
+    return True
 
 
 def _leave(lock: FileLock, process: int) -> None:
