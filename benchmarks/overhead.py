@@ -39,7 +39,7 @@ def main(model: str = "rf", rounds: str = "5") -> None:
     target = parameters.pop("_target_")
     ours = [f"model={model}", f"data.path={DATA / 'sample_tickets.csv'}"]
     ours += [f"data.truth={DATA / 'sample_truth.csv'}"]
-    theirs = [str(DATA / "sample_tickets.csv"), target, json.dumps(parameters)]
+    theirs = [str(DATA / "sample_tickets.csv"), json.dumps([[target, parameters, 0.2]])]
     with tempfile.TemporaryDirectory() as folder:
         ratios = []
         for number in range(int(rounds) + 1):

@@ -263,6 +263,7 @@ class Evaluation:
     """How much work the evaluation does."""
 
     bootstrap_draws: int = 2000
+    threshold_draws: int = 500  # each finds a best threshold; its interval is for reading alone
     confidence: float = 0.95
     importance_repeats: int = 5
     importance_tickets: int = 1000  # a random part of a larger test set

@@ -65,8 +65,7 @@ class GridSweeper(BasicSweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         parsed = parser.parse_overrides([*self._parse_config(), *arguments])
         batches = self.split_arguments(parsed, self.max_batch_size)
-        for batch in batches:
-            self.validate_batch_is_legal(batch)
+        self.validate_batch_is_legal(pick_new([job for batch in batches for job in batch]))
         total = sum(len(batch) for batch in batches)
         experiment = open_tracking(self.config)
         parent = start_parent(experiment, name_sweep(arguments), "grid", {})
@@ -85,6 +84,17 @@ class GridSweeper(BasicSweeper):
         else:
             end_parent(parent, "FINISHED")
         raise_errors(errors, total)
+
+
+def pick_new(jobs: Sequence[list[str]]) -> list[list[str]]:
+    """Pick the jobs that bring a choice which none before them had: they show every bad one."""
+    seen: set[str] = set()
+    new = []
+    for job in jobs:
+        if not seen.issuperset(job):
+            new.append(job)
+            seen.update(job)
+    return new
 
 
 def open_tracking(config: DictConfig) -> str:

@@ -213,6 +213,10 @@ def check_numbers(config: TrainConfig) -> None:
     check_bootstrap(
         "evaluation.", evaluation.bootstrap_draws, evaluation.confidence, evaluation.seed
     )
+    if evaluation.threshold_draws < 1:
+        raise InputError(
+            f"evaluation.threshold_draws={evaluation.threshold_draws}: must be at least 1."
+        )
     if evaluation.importance_tickets < 1:
         raise InputError(
             f"evaluation.importance_tickets={evaluation.importance_tickets}: must be at least 1; "
@@ -252,7 +256,7 @@ def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
         out_of_fold,
         _breach(honest),
         price(honest, config),
-        config.evaluation.bootstrap_draws,
+        config.evaluation.threshold_draws,
         config.evaluation.confidence,
         np.random.default_rng(config.evaluation.seed),
     )

@@ -78,7 +78,28 @@ def _log_dataset(item: Dataset) -> None:
         name=item.name,
         digest=item.fingerprint,
     )
+    # else MLflow finds the types out by looking at every value
+    dataset.__dict__["schema"] = _read_schema(item.frame)
     mlflow.log_input(dataset, context=item.context)
+
+
+def _read_schema(frame: pd.DataFrame) -> Any:
+    """Read a table's schema from its column types; any value may be missing."""
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from pandas.api import types
+
+    columns: list[ColSpec | TensorSpec] = []
+    for name, column in frame.items():
+        if types.is_bool_dtype(column):
+            kind = DataType.boolean
+        elif types.is_numeric_dtype(column):
+            kind = DataType.double
+        elif types.is_datetime64_any_dtype(column):
+            kind = DataType.datetime
+        else:
+            kind = DataType.string
+        columns.append(ColSpec(kind, str(name), required=False))
+    return Schema(columns)
 
 
 def _log_model(bundle: Bundle, example: pd.DataFrame) -> None:
