@@ -83,7 +83,13 @@ def list_trials(folder):
     """List the finished trials of the study, in order: parameters and value."""
     import optuna
 
-    study = optuna.load_study(study_name="survival", storage=f"sqlite:///{folder / 'optuna.db'}")
+    database = folder / "optuna.db"
+    if not database.exists():
+        return []
+    try:
+        study = optuna.load_study(study_name="survival", storage=f"sqlite:///{database}")
+    except KeyError:  # no study yet
+        return []
     done = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
     return [(tuple(trial.params.items()), trial.value) for trial in done]
 
@@ -110,10 +116,7 @@ def kill_searches(rounds, seed=0):
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            try:
-                before = len(list_trials(folder))
-            except Exception:  # killed before there was a study
-                before = 0
+            before = len(list_trials(folder))
             again = start(SEARCH, folder)
             said, _ = again.communicate()
             trials, runs = list_trials(folder), count_runs(folder)

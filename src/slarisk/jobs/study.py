@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -30,13 +31,14 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from slarisk.errors import InputError
-from slarisk.tracking.store import hide_password
+from slarisk.tracking.store import create_whole, hide_password
 from slarisk.tracking.workers import has_died, this_worker
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial, Trial
 
+_LOCAL = "sqlite:///"
 WORKER, SEEN, FAILURE = "worker", "seen_at", "failure"
 GROUND, PARENT, FINISHING = "ground", "parent_run", "finishing"
 _PULSE = 20.0  # seconds between two signs of life
@@ -110,6 +112,8 @@ def _create_study(storage: str, name: str) -> tuple[optuna.Study, bool]:
 
 def _open_storage(url: str) -> optuna.storages.RDBStorage:
     """Open the database; of workers that create its tables together, all but one try again."""
+    if _is_local(url):
+        create_whole(Path(url.removeprefix(_LOCAL)), _create_tables)
     for _ in range(4):
         try:
             return optuna.storages.RDBStorage(url)
@@ -118,8 +122,14 @@ def _open_storage(url: str) -> optuna.storages.RDBStorage:
     return optuna.storages.RDBStorage(url)
 
 
+def _create_tables(url: str) -> None:
+    storage = optuna.storages.RDBStorage(url)
+    storage.remove_session()
+    storage.engine.dispose()
+
+
 def _is_local(storage: str) -> bool:
-    return storage.startswith("sqlite:///")
+    return storage.startswith(_LOCAL)
 
 
 @contextmanager
@@ -129,7 +139,7 @@ def lock_study(storage: str) -> Iterator[None]:
     SQLite is used from one machine, so there the lock is enough.
     """
     if _is_local(storage):
-        with FileLock(f"{storage.removeprefix('sqlite:///')}.lock"):
+        with FileLock(f"{storage.removeprefix(_LOCAL)}.lock"):
             yield
     else:
         yield

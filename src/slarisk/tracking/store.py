@@ -16,7 +16,7 @@ from slarisk.errors import InputError, Refused
 from slarisk.tracking.workers import WORKER_TAG, this_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from slarisk.config import Tracking
 
@@ -88,7 +88,29 @@ def _creation_lock(uri: str) -> Iterator[None]:
         # MLflow would try a file that is no database for two minutes
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA schema_version")
+        create_whole(path, _create_tables)
         yield
+
+
+def create_whole(path: Path, create: Callable[[str], None]) -> None:
+    """Create a SQLite database that is not there yet; killed in the middle, it leaves none.
+
+    ``create`` is given the address under which to create it.
+    """
+    if path.exists() and path.stat().st_size:
+        return
+    partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    create(f"sqlite:///{partial}")
+    partial.replace(path)
+
+
+def _create_tables(uri: str) -> None:
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(uri)
+    _initialize_tables(engine)
+    engine.dispose()
 
 
 @contextmanager
