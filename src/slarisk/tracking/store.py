@@ -108,8 +108,8 @@ def create_whole(path: Path, create: Callable[[str], None]) -> None:
 def _create_tables(uri: str) -> None:
     from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 
-    engine = create_sqlalchemy_engine(uri)
-    _initialize_tables(engine)
+    engine = create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
+    _initialize_tables(engine)  # type: ignore[no-untyped-call]
     engine.dispose()
 
 
