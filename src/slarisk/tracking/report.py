@@ -119,8 +119,7 @@ def fingerprint_job(config: TrainConfig, grounds: Mapping[str, str], source: Sou
         log_models=ModelLog.best,
         overrides=[],
     )
-    parts = [OmegaConf.to_yaml(OmegaConf.structured(alike)), *grounds.values()]
-    parts += [source.commit, source.diff]
+    parts = [repr(alike), *grounds.values(), source.commit, source.diff]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
