@@ -60,9 +60,9 @@ def test_the_notebooks_logistic_regression(train, kaggle):
     metrics = found.data.metrics
     assert metrics["decision_threshold"] == pytest.approx(0.25)
     assert metrics["expected_loss"] == 148
-    # the optimum; the notebook's 0.892127 and 0.728142 are where an optimiser happened to stop
-    assert metrics["roc_auc"] == pytest.approx(0.8920, abs=3e-4)
-    assert metrics["pr_auc"] == pytest.approx(0.7279, abs=3e-4)
+    # 0.892127 and 0.728142 with one kernel of OpenBLAS, 0.891974 and 0.727873 with another
+    assert metrics["roc_auc"] == pytest.approx(0.892127, abs=3e-4)
+    assert metrics["pr_auc"] == pytest.approx(0.728142, abs=3e-4)
 
 
 @pytest.mark.slow
