@@ -122,6 +122,7 @@ def at_store(path: Path) -> Iterator[None]:
         import mlflow.pyfunc
 
     names = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID")
+    names += ("MLFLOW_HTTP_REQUEST_MAX_RETRIES",)
     before = {name: os.environ.pop(name, None) for name in names}
     here = Path.cwd()
     os.chdir(path.parent)

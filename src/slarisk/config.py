@@ -314,6 +314,7 @@ class SweepJob:
 class TrainConfig:
     """``python train.py``.
 
+    ``from_run`` is the id of a run to be repeated: everything else is taken from it.
     ``skip_finished`` takes over a run with the same config, data and code instead of a new one.
     ``choices`` and ``overrides`` are what the command line chose: filled in when it is read.
     """
@@ -329,6 +330,7 @@ class TrainConfig:
     evaluation: Evaluation = field(default_factory=Evaluation)
     tracking: Tracking = MISSING
     moment: Moment = Moment.created
+    from_run: str | None = None
     skip_finished: bool = False
     log_models: ModelLog = ModelLog.best
     sweep: SweepJob = field(default_factory=SweepJob)

@@ -12,5 +12,9 @@ class InputError(Exception):
     """
 
 
+class StoreError(InputError):
+    """The MLflow store does not answer, or cannot be written: what was to be logged was not."""
+
+
 class Refused(Exception):
     """A gate said no (exit code 1). The message lists every reason."""

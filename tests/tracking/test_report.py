@@ -1,3 +1,6 @@
+import json
+
+import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
@@ -50,10 +53,12 @@ def test_params_name_what_only_some_runs_have(composed):
 
 
 def test_a_run_begins_with_its_config(judged):
-    params, config = report_start(judged.config, CLEAN)
+    params, config, versions = report_start(judged.config, CLEAN)
     assert isinstance(params, Params)
     assert config.path == "config.yaml"
     assert OmegaConf.create(config.text).split.folds == 5
+    assert versions.path == "versions.json"
+    assert json.loads(versions.text)["numpy"] == np.__version__
 
 
 def test_the_config_is_whole_but_for_the_address_of_the_store(composed):
@@ -69,7 +74,7 @@ def test_uncommitted_changes_are_kept_only_if_there_are_any(judged):
     def texts(source):
         return {item.path: item.text for item in of_kind(report_start(judged.config, source), Text)}
 
-    assert set(texts(CLEAN)) == {"config.yaml"}
+    assert set(texts(CLEAN)) == {"config.yaml", "versions.json"}
     assert texts(DIRTY)["uncommitted.diff"] == DIRTY.diff
     assert identify_source(CLEAN) == {"git_commit": "abc", "git_dirty": "false"}
     assert identify_source(DIRTY)["git_dirty"] == "true"

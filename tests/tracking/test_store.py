@@ -4,11 +4,14 @@ import threading
 
 import mlflow
 import pytest
+import requests
+import sqlalchemy
 from mlflow import MlflowClient
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
 from slarisk.config import Tracking
-from slarisk.errors import InputError
-from slarisk.tracking.store import open_store, tracked_run
+from slarisk.errors import InputError, StoreError
+from slarisk.tracking.store import open_store, reaching_store, tracked_run
 
 LOCAL = Tracking(name="local")
 
@@ -70,7 +73,7 @@ def test_a_store_that_cannot_be_opened_is_told_soon(place, monkeypatch):
     ):
         with pytest.raises(InputError, match=reason):
             open_store(Tracking(name="server", uri=uri))
-    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "5"  # for the run itself
 
 
 def test_a_password_is_not_told(place):
@@ -139,10 +142,68 @@ def test_a_run_that_is_broken_off_says_why(place, error, ending):
 
 def test_a_run_ends_though_its_reason_cannot_be_told(place, monkeypatch):
     open_store(LOCAL)
-    monkeypatch.setattr(mlflow, "set_tag", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"), tracked_run("name", {}) as run_id:
-        raise ZeroDivisionError
+    monkeypatch.setattr(mlflow, "set_tag", fail_with(OSError("disk full")))
+    with pytest.raises(ZeroDivisionError), tracked_run("name", {}) as run_id:
+        raise ZeroDivisionError  # the disk must not hide it
     assert ended(run_id) == ("FAILED", None)
+
+
+def fail_with(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def test_a_store_that_is_lost_leaves_the_run_to_the_next_command(place, monkeypatch):
+    open_store(LOCAL)
+    gone = mlflow.exceptions.MlflowException("no route to host")
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_terminated", fail_with(gone))
+        with pytest.raises(InputError, match="wrong column"), tracked_run("name", {}) as run_id:
+            raise InputError("wrong column")
+    assert mlflow.active_run() is None
+    assert ended(run_id) == ("RUNNING", "wrong column")
+    with tracked_run("name", {}, run_id) as resumed:
+        assert resumed == run_id
+        assert ended(run_id) == ("RUNNING", None)
+    assert ended(run_id) == ("FINISHED", None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        mlflow.exceptions.MlflowException("API request failed: Max retries exceeded"),
+        mlflow.exceptions.MlflowException("busy", error_code=TEMPORARILY_UNAVAILABLE),
+        requests.ConnectionError("Max retries exceeded"),
+        sqlalchemy.exc.OperationalError("INSERT", {}, Exception("Max retries exceeded")),
+        OSError("No space left on device"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_many_errors_of_a_store_become_one(place, error):
+    open_store(Tracking(name="local", uri=f"sqlite:///{place}/mlflow.db"))
+    with (
+        pytest.raises(StoreError, match=r"mlflow.db is out of reach: .*(Max|busy|space)"),
+        reaching_store(),
+    ):
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        mlflow.exceptions.MlflowException("not a number", error_code=INVALID_PARAMETER_VALUE),
+        ZeroDivisionError(),
+        InputError("wrong column"),
+        KeyboardInterrupt(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_other_errors_are_not_blamed_on_the_store(place, error):
+    with pytest.raises(type(error)) as told, reaching_store():
+        raise error
+    assert told.value is error
 
 
 def test_nothing_is_said_of_housekeeping(place, capsys):

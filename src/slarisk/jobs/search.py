@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from slarisk.config import Stage, TrainConfig
-from slarisk.errors import InputError
+from slarisk.errors import InputError, StoreError
 from slarisk.evaluation.checks import dollars
 from slarisk.jobs.command import take_choices
 from slarisk.jobs.study import (
@@ -201,11 +201,15 @@ def find_objective(jobs: Sequence[JobRun], trial: int) -> float | None:
 
 @contextmanager
 def giving_back(search: Search) -> Iterator[None]:
-    """Give the trials under way back if this worker is stopped."""
+    """Give the trials under way back if this worker is stopped.
+
+    Where the store is gone they stay as they are, and the next start settles them.
+    """
     try:
         yield
     except BaseException:
-        search.give_back()
+        with suppress(StoreError):
+            search.give_back()
         raise
 
 
@@ -234,6 +238,8 @@ def run_trials(
         results = sweeper.launcher.launch(jobs, initial_job_idx=trials[0].number)
         for trial, result in zip(trials, results, strict=True):
             failed = collect_errors([result])
+            if failed and isinstance(failed[0], StoreError):
+                raise failed[0]  # the trial is not to blame: it is given back
             if failed:
                 search.fail(trial, str(failed[0]))
                 errors += failed

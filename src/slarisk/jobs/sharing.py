@@ -71,7 +71,7 @@ def prepare_once(config: TrainConfig) -> LabelledTickets:
             assert isinstance(tickets, LabelledTickets)
             return tickets
         tickets = prepare_tickets(config.data, config.sla, config.cost)
-        _write_whole(path, pickle.dumps(tickets))
+        write_whole(path, pickle.dumps(tickets))
         return tickets
 
 
@@ -79,10 +79,11 @@ def tell_outcome(config: TrainConfig, outcome: Outcome) -> None:
     """Let the sweep know how a job ended."""
     assert config.sweep.folder is not None
     path = Path(config.sweep.folder) / f"{config.sweep.job}.outcome"
-    _write_whole(path, json.dumps(asdict(outcome)).encode())
+    write_whole(path, json.dumps(asdict(outcome)).encode())
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all."""
     partial = path.with_suffix(f".{os.getpid()}")
     partial.write_bytes(content)
     partial.replace(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from slarisk.config import MISSING, SweepJob, Tracking
-from slarisk.errors import InputError
+from slarisk.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -140,11 +140,12 @@ def parent_run(
         ):
             yield SweepRun(experiment, parent, shared, watch)
     except BaseException as error:
-        end_jobs(experiment, parent)
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            end_parent(parent, "KILLED", "interrupted")
-        else:
-            end_parent(parent, "FAILED", str(error))
+        with suppress(StoreError):  # it would hide what went wrong first
+            end_jobs(experiment, parent)
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                end_parent(parent, "KILLED", "interrupted")
+            else:
+                end_parent(parent, "FAILED", str(error))
         raise
 
 

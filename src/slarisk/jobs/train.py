@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -28,13 +29,14 @@ from slarisk.evaluation.evaluate import evaluate
 from slarisk.evaluation.importance import measure_importance
 from slarisk.jobs.command import build_estimator, check_bootstrap
 from slarisk.jobs.sharing import Outcome, prepare_once, tell_outcome
+from slarisk.jobs.unsent import Unsent, keeping, take_unsent
 from slarisk.learning.crossfit import Learned, learn
 from slarisk.learning.features import check_features, feature_fields, make_features
 from slarisk.learning.splits import HeldOut, fingerprint_split, hold_out, make_folds
 from slarisk.scoring.bundle import OUT_OF_FOLD, TEST, Bundle, Manifest, creation_days, identify
 from slarisk.tickets.contract import check_known, check_policy
 from slarisk.tickets.labels import LabelledTickets, fingerprint_policy
-from slarisk.tracking.registry import find_run
+from slarisk.tracking.registry import find_run, has_run
 from slarisk.tracking.report import (
     DATA_TAG,
     JOB_TAG,
@@ -56,7 +58,7 @@ from slarisk.tracking.summary import headline
 from slarisk.tracking.sweeps import end_orphans, find_finished, tag_job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
@@ -75,6 +77,10 @@ def train(config: TrainConfig) -> float:
     float
         The objective: out-of-fold expected loss per training ticket, in dollars.
     """
+    if config.from_run is not None:
+        from slarisk.jobs.repeat import repeat
+
+        return repeat(config)
     if config.sweep.parent is not None:
         return train_job(config)
     if config.choices.get("search"):
@@ -146,13 +152,20 @@ def prepare(config: TrainConfig) -> Prepared:
 
 
 def track(config: TrainConfig, prepared: Prepared, whole: bool) -> tuple[Trained, str]:
-    """Fit and judge a model as a run; ``whole`` logs the model and its plots with it."""
-    with tracked_run(name_run(config), prepared.tags) as run_id:
+    """Fit and judge a model as a run; ``whole`` logs the model and its plots with it.
+
+    A fit whose store went away before it was logged is taken up where it was.
+    """
+    job = prepared.tags[JOB_TAG]
+    unsent = take_unsent(job)
+    resumed = unsent.run_id if unsent is not None and has_run(unsent.run_id) else None
+    with tracked_run(name_run(config), prepared.tags, resumed) as run_id:
         send(report_start(config, prepared.source))
-        trained = fit_and_judge(config, prepared)
-        send(report_result(trained))
-        if whole:
-            send(report_model(trained, find_importance(trained)))
+        trained = unsent.trained if unsent is not None else fit_and_judge(config, prepared)
+        with keeping(job, Unsent(trained, run_id)):
+            send(report_result(trained))
+            if whole:
+                send(report_model(trained, find_importance(trained)))
     return trained, run_id
 
 
@@ -165,12 +178,7 @@ def complete_run(run_id: str, config: TrainConfig) -> None:
         The second fit comes to other figures than the run did.
     """
     trained = fit_and_judge(config, prepare(config))
-    logged = find_run(run_id).metrics
-    other = [
-        name
-        for name, value in trained.metrics.items()
-        if name != SECONDS and logged.get(name) != value
-    ]
+    other = find_changes(find_run(run_id).metrics, trained.all_metrics)
     if other:
         raise InputError(
             f"run {run_id} cannot be repeated, so its model is not logged: {', '.join(other)} "
@@ -178,6 +186,18 @@ def complete_run(run_id: str, config: TrainConfig) -> None:
         )
     with reopened_run(run_id):
         send(report_model(trained, find_importance(trained)))
+
+
+def find_changes(old: Mapping[str, float], new: Mapping[str, float]) -> list[str]:
+    """Name the metrics that two fits do not share to the last digit; time is none of them."""
+    names = dict.fromkeys([*new, *old])
+    return [name for name in names if name != SECONDS and not _same(old.get(name), new.get(name))]
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return False
+    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def fingerprint_grounds(

@@ -74,6 +74,15 @@ def find_run(run_id: str) -> RunRecord:
         raise InputError(f"run_id={run_id}: there is no such run in the MLflow store.") from error
 
 
+def has_run(run_id: str) -> bool:
+    """Whether the store has a run."""
+    try:
+        find_run(run_id)
+    except InputError:
+        return False
+    return True
+
+
 def find_best_run(experiment_id: str, select_by: str) -> RunRecord:
     """Find the run with the lowest ``select_by`` among those comparable with the newest.
 
@@ -121,13 +130,9 @@ def fetch_config(run_id: str) -> TrainConfig:
     InputError
         It is gone, or another version of slarisk wrote it.
     """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    try:
-        text = mlflow.artifacts.load_text(f"runs:/{run_id}/{CONFIG_FILE}")
-    except (MlflowException, OSError) as error:
-        raise InputError(f"The {CONFIG_FILE} of run {run_id} cannot be fetched: {error}") from error
+    text = fetch_text(run_id, CONFIG_FILE)
+    if text is None:
+        raise InputError(f"The {CONFIG_FILE} of run {run_id} cannot be fetched.")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.create(text))
         config = OmegaConf.to_object(merged)
@@ -138,6 +143,18 @@ def fetch_config(run_id: str) -> TrainConfig:
         ) from error
     assert isinstance(config, TrainConfig)
     return config
+
+
+def fetch_text(run_id: str, path: str) -> str | None:
+    """Fetch a text that a run logged; None if it is not there."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        text: str = mlflow.artifacts.load_text(f"runs:/{run_id}/{path}")
+    except (MlflowException, OSError):
+        return None
+    return text
 
 
 def fetch_bundle(model_uri: str) -> Bundle:

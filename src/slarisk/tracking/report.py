@@ -20,6 +20,7 @@ from slarisk.evaluation.plots import (
 )
 from slarisk.learning.features import UNKNOWN, feature_fields
 from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
+from slarisk.tracking.source import write_versions
 from slarisk.tracking.summary import write_summary
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ BASELINE_TAG = "best_baseline"
 DESCRIPTION_TAG = "mlflow.note.content"
 OVERRIDES_TAG = "overrides"
 JOB_TAG = "job_fingerprint"
-CONFIG_FILE = "config.yaml"
+CONFIG_FILE, VERSIONS_FILE, DIFF_FILE = "config.yaml", "versions.json", "uncommitted.diff"
 _A_MONDAY = pd.Timestamp("2024-01-08 09:00")  # stands in where the training tickets have no date
 
 
@@ -68,6 +69,12 @@ class Trained:
     def optimistic(self) -> bool:
         """Whether something was chosen on the test tickets."""
         return self.config.decision.name is DecisionKind.grid
+
+    @property
+    def all_metrics(self) -> dict[str, float]:
+        """The metrics, with the counts of tickets that could not be labelled."""
+        dropped = self.tickets.dropped.items()
+        return self.metrics | {f"dropped_{reason}": float(count) for reason, count in dropped}
 
 
 def identify_source(source: Source) -> dict[str, str]:
@@ -99,8 +106,9 @@ def report_start(config: TrainConfig, source: Source) -> Iterator[Item]:
     """What is known before anything is fitted, so that a failed run can be explained too."""
     yield Params(describe_choices(config))
     yield Text(CONFIG_FILE, write_config(config))
+    yield Text(VERSIONS_FILE, write_versions())
     if source.dirty:
-        yield Text("uncommitted.diff", source.diff)
+        yield Text(DIFF_FILE, source.diff)
 
 
 def write_config(config: TrainConfig) -> str:
@@ -125,8 +133,7 @@ def fingerprint_job(config: TrainConfig, grounds: Mapping[str, str], source: Sou
 
 def report_result(trained: Trained) -> Iterator[Item]:
     """What the run found out, in figures and words."""
-    yield Metrics(trained.metrics)
-    yield Metrics({f"dropped_{reason}": n for reason, n in trained.tickets.dropped.items()})
+    yield Metrics(trained.all_metrics)
     yield Tags(
         {
             BASELINE_TAG: trained.evaluation.best_baseline,

@@ -19,6 +19,7 @@ from slarisk.scoring.bundle import (
     save_bundle,
 )
 from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
+from slarisk.tracking.store import reaching_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,27 +44,38 @@ _REQUIREMENTS = (
 
 
 def send(items: Iterable[Item]) -> None:
-    """Log items to the active run, in order."""
+    """Log items to the active run, in order.
+
+    Raises
+    ------
+    StoreError
+        The store is out of reach.
+    """
+    for item in items:
+        with reaching_store():
+            _send(item)
+
+
+def _send(item: Item) -> None:
     import mlflow
 
-    for item in items:
-        match item:
-            case Params(values):
-                mlflow.log_params(values)
-            case Metrics(values):
-                mlflow.log_metrics(values)
-            case Tags(values):
-                mlflow.set_tags(values)
-            case Text(path, text):
-                mlflow.log_text(text, path)
-            case Plot(path, figure):
-                mlflow.log_figure(figure, path)
-            case Table(path, frame):
-                mlflow.log_text(frame.to_csv(index=False), path)
-            case Dataset():
-                _log_dataset(item)
-            case Model(bundle, example):
-                _log_model(bundle, example)
+    match item:
+        case Params(values):
+            mlflow.log_params(values)
+        case Metrics(values):
+            mlflow.log_metrics(values)
+        case Tags(values):
+            mlflow.set_tags(values)
+        case Text(path, text):
+            mlflow.log_text(text, path)
+        case Plot(path, figure):
+            mlflow.log_figure(figure, path)
+        case Table(path, frame):
+            mlflow.log_text(frame.to_csv(index=False), path)
+        case Dataset():
+            _log_dataset(item)
+        case Model(bundle, example):
+            _log_model(bundle, example)
 
 
 def _log_dataset(item: Dataset) -> None:

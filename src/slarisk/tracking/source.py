@@ -1,10 +1,18 @@
-"""Which code made a run."""
+"""Which code made a run, and which versions of everything it stands on."""
 
 from __future__ import annotations
 
+import json
+import platform
 import subprocess
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from threadpoolctl import threadpool_info
+
+_PACKAGES = ("slarisk", "numpy", "scipy", "pandas", "scikit-learn", "lightgbm", "mlflow")
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,31 @@ def find_source() -> Source:
     # plainly, whatever the user's own settings are: so that `git apply` reads it
     plain = ("--no-ext-diff", "--no-color")
     return Source(commit.strip(), _git(folder, "diff", *plain, "HEAD", "--", ":/"))
+
+
+@cache
+def find_versions() -> dict[str, str]:
+    """Look up what the last digits of a result depend on.
+
+    Libraries for linear algebra choose their kernel by the processor, and kernels round apart.
+    """
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "none"
+    kernels = {
+        f"{each['internal_api']} {each.get('architecture', '')}".strip()
+        for each in threadpool_info()
+        if each["user_api"] == "blas"
+    }
+    return versions | {"blas": ", ".join(sorted(kernels))}
+
+
+def write_versions() -> str:
+    """Write the versions as JSON."""
+    return json.dumps(find_versions(), indent=1)
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -6,13 +6,13 @@ import logging
 import os
 import re
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from slarisk.errors import InputError, Refused
+from slarisk.errors import InputError, Refused, StoreError
 from slarisk.tracking.workers import WORKER_TAG, this_worker
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DEFAULT_URI = "sqlite:///mlflow.db"  # MLflow's own, so that `mlflow ui` needs no flags
 FAILURE_TAG = "failure"
 _TAG_LENGTH = 4000
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_PATIENCE = "5"  # retries, each after twice the pause: about a minute; MLflow's own 7 are four
 
 
 def open_store(tracking: Tracking) -> str:
@@ -35,24 +37,59 @@ def open_store(tracking: Tracking) -> str:
 
     Raises
     ------
-    InputError
+    StoreError
         The store cannot be reached or opened.
     """
     import mlflow
 
     _keep_quiet()
+    os.environ.setdefault(_RETRIES, _PATIENCE)
     uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     mlflow.set_tracking_uri(uri)
     try:
         with _creation_lock(uri), _little_patience():
             experiment = mlflow.set_experiment(tracking.experiment)
     except Exception as error:  # every kind of store, and every driver, has errors of its own
-        reason = next(iter(str(error).strip().splitlines()), repr(error))
-        raise InputError(
-            f"The MLflow store {hide_password(uri)} cannot be opened: {hide_password(reason)}"
+        raise StoreError(
+            f"The MLflow store {hide_password(uri)} cannot be opened: {_first_line(error)}"
         ) from error
     experiment_id: str = experiment.experiment_id
     return experiment_id
+
+
+def _first_line(error: Exception) -> str:
+    return hide_password(next(iter(str(error).strip().splitlines()), repr(error)))
+
+
+@contextmanager
+def reaching_store() -> Iterator[None]:
+    """Turn the many errors of a store that is gone into one.
+
+    Raises
+    ------
+    StoreError
+        The store did not answer, for about a minute, or it could not be written.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_out_of_reach(error):
+            raise
+        import mlflow
+
+        uri = hide_password(mlflow.get_tracking_uri())
+        raise StoreError(f"The MLflow store {uri} is out of reach: {_first_line(error)}") from error
+
+
+def _is_out_of_reach(error: Exception) -> bool:
+    """Whether an error is the store's; one that says that we asked for nonsense is a bug."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if isinstance(error, MlflowException):
+        return error.error_code in {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"}
+    return isinstance(error, RequestException | SQLAlchemyError | OSError)
 
 
 def _keep_quiet() -> None:
@@ -115,23 +152,22 @@ def _create_tables(uri: str) -> None:
 
 @contextmanager
 def _little_patience() -> Iterator[None]:
-    """Give up on a server after seconds; once a run is under way, MLflow tries for minutes."""
-    key = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    before = os.environ.get(key)
-    os.environ[key] = before or "2"
+    """Give up on a server after seconds: where nothing is lost yet, or no more can be saved."""
+    before = os.environ.get(_RETRIES, _PATIENCE)
+    os.environ[_RETRIES] = str(min(int(before), 2))
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[key]
+        os.environ[_RETRIES] = before
 
 
 @contextmanager
-def tracked_run(name: str, tags: Mapping[str, str]) -> Iterator[str]:
-    """Track what happens inside as one MLflow run.
+def tracked_run(name: str, tags: Mapping[str, str], run_id: str | None = None) -> Iterator[str]:
+    """Track what happens inside as one MLflow run; ``run_id`` is one that was cut off.
 
     The run ends FINISHED; FAILED, with the reason in the tag ``failure``, if anything is raised;
-    or KILLED if it is interrupted. It is never left RUNNING.
+    or KILLED if it is interrupted. It is left RUNNING only if the store is gone; then the next
+    command marks it.
 
     Yields
     ------
@@ -140,17 +176,30 @@ def tracked_run(name: str, tags: Mapping[str, str]) -> Iterator[str]:
     """
     import mlflow
 
-    run = mlflow.start_run(run_name=name, tags=dict(tags) | {WORKER_TAG: this_worker()})
+    own = dict(tags) | {WORKER_TAG: this_worker()}
+    with reaching_store():
+        run = mlflow.start_run(run_id, run_name=name, tags=own)
+    if FAILURE_TAG in run.data.tags:
+        mlflow.delete_tag(FAILURE_TAG)
     try:
         yield run.info.run_id
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt | SystemExit)
-        try:
-            mlflow.set_tag(FAILURE_TAG, "interrupted" if killed else _reason(error))
-        finally:
-            mlflow.end_run("KILLED" if killed else "FAILED")
+        _end_badly("KILLED" if killed else "FAILED", "interrupted" if killed else _reason(error))
         raise
-    mlflow.end_run("FINISHED")
+    with reaching_store():
+        mlflow.end_run("FINISHED")
+
+
+def _end_badly(status: str, failure: str) -> None:
+    """End the active run with a reason; a store that is gone must not hide what went wrong."""
+    import mlflow
+
+    with suppress(StoreError), _little_patience(), reaching_store():
+        try:
+            mlflow.set_tag(FAILURE_TAG, failure)
+        finally:
+            mlflow.end_run(status)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 from slarisk.config import Stage, TrainConfig
 from slarisk.tracking.registry import RunRecord, find_run
 from slarisk.tracking.report import JOB_TAG, OVERRIDES_TAG
-from slarisk.tracking.store import FAILURE_TAG
+from slarisk.tracking.store import FAILURE_TAG, reaching_store
 from slarisk.tracking.workers import WORKER_TAG, has_died, this_worker
 
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own: by it the UI nests the runs
@@ -51,6 +51,7 @@ def tag_job(config: TrainConfig) -> dict[str, str]:
     return tags | ({TRIAL_TAG: str(job.trial)} if job.trial is not None else {})
 
 
+@reaching_store()
 def start_parent(experiment_id: str, name: str, kind: str, tags: Mapping[str, str]) -> str:
     """Begin the parent run of a sweep.
 
@@ -67,6 +68,7 @@ def start_parent(experiment_id: str, name: str, kind: str, tags: Mapping[str, st
     return run_id
 
 
+@reaching_store()
 def resume_parent(run_id: str) -> None:
     """Put the parent run of a sweep that was interrupted back to work."""
     client = _client()
@@ -76,6 +78,7 @@ def resume_parent(run_id: str) -> None:
         client.delete_tag(run_id, FAILURE_TAG)
 
 
+@reaching_store()
 def end_parent(run_id: str, status: str, failure: str | None = None) -> None:
     """End the parent run of a sweep as FINISHED, FAILED or KILLED."""
     client = _client()
@@ -84,6 +87,7 @@ def end_parent(run_id: str, status: str, failure: str | None = None) -> None:
     client.set_terminated(run_id, status)
 
 
+@reaching_store()
 def end_jobs(experiment_id: str, parent: str) -> None:
     """Mark the jobs of a sweep that were stopped as KILLED, once they had their chance to."""
     deadline = time.monotonic() + _LAST_WORDS
@@ -94,6 +98,7 @@ def end_jobs(experiment_id: str, parent: str) -> None:
         time.sleep(0.1)
 
 
+@reaching_store()
 def end_orphans(experiment_id: str) -> None:
     """Mark runs whose process was killed, and could not say so, as KILLED."""
     for run in _running(experiment_id):
@@ -113,6 +118,7 @@ def _end_orphan(run: Any) -> None:
         end_parent(run.info.run_id, "KILLED", "its process was killed")
 
 
+@reaching_store()
 def find_finished(experiment_id: str, job_fingerprint: str) -> RunRecord | None:
     """Find a FINISHED run of the same config, data and code; the newest, if there are more."""
     query = f"attributes.status = 'FINISHED' AND tags.{JOB_TAG} = '{job_fingerprint}'"
@@ -122,6 +128,7 @@ def find_finished(experiment_id: str, job_fingerprint: str) -> RunRecord | None:
     return find_run(found[0].info.run_id) if found else None
 
 
+@reaching_store()
 def list_jobs(experiment_id: str, parent: str, more: Iterable[str] = ()) -> list[JobRun]:
     """List the jobs of a sweep, oldest first; ``more`` are ids of runs it took over."""
     client = _client()
@@ -155,6 +162,7 @@ def _read_job(run: Any) -> JobRun:
     )
 
 
+@reaching_store()
 def add_to_parent(
     run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float], texts: Mapping[str, str]
 ) -> None:
@@ -168,12 +176,14 @@ def add_to_parent(
         client.set_tag(run_id, tag, text)
 
 
+@reaching_store()
 def log_steps(run_id: str, name: str, values: Iterable[tuple[int, float]]) -> None:
     """Log how a figure went, as (step, value)."""
     for step, value in values:
         _client().log_metric(run_id, name, value, step=step)
 
 
+@reaching_store()
 def add_figures(run_id: str, figures: Mapping[str, Any]) -> None:
     """Log matplotlib figures, by artifact path."""
     for path, figure in figures.items():
