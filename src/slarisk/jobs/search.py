@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from slarisk.errors import InputError, StoreError
 from slarisk.evaluation.checks import dollars
 from slarisk.jobs.command import take_choices
 from slarisk.jobs.study import (
+    RANK,
     Search,
-    draw_study,
+    drawn_study,
     find_edges,
     list_values,
     open_study,
@@ -45,6 +47,7 @@ from slarisk.tracking.sweeps import (
     add_figures,
     add_to_parent,
     end_parent,
+    end_trial,
     list_jobs,
     log_steps,
     resume_parent,
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from slarisk.jobs.sweepers import SearchSweeper
 
 STUDY_TAG = "study"
+_POLL = 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,10 @@ def run_search(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[s
     study, parent = begin_study(sweeper, task, experiment)
 
     def find_value(number: int) -> float | None:
-        return find_objective(list_jobs(experiment, parent), number)
+        value = find_objective(list_jobs(experiment, parent), number)
+        if value is None:
+            end_trial(experiment, parent, number)
+        return value
 
     search = Search(
         study,
@@ -98,14 +105,20 @@ def run_search(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[s
     with parent_run(config, experiment, parent, total, sweeper.n_trials - left) as sweep:
         with giving_back(search), search.pulse():
             errors = run_trials(sweeper, search, task, sweep)
-        if search.runs_elsewhere() or not search.take_finishing():
-            print("No trial is left for this worker; the last ones run elsewhere.")
+            while not search.is_whole():
+                wait_for_others(search)
+                errors += run_trials(sweeper, search, task, sweep)
+        if not search.take_finishing():
+            print(f"study {task.name}: all trials are done; another worker draws the conclusions")
             return
         try:
             conclude(sweeper, study, task, sweep)
         finally:
             search.leave_finishing()
-    end_parent(parent, "FAILED" if errors else "FINISHED", f"{len(errors)} trials failed")
+    if errors:
+        end_parent(parent, "FAILED", f"{len(errors)} of {sweeper.n_trials} trials failed")
+    else:
+        end_parent(parent, "FINISHED")
     raise_errors(errors, sweeper.n_trials)
 
 
@@ -166,7 +179,7 @@ def begin_study(sweeper: SearchSweeper, task: Task, experiment: str) -> tuple[op
     def set_up(study: optuna.Study) -> str:
         defaults = take_defaults(task.config.model, task.space)
         if defaults is not None and not study.trials:
-            study.enqueue_trial(defaults)
+            study.enqueue_trial(defaults, {RANK: 0})
         return start_parent(experiment, f"search {task.name}", "search", {STUDY_TAG: task.name})
 
     study, parent = open_study(sweeper.storage, task.name, task.ground, set_up)
@@ -250,6 +263,14 @@ def run_trials(
     return errors
 
 
+def wait_for_others(search: Search) -> None:
+    """Wait for the last trials, which other workers run; take over those of workers that died."""
+    print("no trial is left for this worker: waiting for the last ones, which run elsewhere")
+    while not search.is_whole() and search.count_left() <= 0:
+        time.sleep(_POLL)
+        search.recover()
+
+
 def claim_batch(search: Search, size: int) -> list[Trial]:
     """Take up to ``size`` trials."""
     trials: list[Trial] = []
@@ -281,7 +302,8 @@ def conclude(sweeper: SearchSweeper, study: optuna.Study, task: Task, sweep: Swe
         },
     )
     log_steps(sweep.parent, "best_objective_so_far", list_values(study))
-    add_figures(sweep.parent, draw_study(study))
+    with drawn_study(study) as figures:
+        add_figures(sweep.parent, figures)
     tell_results(trials, sweep.parent)
     for words in found:
         print(f"  {words}")
@@ -340,34 +362,43 @@ def _spread(values: Sequence[float]) -> float:
 
 
 def say_tuning(jobs: Sequence[JobRun]) -> str:
-    """Say whether tuning helped: winner against defaults, on the same footing."""
-    tuned, default = (
-        [job.metrics["objective"] for job in pick(jobs, stage)]
-        for stage in (Stage.tuned, Stage.default)
-    )
+    """Say whether tuning helped: winner against defaults, on the same footing.
+
+    The winner was chosen by its objective, so it takes more than a better one: it must be better
+    by more than the seeds explain, and also on the test tickets, which no trial has seen.
+    """
+    tuned, default = pick(jobs, Stage.tuned), pick(jobs, Stage.default)
     if not tuned or not default:
         return "The winner was not compared with the default parameters (hydra.sweeper.seeds=0)."
-    better = float(np.mean(default) - np.mean(tuned))
-    error = float(np.hypot(_spread(default), _spread(tuned)) / np.sqrt(len(tuned)))
+    objective, loss = (
+        [[job.metrics[name] for job in group] for group in (tuned, default)]
+        for name in ("objective", "expected_loss")
+    )
+    better = float(np.mean(objective[1]) - np.mean(objective[0]))
+    error = float(np.hypot(_spread(objective[0]), _spread(objective[1])) / np.sqrt(len(tuned)))
     if better <= 0:
         verdict = "Tuning does not help"
     elif better <= 2 * error:
         verdict = "Tuning helps no more than another seed would"
+    elif np.mean(loss[0]) >= np.mean(loss[1]):
+        verdict = "Tuning helps out of fold, but not on the test tickets"
     else:
         verdict = "Tuning helps"
-    losses = [
-        float(np.mean([job.metrics["expected_loss"] for job in pick(jobs, stage)]))
-        for stage in (Stage.tuned, Stage.default)
-    ]
     seeds = f"{len(tuned)} seeds" if len(tuned) > 1 else "one fit each, there is no seed to vary"
     return (
-        f"{verdict} ({seeds}): objective {_say(tuned)} tuned, {_say(default)} with the default "
-        f"parameters; test loss {dollars(losses[0])} and {dollars(losses[1])}."
+        f"{verdict} ({seeds}): objective {_say(objective[0])} tuned, {_say(objective[1])} with the "
+        f"default parameters; test loss {_say_dollars(loss[0])} and {_say_dollars(loss[1])}."
     )
 
 
 def _say(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.4f} (sd {_spread(values):.4f})"
+    spread = f" (sd {_spread(values):.4f})" if len(values) > 1 else ""
+    return f"{np.mean(values):.4f}{spread}"
+
+
+def _say_dollars(values: Sequence[float]) -> str:
+    spread = f" (sd {dollars(_spread(values))})" if len(values) > 1 else ""
+    return f"{dollars(float(np.mean(values)))}{spread}"
 
 
 def say_edges(best: FrozenTrial) -> str:

@@ -4,17 +4,20 @@ Hydra's Optuna sweeper asks for a batch of trials and tells their values once th
 done. A worker that is killed leaves its trials running for ever, and the command that is run again
 draws the same first trials anew. Here
 
-* each trial draws from a seed of its own: the study's, and how many trials came before it. A study
-  that was interrupted goes on as if it had not been;
+* each trial has a rank, from 0 on, and draws from a seed of its own: the study's plus its rank.
+  The rank of a trial that was cut off goes to the next, so a study that was interrupted goes on as
+  if it had not been;
 * each trial carries its worker and the time it was last seen alive. A trial whose worker is gone
   takes its value from its MLflow run, if that had finished, or is queued again with the same
   parameters;
-* workers need no other agreement than the numbers that the database gives their trials: one that
-  finds enough trials before its own gives it back.
+* workers need no other agreement than the numbers that the database gives their trials: of those
+  that take a rank together, the one with the lower number has the first choice, and one that finds
+  no rank left gives its trial back.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -35,16 +38,18 @@ from slarisk.tracking.store import create_whole, hide_password
 from slarisk.tracking.workers import has_died, this_worker
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial, Trial
 
 _LOCAL = "sqlite:///"
-WORKER, SEEN, FAILURE = "worker", "seen_at", "failure"
+WORKER, SEEN, RANK, FAILURE = "worker", "seen_at", "rank", "failure"
 GROUND, PARENT, FINISHING = "ground", "parent_run", "finishing"
 _PULSE = 20.0  # seconds between two signs of life
 _SILENCE = 120.0  # seconds without one, after which a worker elsewhere is taken for dead
 _PATIENCE = 60.0  # seconds for another worker to set a new study up
 _EDGE = 0.02  # of a parameter's range
+_DATABASE_ERRORS = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 MakeSampler = Callable[[int], optuna.samplers.BaseSampler]
 
@@ -102,7 +107,7 @@ def _create_study(storage: str, name: str) -> tuple[optuna.Study, bool]:
             return optuna.create_study(storage=opened, study_name=name, direction="minimize"), True
         except optuna.exceptions.DuplicatedStudyError:
             return optuna.load_study(storage=opened, study_name=name), False
-    except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
+    except (*_DATABASE_ERRORS, ImportError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"The study {name} in {hide_password(storage)} cannot be opened: "
@@ -113,11 +118,11 @@ def _create_study(storage: str, name: str) -> tuple[optuna.Study, bool]:
 def _open_storage(url: str) -> optuna.storages.RDBStorage:
     """Open the database; of workers that create its tables together, all but one try again."""
     if _is_local(url):
-        create_whole(Path(url.removeprefix(_LOCAL)), _create_tables)
+        create_whole(_find_file(url), _create_tables)
     for _ in range(4):
         try:
             return optuna.storages.RDBStorage(url)
-        except SQLAlchemyError:
+        except _DATABASE_ERRORS:
             time.sleep(1)
     return optuna.storages.RDBStorage(url)
 
@@ -126,6 +131,10 @@ def _create_tables(url: str) -> None:
     storage = optuna.storages.RDBStorage(url)
     storage.remove_session()
     storage.engine.dispose()
+
+
+def _find_file(storage: str) -> Path:
+    return Path(storage.removeprefix(_LOCAL))
 
 
 def _is_local(storage: str) -> bool:
@@ -139,7 +148,10 @@ def lock_study(storage: str) -> Iterator[None]:
     SQLite is used from one machine, so there the lock is enough.
     """
     if _is_local(storage):
-        with FileLock(f"{storage.removeprefix(_LOCAL)}.lock"):
+        path = _find_file(storage)
+        if not path.absolute().parent.is_dir():
+            raise InputError(f"The study in {storage} cannot be opened: no folder {path.parent}.")
+        with FileLock(f"{path}.lock"):
             yield
     else:
         yield
@@ -149,7 +161,8 @@ def lock_study(storage: str) -> Iterator[None]:
 class Search:
     """A worker's part in a study of ``n_trials`` trials.
 
-    ``find_value`` looks a trial's run up, by its number, and gives its objective if it finished.
+    ``find_value`` looks up the run of a trial, by its number, whose worker is gone or stopped. It
+    gives the objective if the run finished, and ends it if it did not.
     """
 
     study: optuna.Study
@@ -176,23 +189,31 @@ class Search:
     def _claim(self) -> Trial | None:
         if self.count_left() <= 0:
             return None
-        rank = self._rank(len(self.study.trials))
-        self.study.sampler = self.make_sampler(rank)
+        self.study.sampler = self.make_sampler(self._find_rank(None))
         trial = self.study.ask()
         trial.set_user_attr(WORKER, this_worker())
         trial.set_user_attr(SEEN, time.time())
-        rank = self._rank(trial.number)
-        if rank >= self.n_trials:  # others were faster
-            self.study.tell(trial, state=TrialState.FAIL)
-            return None
+        rank = trial.user_attrs.get(RANK)  # one that was queued again has it
+        if rank is None:
+            rank = self._find_rank(trial.number)
+            if rank >= self.n_trials:  # others were faster
+                self.study.tell(trial, state=TrialState.FAIL)
+                return None
+            trial.set_user_attr(RANK, rank)
         self.study.sampler = self.make_sampler(rank)
         for name, distribution in self.space.items():
             trial._suggest(name, distribution)
         return trial
 
-    def _rank(self, number: int) -> int:
-        trials = self.study.get_trials(deepcopy=False)
-        return sum(counts(trial) for trial in trials if trial.number < number)
+    def _find_rank(self, number: int | None) -> int:
+        """Find the first rank that is free; ``number`` is that of the trial that is to have it."""
+        trials = [trial for trial in self.study.get_trials(deepcopy=False) if counts(trial)]
+        taken = {trial.user_attrs.get(RANK) for trial in trials}
+        free = (rank for rank in itertools.count() if rank not in taken)
+        before = sum(
+            RANK not in trial.user_attrs for trial in trials if trial.number < (number or 0)
+        )
+        return next(itertools.islice(free, before, None))
 
     def finish(self, trial: Trial, value: float) -> None:
         """Tell the value of a trial."""
@@ -239,14 +260,12 @@ class Search:
         except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
             return  # another worker has just done so
         if trial.params.keys() == self.space.keys():
-            self.study.enqueue_trial(trial.params)
+            self.study.enqueue_trial(trial.params, {RANK: trial.user_attrs[RANK]})
 
-    def runs_elsewhere(self) -> bool:
-        """Whether another worker is busy with a trial of this study."""
-        return any(
-            trial.state is TrialState.RUNNING and trial.number not in self.mine
-            for trial in self.study.trials
-        )
+    def is_whole(self) -> bool:
+        """Whether every trial has ended, whoever ran it."""
+        trials = self.study.get_trials(deepcopy=False)
+        return sum(trial.state.is_finished() and counts(trial) for trial in trials) >= self.n_trials
 
     @contextmanager
     def pulse(self) -> Iterator[None]:
@@ -345,8 +364,10 @@ def _completed(trial: FrozenTrial) -> tuple[Any, int]:
     return trial.datetime_complete, trial.number
 
 
-def draw_study(study: optuna.Study) -> dict[str, Any]:
+@contextmanager
+def drawn_study(study: optuna.Study) -> Iterator[dict[str, Figure]]:
     """Draw Optuna's history and importance of the parameters; figures by artifact path."""
+    from matplotlib import pyplot
     from optuna.visualization import matplotlib as draw
 
     figures = {}
@@ -363,4 +384,8 @@ def draw_study(study: optuna.Study) -> dict[str, Any]:
                 figure = plot(study).figure
                 figure.set_size_inches(8, 5)
                 figures[path] = figure
-    return figures
+    try:
+        yield figures
+    finally:
+        for figure in figures.values():  # Optuna draws them where they would stay
+            pyplot.close(figure)

@@ -159,6 +159,8 @@ def track(config: TrainConfig, prepared: Prepared, whole: bool) -> tuple[Trained
     job = prepared.tags[JOB_TAG]
     unsent = take_unsent(job)
     resumed = unsent.run_id if unsent is not None and has_run(unsent.run_id) else None
+    if unsent is not None:
+        print("fitted before, when the store was out of reach: logging that")
     with tracked_run(name_run(config), prepared.tags, resumed) as run_id:
         send(report_start(config, prepared.source))
         trained = unsent.trained if unsent is not None else fit_and_judge(config, prepared)

@@ -99,6 +99,7 @@ def _keep_quiet() -> None:
     for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):  # each retry is a warning
         logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 def hide_password(text: str) -> str:

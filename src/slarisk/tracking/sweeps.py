@@ -99,6 +99,14 @@ def end_jobs(experiment_id: str, parent: str) -> None:
 
 
 @reaching_store()
+def end_trial(experiment_id: str, parent: str, trial: int) -> None:
+    """Mark the run of a trial as KILLED if it is still RUNNING: its worker is gone."""
+    query = f" AND tags.`{PARENT_TAG}` = '{parent}' AND tags.{TRIAL_TAG} = '{trial}'"
+    for run in _running(experiment_id, query):
+        _end_orphan(run)
+
+
+@reaching_store()
 def end_orphans(experiment_id: str) -> None:
     """Mark runs whose process was killed, and could not say so, as KILLED."""
     for run in _running(experiment_id):
