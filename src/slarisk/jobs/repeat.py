@@ -117,11 +117,11 @@ def find_differences(old: RunRecord, prepared: Prepared) -> Iterator[str]:
         yield f"the code (commit {commit}, now {source.commit})"
     diff = fetch_text(old.run_id, DIFF_FILE) if old.tags.get("git_dirty") == "true" else ""
     if diff != source.diff:
-        then, now = (
-            "has uncommitted changes" if each else "has none" for each in (diff, source.diff)
+        others = "others" if diff else "uncommitted changes"
+        yield (
+            f"the code beyond its commit (then {'uncommitted changes' if diff else 'none'}, "
+            f"now {others if source.diff else 'none'})"
         )
-        now = "has others" if diff and source.diff else now
-        yield f"the code beyond its commit ({then}, now {now})"
     written = fetch_text(old.run_id, VERSIONS_FILE)
     yield from compare_versions(json.loads(written) if written else {}, find_versions())
 
