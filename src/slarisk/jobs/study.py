@@ -20,7 +20,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from slarisk.errors import InputError
 from slarisk.tracking.store import create_whole, hide_password
-from slarisk.tracking.workers import has_died, this_worker
+from slarisk.tracking.workers import has_died, is_near, this_worker
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -138,11 +138,18 @@ def lock_study(storage: str) -> Iterator[None]:
 
     SQLite is used from one machine, so there the lock is enough.
     """
-    if _is_local(storage):
-        with FileLock(f"{storage.removeprefix(_LOCAL)}.lock"):
-            yield
-    else:
+    if not _is_local(storage):
         yield
+        return
+    lock = FileLock(f"{storage.removeprefix(_LOCAL)}.lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise InputError(f"The study in {storage} cannot be opened: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass
@@ -196,20 +203,33 @@ class Search:
 
     def finish(self, trial: Trial, value: float) -> None:
         """Tell the value of a trial."""
-        self.study.tell(trial, value)
+        if math.isnan(value):  # Optuna would fail it as one that was interrupted: it came again
+            self.fail(trial, "its objective is not a number")
+            return
+        self._tell(trial.number, value)
         del self.mine[trial.number]
 
     def fail(self, trial: Trial, reason: str) -> None:
         """Tell that a trial cannot be done: it counts, and is not tried again."""
-        trial.set_user_attr(FAILURE, reason[:1000])
-        self.study.tell(trial, state=TrialState.FAIL)
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+            trial.set_user_attr(FAILURE, reason[:1000])
+        self._tell(trial.number, None)
         del self.mine[trial.number]
+
+    def _tell(self, number: int, value: float | None) -> bool:
+        """Tell how a trial ended; False if another worker, to whom we seemed dead, has done so."""
+        try:
+            self.study.tell(number, value, state=TrialState.FAIL if value is None else None)
+        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+            return False
+        return True
 
     def give_back(self) -> None:
         """Queue the trials of this worker again: it is being stopped."""
-        for number in list(self.mine):
-            self._settle(self.study.trials[number])
-            del self.mine[number]
+        with lock_study(self.storage):
+            for number in list(self.mine):
+                self._settle(self.study.trials[number])
+                del self.mine[number]
 
     def recover(self) -> None:
         """Settle the trials of workers that are gone."""
@@ -217,29 +237,39 @@ class Search:
             for trial in self.study.trials:
                 if trial.state is TrialState.RUNNING and self._is_abandoned(trial):
                     self._settle(trial)
+            if _is_local(self.storage):  # elsewhere another worker may be about to
+                self._queue_forgotten()
 
     def _is_abandoned(self, trial: FrozenTrial) -> bool:
         worker, seen = trial.user_attrs.get(WORKER), trial.user_attrs.get(SEEN)
         if worker is None and _is_local(self.storage):  # we hold the lock under which it is claimed
             return True
-        if worker is not None and has_died(worker):
-            return True
+        if worker is not None and (has_died(worker) or is_near(worker)):
+            return has_died(worker)  # also of one that is only suspended, all is known
         assert trial.datetime_start is not None
         last = seen if seen is not None else trial.datetime_start.timestamp()
         return bool(time.time() - last > _SILENCE)
 
     def _settle(self, trial: FrozenTrial) -> None:
         """Take a trial's value from its run, or queue its parameters again."""
-        value = self.find_value(trial.number)
-        try:
-            if value is not None:
-                self.study.tell(trial.number, value)
-                return
-            self.study.tell(trial.number, state=TrialState.FAIL)
-        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-            return  # another worker has just done so
-        if trial.params.keys() == self.space.keys():
-            self.study.enqueue_trial(trial.params)
+        value, chosen = self.find_value(trial.number), self._choose(trial)
+        told = self._tell(trial.number, value)
+        if told and value is None and chosen and FAILURE not in trial.user_attrs:
+            self.study.enqueue_trial(chosen)
+
+    def _queue_forgotten(self) -> None:
+        """Queue the parameters that a worker gave back, but was killed before it had queued."""
+        trials = self.study.trials
+        for trial in trials:
+            chosen = None if counts(trial) else self._choose(trial)
+            later = trials[trial.number + 1 :]
+            if chosen and not any(self._choose(other) == chosen for other in later):
+                self.study.enqueue_trial(chosen)
+
+    def _choose(self, trial: FrozenTrial) -> dict[str, Any] | None:
+        """Give all of a trial's parameters, also of one that was queued with them; else None."""
+        chosen = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        return chosen if chosen.keys() == self.space.keys() else None
 
     def runs_elsewhere(self) -> bool:
         """Whether another worker is busy with a trial of this study."""
@@ -256,7 +286,9 @@ class Search:
         def beat() -> None:
             while not ended.wait(_PULSE):
                 for trial in list(self.mine.values()):
-                    trial.set_user_attr(SEEN, time.time())
+                    # it may have ended since, and a busy database gets its sign the next time
+                    with suppress(optuna.exceptions.OptunaError, SQLAlchemyError):
+                        trial.set_user_attr(SEEN, time.time())
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -358,6 +390,8 @@ def draw_study(study: optuna.Study) -> dict[str, Any]:
     values = {trial.value for trial in study.get_trials(states=[TrialState.COMPLETE])}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # all trials chose the same of several categories
+        warnings.filterwarnings("ignore", "Attempting to set identical low and high ylims")
         for path, plot, least in plots:
             if len(values) >= least:
                 figure = plot(study).figure
