@@ -112,7 +112,8 @@ def run_search(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[s
             print(f"study {task.name}: all trials are done; another worker draws the conclusions")
             return
         try:
-            conclude(sweeper, study, task, sweep)
+            with search.pulse():
+                conclude(sweeper, study, task, sweep)
         finally:
             search.leave_finishing()
     if errors:
@@ -285,20 +286,22 @@ def conclude(sweeper: SearchSweeper, study: optuna.Study, task: Task, sweep: Swe
     if not done:
         raise InputError("No trial finished: there is nothing to compare.")
     best = study.best_trial
-    run_seeds(sweeper, best, task, sweep)
+    fits = list_fits(sweeper, best, task)
+    run_fits(sweeper, fits, sweep)
     jobs = list_jobs(sweep.experiment, sweep.parent)
+    compared = [job for job in jobs if (job.stage, job.overrides) in fits and job.finished]
     trials = [job for job in jobs if job.stage is Stage.trial]
     winner = next(job for job in trials if job.trial == best.number and job.finished)
     if not winner.has_model:
         complete_job(winner.run_id, sweep)
-    found = [say_tuning(jobs), say_edges(best)]
+    found = [say_tuning(compared), say_edges(best)]
     add_to_parent(
         sweep.parent,
         {"mlflow.note.content": write_results(trials, found)},
-        {"best_objective": winner.metrics["objective"], **measure_seeds(jobs)},
+        {"best_objective": winner.metrics["objective"], **measure_seeds(compared)},
         {
             "results.csv": tabulate_jobs(trials).to_csv(index=False),
-            "seeds.csv": tabulate_jobs(pick(jobs, Stage.tuned, Stage.default)).to_csv(index=False),
+            "seeds.csv": tabulate_jobs(compared).to_csv(index=False),
         },
     )
     log_steps(sweep.parent, "best_objective_so_far", list_values(study))
@@ -309,27 +312,34 @@ def conclude(sweeper: SearchSweeper, study: optuna.Study, task: Task, sweep: Swe
         print(f"  {words}")
 
 
-def run_seeds(sweeper: SearchSweeper, best: FrozenTrial, task: Task, sweep: SweepRun) -> None:
-    """Fit the winner and the default parameters with several seeds each."""
+def list_fits(
+    sweeper: SearchSweeper, best: FrozenTrial, task: Task
+) -> list[tuple[Stage, tuple[str, ...]]]:
+    """List the fits that compare the winner with the default parameters, as stage and overrides."""
     tuned = [f"{name}={value}" for name, value in best.params.items()]
-    there = {
-        (job.stage, job.overrides)
-        for job in list_jobs(sweep.experiment, sweep.parent)
-        if job.finished
-    }
-    jobs: list[list[str]] = []
-    for stage, parameters in ((Stage.tuned, tuned), (Stage.default, [])):
-        for seed in list_seeds(sweeper, task):
-            overrides = [*task.fixed, *parameters, *seed]
-            if (stage, tuple(overrides)) in there:
-                continue
-            place = sweep.say_place(f"{stage.value}{len(jobs)}")
-            jobs.append([*overrides, *place, f"sweep.stage={stage.value}"])
-    if jobs:
+    return [
+        (stage, (*task.fixed, *parameters, *seed))
+        for stage, parameters in ((Stage.tuned, tuned), (Stage.default, []))
+        for seed in list_seeds(sweeper, task)
+    ]
+
+
+def run_fits(
+    sweeper: SearchSweeper, fits: Sequence[tuple[Stage, tuple[str, ...]]], sweep: SweepRun
+) -> None:
+    """Run those fits that have not finished yet."""
+    jobs = list_jobs(sweep.experiment, sweep.parent)
+    there = {(job.stage, job.overrides) for job in jobs if job.finished}
+    missing = [
+        [*overrides, *sweep.say_place(f"{stage.value}{number}"), f"sweep.stage={stage.value}"]
+        for number, (stage, overrides) in enumerate(fits)
+        if (stage, overrides) not in there
+    ]
+    if missing:
         assert sweeper.launcher is not None
         raise_errors(
-            collect_errors(sweeper.launcher.launch(jobs, initial_job_idx=sweeper.n_trials)),
-            len(jobs),
+            collect_errors(sweeper.launcher.launch(missing, initial_job_idx=sweeper.n_trials)),
+            len(missing),
         )
 
 
@@ -340,9 +350,9 @@ def list_seeds(sweeper: SearchSweeper, task: Task) -> list[list[str]]:
     return [[f"model.random_state={seed}"] for seed in range(1, sweeper.seeds + 1)]
 
 
-def pick(jobs: Sequence[JobRun], *stages: Stage) -> list[JobRun]:
-    """Pick the finished jobs of some stages."""
-    return [job for job in jobs if job.stage in stages and job.finished]
+def pick(jobs: Sequence[JobRun], stage: Stage) -> list[JobRun]:
+    """Pick the jobs of a stage."""
+    return [job for job in jobs if job.stage is stage]
 
 
 def measure_seeds(jobs: Sequence[JobRun]) -> dict[str, float]:

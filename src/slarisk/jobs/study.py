@@ -23,7 +23,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from slarisk.errors import InputError
 from slarisk.tracking.store import create_whole, hide_password
-from slarisk.tracking.workers import has_died, this_worker
+from slarisk.tracking.workers import has_died, is_near, this_worker
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 _LOCAL = "sqlite:///"
 WORKER, SEEN, RANK, FAILURE = "worker", "seen_at", "rank", "failure"
-GROUND, PARENT, FINISHING = "ground", "parent_run", "finishing"
+GROUND, PARENT = "ground", "parent_run"
+FINISHING, FINISHING_SEEN = "finishing", "finishing_seen_at"
 _PULSE = 20.0  # seconds between two signs of life
 _SILENCE = 120.0  # seconds without one, after which a worker elsewhere is taken for dead
 _PATIENCE = 60.0  # seconds for another worker to set a new study up
@@ -147,14 +148,21 @@ def lock_study(storage: str) -> Iterator[None]:
 
     SQLite is used from one machine, so there the lock is enough.
     """
-    if _is_local(storage):
-        path = _find_file(storage)
-        if not path.absolute().parent.is_dir():
-            raise InputError(f"The study in {storage} cannot be opened: no folder {path.parent}.")
-        with FileLock(f"{path}.lock"):
-            yield
-    else:
+    if not _is_local(storage):
         yield
+        return
+    path = _find_file(storage)
+    if not path.absolute().parent.is_dir():  # the lock would make it
+        raise InputError(f"The study in {storage} cannot be opened: no folder {path.parent}.")
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise InputError(f"The study in {storage} cannot be opened: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass
@@ -172,6 +180,7 @@ class Search:
     make_sampler: MakeSampler
     find_value: Callable[[int], float | None]
     mine: dict[int, Trial] = field(default_factory=dict)
+    concluding: bool = False
 
     def count_left(self) -> int:
         """Count the trials that nobody has begun yet."""
@@ -217,20 +226,33 @@ class Search:
 
     def finish(self, trial: Trial, value: float) -> None:
         """Tell the value of a trial."""
-        self.study.tell(trial, value)
+        if math.isnan(value):  # Optuna would fail it as one that was interrupted: it came again
+            self.fail(trial, "its objective is not a number")
+            return
+        self._tell(trial.number, value)
         del self.mine[trial.number]
 
     def fail(self, trial: Trial, reason: str) -> None:
         """Tell that a trial cannot be done: it counts, and is not tried again."""
-        trial.set_user_attr(FAILURE, reason[:1000])
-        self.study.tell(trial, state=TrialState.FAIL)
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+            trial.set_user_attr(FAILURE, reason[:1000])
+        self._tell(trial.number, None)
         del self.mine[trial.number]
+
+    def _tell(self, number: int, value: float | None) -> bool:
+        """Tell how a trial ended; False if another worker, to whom we seemed dead, has done so."""
+        try:
+            self.study.tell(number, value, state=TrialState.FAIL if value is None else None)
+        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+            return False
+        return True
 
     def give_back(self) -> None:
         """Queue the trials of this worker again: it is being stopped."""
-        for number in list(self.mine):
-            self._settle(self.study.trials[number])
-            del self.mine[number]
+        with lock_study(self.storage):
+            for number in list(self.mine):
+                self._settle(self.study.trials[number])
+                del self.mine[number]
 
     def recover(self) -> None:
         """Settle the trials of workers that are gone."""
@@ -238,29 +260,40 @@ class Search:
             for trial in self.study.trials:
                 if trial.state is TrialState.RUNNING and self._is_abandoned(trial):
                     self._settle(trial)
+            if _is_local(self.storage):  # elsewhere another worker may be about to
+                self._queue_forgotten()
 
     def _is_abandoned(self, trial: FrozenTrial) -> bool:
-        worker, seen = trial.user_attrs.get(WORKER), trial.user_attrs.get(SEEN)
+        worker = trial.user_attrs.get(WORKER)
         if worker is None and _is_local(self.storage):  # we hold the lock under which it is claimed
             return True
-        if worker is not None and has_died(worker):
-            return True
         assert trial.datetime_start is not None
-        last = seen if seen is not None else trial.datetime_start.timestamp()
-        return bool(time.time() - last > _SILENCE)
+        return _is_gone(worker, trial.user_attrs.get(SEEN, trial.datetime_start.timestamp()))
 
     def _settle(self, trial: FrozenTrial) -> None:
         """Take a trial's value from its run, or queue its parameters again."""
-        value = self.find_value(trial.number)
-        try:
-            if value is not None:
-                self.study.tell(trial.number, value)
-                return
-            self.study.tell(trial.number, state=TrialState.FAIL)
-        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-            return  # another worker has just done so
-        if trial.params.keys() == self.space.keys():
-            self.study.enqueue_trial(trial.params, {RANK: trial.user_attrs[RANK]})
+        value, chosen = self.find_value(trial.number), self._choose(trial)
+        told = self._tell(trial.number, value)
+        if told and value is None and chosen and FAILURE not in trial.user_attrs:
+            self._queue(trial, chosen)
+
+    def _queue_forgotten(self) -> None:
+        """Queue the parameters that a worker gave back, but was killed before it had queued."""
+        trials = self.study.trials
+        for trial in trials:
+            chosen = None if counts(trial) else self._choose(trial)
+            later = trials[trial.number + 1 :]
+            if chosen and not any(self._choose(other) == chosen for other in later):
+                self._queue(trial, chosen)
+
+    def _queue(self, trial: FrozenTrial, chosen: dict[str, Any]) -> None:
+        rank = trial.user_attrs.get(RANK)
+        self.study.enqueue_trial(chosen, None if rank is None else {RANK: rank})
+
+    def _choose(self, trial: FrozenTrial) -> dict[str, Any] | None:
+        """Give all of a trial's parameters, also of one that was queued with them; else None."""
+        chosen = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        return chosen if chosen.keys() == self.space.keys() else None
 
     def is_whole(self) -> bool:
         """Whether every trial has ended, whoever ran it."""
@@ -274,8 +307,13 @@ class Search:
 
         def beat() -> None:
             while not ended.wait(_PULSE):
-                for trial in list(self.mine.values()):
-                    trial.set_user_attr(SEEN, time.time())
+                signs: list[tuple[Trial | optuna.Study, str]]
+                signs = [(trial, SEEN) for trial in list(self.mine.values())]
+                signs += [(self.study, FINISHING_SEEN)] if self.concluding else []
+                for target, sign in signs:
+                    # a trial may have ended since, and a busy database gets its sign the next time
+                    with suppress(optuna.exceptions.OptunaError, SQLAlchemyError):
+                        target.set_user_attr(sign, time.time())
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -287,17 +325,28 @@ class Search:
 
     def take_finishing(self) -> bool:
         """Whether it falls to this worker to draw the study's conclusions."""
-        taken = self.study.user_attrs.get(FINISHING)
-        if taken is not None and taken != this_worker() and not has_died(taken):
+        known = self.study.user_attrs
+        taken = known.get(FINISHING)
+        if taken not in (None, this_worker()) and not _is_gone(taken, known.get(FINISHING_SEEN, 0)):
             return False
+        self.study.set_user_attr(FINISHING_SEEN, time.time())
         self.study.set_user_attr(FINISHING, this_worker())
         time.sleep(1)  # of workers that do so at once, the last has written
-        return bool(self.study.user_attrs[FINISHING] == this_worker())
+        self.concluding = bool(self.study.user_attrs[FINISHING] == this_worker())
+        return self.concluding
 
     def leave_finishing(self) -> None:
         """Say that the conclusions are drawn, or must be by someone else."""
+        self.concluding = False
         if self.study.user_attrs.get(FINISHING) == this_worker():
             self.study.set_user_attr(FINISHING, None)
+
+
+def _is_gone(worker: str | None, seen: float) -> bool:
+    """Whether a worker has died; of one elsewhere only its silence tells."""
+    if worker is not None and is_near(worker):
+        return has_died(worker)  # one that is only suspended has not
+    return time.time() - seen > _SILENCE
 
 
 def counts(trial: FrozenTrial) -> bool:
@@ -379,6 +428,8 @@ def drawn_study(study: optuna.Study) -> Iterator[dict[str, Figure]]:
     values = {trial.value for trial in study.get_trials(states=[TrialState.COMPLETE])}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # all trials chose the same of several categories
+        warnings.filterwarnings("ignore", "Attempting to set identical low and high ylims")
         for path, plot, least in plots:
             if len(values) >= least:
                 figure = plot(study).figure

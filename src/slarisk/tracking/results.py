@@ -14,7 +14,9 @@ from slarisk.tracking.summary import say_interval
 if TYPE_CHECKING:
     from slarisk.tracking.sweeps import JobRun
 
-_MOST_ROWS = 25  # of the table in the description: MLflow cuts texts off at 8,000 characters
+_MOST_ROWS = 25  # of the table in the description
+_MOST_TEXT = 8000  # characters of the description: MLflow cuts off what is more
+_LONG_COMMAND = 2000  # characters: of such a command the description has the short form
 _FIGURES = (
     "objective",
     "expected_loss",
@@ -50,7 +52,8 @@ def _split(override: str) -> tuple[str, str]:
 def tabulate_jobs(jobs: Sequence[JobRun]) -> pd.DataFrame:
     """Write jobs as a table, best objective first, those without one last."""
     varied = varied_choices(jobs)
-    ranked = sorted(jobs, key=lambda job: job.metrics.get("objective", float("inf")))
+    worst = float("inf")
+    ranked = sorted(jobs, key=lambda job: job.metrics["objective"] if job.finished else worst)
     rows = []
     for job in ranked:
         choices = dict(_split(each) for each in job.overrides)
@@ -71,8 +74,12 @@ def write_results(jobs: Sequence[JobRun], more: Sequence[str] = ()) -> str:
     best = find_best(jobs)
     parts = [f"**{say_sweep(jobs)}**"]
     if best is not None:
-        parts += [say_worth(jobs), f"The best job again: `{write_command(best.overrides)}`"]
-    return "\n\n".join([*parts, *more, "\n".join(_write_table(jobs))])
+        command = write_command(best.overrides)
+        if len(command) > _LONG_COMMAND:
+            command = write_command([f"from_run={best.run_id}"])
+        parts += [say_worth(jobs), f"The best job again: `{command}`"]
+    text = "\n\n".join([*parts, *more])
+    return "\n\n".join([text, *_write_table(jobs, _MOST_TEXT - len(text) - 2)])
 
 
 def say_sweep(jobs: Sequence[JobRun]) -> str:
@@ -120,18 +127,21 @@ def say_job(name: str, metrics: dict[str, float]) -> str:
     )
 
 
-def _write_table(jobs: Sequence[JobRun]) -> list[str]:
+def _write_table(jobs: Sequence[JobRun], room: int) -> list[str]:
+    """Write as many rows as there is room for, and where the others are."""
     varied = varied_choices(jobs)
-    table = tabulate_jobs(jobs).head(_MOST_ROWS)
-    names = [key.replace("|", "\\|") for key in varied] or ["job"]
+    names = [_in_cell(key) for key in varied] or ["job"]
     lines = [
         "| " + " | ".join([*names, "objective", "test loss", "value over best rule", "s"]) + " |",
         "|" + "---|" * len(names) + "---:|" * 4,
     ]
+    left = f"All {len(jobs)} jobs: results.csv."
+    room -= len("\n".join([*lines, left])) + 1  # an empty line before what is left
     by_id = {job.run_id: job for job in jobs}
-    for _, row in table.iterrows():
+    rows = 0
+    for _, row in tabulate_jobs(jobs).head(_MOST_ROWS).iterrows():
         job = by_id[row["run_id"]]
-        cells = [str(row[key]).replace("|", "\\|") for key in varied] or [job.name]
+        cells = [_in_cell(str(row[key])) for key in varied] or [_in_cell(job.name)]
         if job.finished:
             cells += [
                 f"{job.metrics['objective']:.4f}",
@@ -140,9 +150,17 @@ def _write_table(jobs: Sequence[JobRun]) -> list[str]:
                 "" if job.seconds is None else f"{job.seconds:.1f}",
             ]
         else:
-            reason = (job.failure or "").replace("|", "\\|").split("\n")[0][:120]
+            reason = _in_cell((job.failure or "").split("\n")[0][:120])
             cells += ["", f"{job.status} {reason}", "", ""]
-        lines.append("| " + " | ".join(cells) + " |")
-    if len(jobs) > _MOST_ROWS:
-        lines.append(f"\nAll {len(jobs)} jobs: results.csv.")
-    return lines
+        line = "| " + " | ".join(cells) + " |"
+        room -= len(line) + 1
+        if room < 0:
+            break
+        lines.append(line)
+        rows += 1
+    table = ["\n".join(lines)] if rows else []
+    return table if rows == len(jobs) else [*table, left]
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", "\\|")

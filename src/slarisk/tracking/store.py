@@ -103,14 +103,14 @@ def _keep_quiet() -> None:
 
 
 def hide_password(text: str) -> str:
-    """Blot out what stands before the host in an address.
+    """Blot out what stands before the host in an address; passwords may hold ``/`` and ``@``.
 
     Examples
     --------
     >>> hide_password("postgresql://me:secret@host/db")
     'postgresql://***@host/db'
     """
-    return re.sub(r"//[^/@\s]*@", "//***@", text)
+    return re.sub(r"//\S*@", "//***@", text)
 
 
 @contextmanager

@@ -43,12 +43,17 @@ def _name_place() -> str:
         return path.read_text()
 
 
+def is_near(worker: str) -> bool:
+    """Whether a process works in this folder of this machine, so that it is known if it died."""
+    return (FOLDER / "place").exists() and worker.startswith(f"{_name_place()}-")
+
+
 def has_died(worker: str) -> bool:
     """Whether a process is known to be gone.
 
     Nothing is known of one that works in another folder, or on another machine.
     """
-    if not (FOLDER / "place").exists() or not worker.startswith(f"{_name_place()}-"):
+    if not is_near(worker):
         return False
     path = FOLDER / f"{worker}.lock"
     if not path.exists():
