@@ -29,7 +29,7 @@ def start(folder):
     """Starts a command in a folder of its own, without a word about MLflow in the environment."""
     environment = {key: value for key, value in os.environ.items() if "MLFLOW" not in key}
 
-    def start_command(command, *overrides):
+    def start_command(command, *overrides, **more):
         return subprocess.Popen(
             [sys.executable, str(ROOT / f"{command}.py"), *overrides],
             cwd=folder,
@@ -37,6 +37,7 @@ def start(folder):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            **more,
         )
 
     return start_command
@@ -96,6 +97,29 @@ def test_a_killed_command_leaves_no_run_running(start, folder):
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
     assert statuses(folder) == ["KILLED"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_parallel_grid_that_is_stopped_keeps_what_finished(start, folder, number):
+    """Ctrl-C reaches every process of the terminal, `kill` the command alone."""
+    process = start(
+        *("train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "model=rf", *HERE),
+        *("model.n_estimators=1,100000", "model.n_jobs=1"),
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while sorted(statuses(folder)) != ["FINISHED", "RUNNING", "RUNNING"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert out.startswith("[1/2] rf notebook sample: objective")
+    assert sorted(statuses(folder)) == ["FINISHED", "KILLED", "KILLED"]
 
 
 @pytest.mark.parametrize("command", ["train", "promote", "score"])
