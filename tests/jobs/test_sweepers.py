@@ -86,6 +86,9 @@ def test_the_best_jobs_command_can_be_pasted(grid, run, place):
     assert ended.code == 0
     (line,) = [line for line in ended.out.splitlines() if "again: " in line]
     assert f"`{line.split('again: ')[1]}`" in parent.data.tags["mlflow.note.content"]
+    assert shlex.split(parent.data.tags["command"])[3:] == [
+        *(*HERE, "model=lr", "model.C=0.001,10.0", "sla.costs={Critical: 700}")
+    ]
     python, script, *overrides = shlex.split(line.split("again: ")[1])
     assert (python, script) == ("python", "train.py")
     assert run("train", *overrides).code == 0

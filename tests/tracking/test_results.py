@@ -186,8 +186,8 @@ def test_the_description_has_the_verdict_the_command_and_the_table():
     jobs = [job(2.0, "model=rf", "a=b c"), job(1.0, "model=lr", "a=b c")]
     text = write_results(jobs, ["More that is known."])
     assert text.startswith("**2 of 2 jobs finished; best: ")
-    assert "The best job again: `python train.py model=lr 'a=b c'`\n" in text
-    assert "\n\nMore that is known.\n\n|" in text
+    command = "The best job again: `python train.py model=lr 'a=b c'`"
+    assert f"\n\nMore that is known.\n\n{command}\n\n|" in text
     header, rule, *body = map(cells, rows(text))
     assert header == ["model", "objective", "test loss", "value over best rule", "s"]
     assert len(rule) == 5

@@ -35,6 +35,7 @@ from slarisk.jobs.sweepers import (
     open_tracking,
     parent_run,
     raise_errors,
+    tag_command,
     tell_results,
 )
 from slarisk.jobs.train import prepare
@@ -80,7 +81,7 @@ def run_search(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[s
     """Run what is left of a study, and draw its conclusions once it is whole."""
     task = read_task(sweeper, config, arguments)
     experiment = open_tracking(config)
-    study, parent = begin_study(sweeper, task, experiment)
+    study, parent = begin_study(sweeper, task, experiment, tag_command(config))
 
     def find_value(number: int) -> float | None:
         value = find_objective(list_jobs(experiment, parent), number)
@@ -174,14 +175,17 @@ def compose(sweeper: SearchSweeper, config: DictConfig, overrides: Sequence[str]
     return typed
 
 
-def begin_study(sweeper: SearchSweeper, task: Task, experiment: str) -> tuple[optuna.Study, str]:
+def begin_study(
+    sweeper: SearchSweeper, task: Task, experiment: str, tags: dict[str, str]
+) -> tuple[optuna.Study, str]:
     """Open the study, or create it with its parent run and the default parameters to begin with."""
 
     def set_up(study: optuna.Study) -> str:
         defaults = take_defaults(task.config.model, task.space)
         if defaults is not None and not study.trials:
             study.enqueue_trial(defaults, {RANK: 0})
-        return start_parent(experiment, f"search {task.name}", "search", {STUDY_TAG: task.name})
+        tags[STUDY_TAG] = task.name
+        return start_parent(experiment, f"search {task.name}", "search", tags)
 
     study, parent = open_study(sweeper.storage, task.name, task.ground, set_up)
     try:

@@ -7,6 +7,7 @@ spaces and samplers, with a loop that survives being killed (see :mod:`slarisk.j
 from __future__ import annotations
 
 import io
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
 
     from slarisk.jobs.sharing import Outcome, Watch
+
+_LONGEST_TAG = 8000  # characters, as MLflow has it
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class GridSweeper(BasicSweeper):
         self.validate_batch_is_legal(pick_new([job for batch in batches for job in batch]))
         total = sum(len(batch) for batch in batches)
         experiment = open_tracking(self.config)
-        parent = start_parent(experiment, name_sweep(arguments), "grid", {})
+        parent = start_parent(experiment, name_sweep(arguments), "grid", tag_command(self.config))
         errors: list[Exception] = []
         with parent_run(self.config, experiment, parent, total) as sweep:
             done = 0
@@ -113,6 +116,14 @@ def open_tracking(config: DictConfig) -> str:
     experiment = open_store(tracking)
     end_orphans(experiment)
     return experiment
+
+
+def tag_command(config: DictConfig) -> dict[str, str]:
+    """Tell the parent run the command that runs the sweep again."""
+    said = config.hydra.overrides
+    overrides = [each for each in said.hydra if not each.startswith("hydra.mode=")]
+    command = shlex.join(["python", "train.py", "-m", *said.task, *overrides])
+    return {"command": command[:_LONGEST_TAG]}
 
 
 def name_sweep(arguments: Sequence[str]) -> str:

@@ -301,8 +301,10 @@ def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
         config.evaluation.seed,
         prepared.truth,
     )
-    metrics = evaluation.metrics | {
+    metrics = {
+        # first, as the UI compares runs by the first metric until told otherwise
         "objective": _mean_loss(policy, honest, out_of_fold, config),
+        **evaluation.metrics,
         "optimal_threshold": chosen.finite,
         "optimal_threshold_low": low,
         "optimal_threshold_high": high,

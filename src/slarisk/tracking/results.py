@@ -77,8 +77,9 @@ def write_results(jobs: Sequence[JobRun], more: Sequence[str] = ()) -> str:
         command = write_command(best.overrides)
         if len(command) > _LONG_COMMAND:
             command = write_command([f"from_run={best.run_id}"])
-        parts += [say_worth(jobs), f"The best job again: `{command}`"]
-    text = "\n\n".join([*parts, *more])
+        # what was found comes first: MLflow folds the rest away
+        parts += [say_worth(jobs), *more, f"The best job again: `{command}`"]
+    text = "\n\n".join(parts)
     return "\n\n".join([text, *_write_table(jobs, _MOST_TEXT - len(text) - 2)])
 
 
