@@ -262,7 +262,7 @@ def job_run(stage, objective, loss, number=0):
     ("tuned", "default", "verdict"),
     [
         ([(3.0, 90)], [(2.0, 95)], "Tuning does not help (one fit each"),
-        ([(2.0, 90)], [(3.0, 95)], "Tuning helps (one fit each"),
+        ([(2.0, 90)], [(3.0, 95)], "Tuning may help (one fit each: no seed"),
         ([(2.0, 99)], [(3.0, 95)], "Tuning helps out of fold, but not on the test tickets"),
         ([(2.0, 90), (3.0, 90)], [(2.4, 95), (3.2, 95)], "Tuning helps no more than another seed"),
         ([(2.0, 90), (2.1, 90)], [(2.9, 95), (3.0, 95)], "Tuning helps (2 seeds): objective 2.05"),

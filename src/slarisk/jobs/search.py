@@ -397,8 +397,10 @@ def say_tuning(jobs: Sequence[JobRun]) -> str:
     elif np.mean(loss[0]) >= np.mean(loss[1]):
         verdict = "Tuning helps out of fold, but not on the test tickets"
     else:
-        verdict = "Tuning helps"
-    seeds = f"{len(tuned)} seeds" if len(tuned) > 1 else "one fit each, there is no seed to vary"
+        verdict = "Tuning helps" if len(tuned) > 1 else "Tuning may help"
+    seeds = (
+        f"{len(tuned)} seeds" if len(tuned) > 1 else "one fit each: no seed tells what luck does"
+    )
     return (
         f"{verdict} ({seeds}): objective {_say(objective[0])} tuned, {_say(objective[1])} with the "
         f"default parameters; test loss {_say_dollars(loss[0])} and {_say_dollars(loss[1])}."
