@@ -14,6 +14,7 @@ from slarisk.tracking.summary import say_interval
 if TYPE_CHECKING:
     from slarisk.tracking.sweeps import JobRun
 
+_LONG_NUMBER = 8  # characters
 _MOST_ROWS = 25  # of the table in the description
 _MOST_TEXT = 8000  # characters of the description: MLflow cuts off what is more
 _LONG_COMMAND = 2000  # characters: of such a command the description has the short form
@@ -131,7 +132,7 @@ def say_job(name: str, metrics: dict[str, float]) -> str:
 def _write_table(jobs: Sequence[JobRun], room: int) -> list[str]:
     """Write as many rows as there is room for, and where the others are."""
     varied = varied_choices(jobs)
-    names = [_in_cell(key) for key in varied] or ["job"]
+    names = [_in_cell(key.removeprefix("model.")) for key in varied] or ["job"]
     lines = [
         "| " + " | ".join([*names, "objective", "test loss", "value over best rule", "s"]) + " |",
         "|" + "---|" * len(names) + "---:|" * 4,
@@ -142,7 +143,7 @@ def _write_table(jobs: Sequence[JobRun], room: int) -> list[str]:
     rows = 0
     for _, row in tabulate_jobs(jobs).head(_MOST_ROWS).iterrows():
         job = by_id[row["run_id"]]
-        cells = [_in_cell(str(row[key])) for key in varied] or [_in_cell(job.name)]
+        cells = [_in_cell(_shorten(str(row[key]))) for key in varied] or [_in_cell(job.name)]
         if job.finished:
             cells += [
                 f"{job.metrics['objective']:.4f}",
@@ -161,6 +162,20 @@ def _write_table(jobs: Sequence[JobRun], room: int) -> list[str]:
         rows += 1
     table = ["\n".join(lines)] if rows else []
     return table if rows == len(jobs) else [*table, left]
+
+
+def _shorten(value: str) -> str:
+    """Write a number that a search drew in four digits: results.csv has all of them.
+
+    Examples
+    --------
+    >>> _shorten("0.014840953126290508"), _shorten("200"), _shorten("2024-01-01")
+    ('0.01484', '200', '2024-01-01')
+    """
+    try:
+        return f"{float(value):.4g}" if len(value) > _LONG_NUMBER else value
+    except ValueError:
+        return value
 
 
 def _in_cell(text: str) -> str:
