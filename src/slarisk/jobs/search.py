@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from slarisk.config import Stage, TrainConfig
 from slarisk.errors import InputError
-from slarisk.evaluation.checks import dollars
+from slarisk.decisions.costs import dollars
 from slarisk.jobs.command import take_choices
 from slarisk.jobs.study import (
     Search,

@@ -44,6 +44,7 @@ BASELINE_TAG = "best_baseline"
 DESCRIPTION_TAG = "mlflow.note.content"
 OVERRIDES_TAG = "overrides"
 JOB_TAG = "job_fingerprint"
+KIND_TAG = "kind"  # of runs that train nothing
 CONFIG_FILE = "config.yaml"
 _A_MONDAY = pd.Timestamp("2024-01-08 09:00")  # stands in where the training tickets have no date
 
