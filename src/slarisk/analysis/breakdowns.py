@@ -14,6 +14,7 @@ from slarisk.analysis.rates import wilson_interval
 TICKETS, BREACHES, RATE, LOW, HIGH = "tickets", "breaches", "breach_rate", "rate_low", "rate_high"
 MEAN_HOURS, MEDIAN_HOURS = "mean_hours", "median_hours"
 TOTAL, AVERAGE = "total_cost", "average_cost"
+TIMES = " \u00d7 "  # between the names of a combination
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,16 +39,14 @@ class Breakdown:
     def title(self) -> str:
         """The fields as a heading."""
         first, *others = (label_field(name) for name in self.fields)
-        return " × ".join([first, *(name.lower() for name in others)])
+        return TIMES.join([first, *(name.lower() for name in others)])
 
     def at_least(self, fewest: int) -> pd.DataFrame:
         """Keep the segments with so many tickets."""
         return self.table[self.table[TICKETS] >= fewest].reset_index(drop=True)
 
 
-def break_down(
-    fields: Sequence[Field], outcomes: Outcomes, confidence: float
-) -> Breakdown:
+def break_down(fields: Sequence[Field], outcomes: Outcomes, confidence: float) -> Breakdown:
     """Count the tickets, breaches, hours and dollars of every segment with tickets in it.
 
     Parameters

@@ -12,6 +12,7 @@ from scipy import stats
 from slarisk.analysis.breakdowns import Breakdown
 from slarisk.analysis.drivers import measure_independence
 from slarisk.analysis.rates import difference_interval
+from slarisk.decisions.costs import Floats
 
 SEGMENT_COLUMNS = ("fields", "segment", "tickets", "breaches", "total_cost")
 _JOINT = " | "
@@ -40,7 +41,7 @@ class Period:
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """This period against an earlier one.
+    """One period against an earlier one.
 
     Attributes
     ----------
@@ -118,17 +119,17 @@ def compare_periods(
     mix, own = {}, {}
     for field, rows in both.groupby("fields", sort=False):
         mix[str(field)], own[str(field)] = split_change(
-            rows["tickets_0"].to_numpy(),
-            rows["breaches_0"].to_numpy(),
-            rows["tickets_1"].to_numpy(),
-            rows["breaches_1"].to_numpy(),
+            rows["tickets_0"].to_numpy(dtype=float),
+            rows["breaches_0"].to_numpy(dtype=float),
+            rows["tickets_1"].to_numpy(dtype=float),
+            rows["breaches_1"].to_numpy(dtype=float),
         )
     large = both[both[["tickets_0", "tickets_1"]].min(axis="columns") >= fewest]
     return Changes(earlier, now, low, high, mix, own, _tabulate(large, confidence))
 
 
 def split_change(
-    tickets_0: np.ndarray, breaches_0: np.ndarray, tickets_1: np.ndarray, breaches_1: np.ndarray
+    tickets_0: Floats, breaches_0: Floats, tickets_1: Floats, breaches_1: Floats
 ) -> tuple[float, float]:
     """Split the change of a rate into what other shares and what other rates bring.
 
@@ -142,40 +143,47 @@ def split_change(
     (0.21, 0.0)
     """
     share_0, share_1 = tickets_0 / tickets_0.sum(), tickets_1 / tickets_1.sum()
-    rate_0 = np.divide(breaches_0, tickets_0, out=np.full(len(tickets_0), np.nan), where=tickets_0 > 0)
-    rate_1 = np.divide(breaches_1, tickets_1, out=np.full(len(tickets_1), np.nan), where=tickets_1 > 0)
-    rate_0, rate_1 = np.where(tickets_0 > 0, rate_0, rate_1), np.where(tickets_1 > 0, rate_1, rate_0)
+    rate_0, rate_1 = _divide(breaches_0, tickets_0), _divide(breaches_1, tickets_1)
+    rate_0 = np.where(np.isnan(rate_0), rate_1, rate_0)
+    rate_1 = np.where(np.isnan(rate_1), rate_0, rate_1)
     mix = float((share_1 - share_0) @ ((rate_0 + rate_1) / 2))
     return mix, float((rate_1 - rate_0) @ ((share_0 + share_1) / 2))
+
+
+def _divide(breaches: Floats, tickets: Floats) -> Floats:
+    out = np.full(len(tickets), np.nan)
+    rate: Floats = np.divide(breaches, tickets, out=out, where=tickets > 0)
+    return rate
 
 
 def _tabulate(both: pd.DataFrame, confidence: float) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     rows = []
-    for row in both.itertuples(index=False):
-        trials, counts = (row.tickets_0, row.tickets_1), (row.breaches_0, row.breaches_1)
+    for row in both.to_dict("records"):
+        trials = int(row["tickets_0"]), int(row["tickets_1"])
+        counts = int(row["breaches_0"]), int(row["breaches_1"])
         low, high = difference_interval(counts, trials, confidence)
-        table = np.array([[n - k, k] for n, k in zip(trials, counts, strict=True)], dtype=float)
-        differ = table.any(axis=0).all()
+        cells = np.array([[n - k, k] for n, k in zip(trials, counts, strict=True)], np.float64)
+        differ = cells.any(axis=0).all()
         rows.append(
             {
-                "field": row.fields,
-                "segment": row.segment,
-                "tickets_before": int(trials[0]),
-                "tickets": int(trials[1]),
+                "field": row["fields"],
+                "segment": row["segment"],
+                "tickets_before": trials[0],
+                "tickets": trials[1],
                 "rate_before": counts[0] / trials[0],
                 "rate": counts[1] / trials[1],
                 "change": counts[1] / trials[1] - counts[0] / trials[0],
                 "change_low": low,
                 "change_high": high,
-                "cost_change": row.total_cost_1 / trials[1] - row.total_cost_0 / trials[0],
-                "q_value": measure_independence(table, rng).p_value if differ else 1.0,
+                "cost_change": row["total_cost_1"] / trials[1] - row["total_cost_0"] / trials[0],
+                "q_value": measure_independence(cells, rng).p_value if differ else 1.0,
             }
         )
     table = pd.DataFrame(rows)
     if table.empty:
         return table
     table["q_value"] = stats.false_discovery_control(table["q_value"])
-    significant = table["q_value"] < 1 - confidence
-    order = np.lexsort((-table["change"].abs(), ~significant))
+    settled = table["q_value"] < 1 - confidence
+    order = np.lexsort((-table["change"].abs(), ~settled))
     return table.iloc[order].reset_index(drop=True)

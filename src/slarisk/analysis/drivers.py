@@ -389,7 +389,9 @@ def describe_driver(driver: Driver, confidence: float) -> str:
     chance = f"corrected p {write_p(driver.q_value)}"
     match driver.verdict:
         case Verdict.no_evidence:
-            return f"{name}: {span}; differences of this size are what chance alone makes ({chance})."
+            return (
+                f"{name}: {span}; differences of this size are what chance alone makes ({chance})."
+            )
         case Verdict.weak:
             return (
                 f"{name}: {span}. That is more than chance ({chance}), but too weak to matter "

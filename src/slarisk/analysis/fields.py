@@ -191,8 +191,8 @@ def read_numbers(tickets: pd.DataFrame, data: DataPolicy) -> dict[str, Floats]:
     """
     observed = data.creation.kind is CreationKind.observed
     created = tickets["created_at"]
-    no_number = {"ticket_id", *data.features.text, *data.features.categorical, *data.segments}
-    no_number |= {*CANONICAL, data.costs.breach, data.costs.escalation}
+    no_number: set[str | None] = {"ticket_id", data.costs.breach, data.costs.escalation, *CANONICAL}
+    no_number |= {*data.features.text, *data.features.categorical, *data.segments}
     numbers: dict[str, Floats] = {}
     for name in data.known.created:
         if name in no_number or name not in tickets:
@@ -200,10 +200,10 @@ def read_numbers(tickets: pd.DataFrame, data: DataPolicy) -> dict[str, Floats]:
         if name == "created_at":
             days = (created - created.min()).dt.total_seconds() / 86400
             values = days if observed else days.iloc[:0]
-            name = "date of creation"
+            name = "days since the first ticket"
         elif name in date_fields(data):
             values = (created - tickets[name]).dt.total_seconds() / 86400
-            name = f"days since {label_field(name).lower()}"
+            name = f"days since {label_field(name.removesuffix('_at')).lower()}"
         else:
             values = pd.to_numeric(tickets[name], errors="coerce")
             # a few words among numbers are gaps; a few numbers among words are names

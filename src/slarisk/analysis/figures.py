@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -92,14 +92,14 @@ def draw_rates(breakdown: Breakdown, fewest: int, average: float) -> go.Figure:
     return figure
 
 
-def draw_heat(breakdown: Breakdown, order: dict[str, Sequence[str]]) -> go.Figure:
+def draw_heat(breakdown: Breakdown, order: Mapping[str, Sequence[str]]) -> go.Figure:
     """Draw the breach rate of two fields as colour, with the dollars written in.
 
     Parameters
     ----------
     breakdown : Breakdown
         By two fields.
-    order : dict of str to sequence of str
+    order : mapping of str to sequence of str
         The levels of a field in their own order, where they have one.
     """
     down, across = breakdown.fields
@@ -130,7 +130,7 @@ def draw_heat(breakdown: Breakdown, order: dict[str, Sequence[str]]) -> go.Figur
             zmin=0,
             xgap=2,
             ygap=2,
-            colorbar={"title": "Breach<br>rate", "tickformat": ".0%", "thickness": 12},
+            colorbar={"tickformat": ".0%", "thickness": 12},
             hovertemplate="<b>%{y}, %{x}</b>: %{z:.1%} of %{customdata:,} tickets breached, "
             "%{text} lost<extra></extra>",
         )
@@ -142,7 +142,7 @@ def draw_heat(breakdown: Breakdown, order: dict[str, Sequence[str]]) -> go.Figur
 
 
 def _take_levels(
-    table: pd.DataFrame, name: str, order: dict[str, Sequence[str]], most: int
+    table: pd.DataFrame, name: str, order: Mapping[str, Sequence[str]], most: int
 ) -> list[str]:
     """Take the levels that cost most, in their own order or the costliest first."""
     cost = table.groupby(name)["total_cost"].sum().sort_values(ascending=False, kind="stable")
@@ -381,7 +381,8 @@ def draw_changes(changes: Changes) -> go.Figure:
     """Draw the breach rates of the segments that changed most, before and now."""
     table = changes.table.head(MOST_BARS).iloc[::-1]
     labels = [
-        shorten(f"{label_field(row.field)}: {row.segment}") for row in table.itertuples(index=False)
+        shorten(f"{label_field(row['field'])}: {row['segment']}")
+        for row in table.to_dict("records")
     ]
     figure = go.Figure()
     for label, before, now in zip(labels, table["rate_before"], table["rate"], strict=True):
@@ -437,7 +438,7 @@ def _dress(figure: go.Figure, height: int) -> None:
         "linecolor": "#B5B5B5",
         "automargin": True,
         "fixedrange": True,  # a page that scrolls must not zoom a picture instead
-        "title": {"standoff": 8},
+        "title": {"standoff": 8, "font": {"size": 13}},
     }
     figure.update_layout(
         template="none",

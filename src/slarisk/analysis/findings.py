@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from slarisk.analysis.breakdowns import TIMES
 from slarisk.analysis.drivers import Driver, Verdict
 from slarisk.analysis.escalation import SAVING, Escalation
-from slarisk.analysis.fields import label_field
+from slarisk.analysis.fields import CALENDAR, label_field
 from slarisk.analysis.results import Analysis
 from slarisk.analysis.scenarios import Simulated
 from slarisk.config import CreationKind, LabelKind
@@ -105,7 +106,7 @@ def _find_money(analysis: Analysis) -> Iterator[Finding]:
     singles = {fields: each for fields, each in analysis.breakdowns.items() if len(fields) == 1}
     priority = singles.get(("priority",))
     if priority is not None and len(priority.table) > 1:
-        row = priority.table.loc[priority.table["total_cost"].idxmax()]
+        row = priority.table.iloc[int(priority.table["total_cost"].argmax())]
         yield Finding(
             "Where the money goes",
             f"{row['priority']} tickets are {row['tickets'] / analysis.period.tickets:.0%} of all "
@@ -116,7 +117,7 @@ def _find_money(analysis: Analysis) -> Iterator[Finding]:
         table = pairs[0].at_least(analysis.config.min_tickets)
         if len(table):
             row = table.iloc[0]
-            name = " × ".join(str(row[field]) for field in pairs[0].fields)
+            name = TIMES.join(str(row[field]) for field in pairs[0].fields)
             yield Finding(
                 "The costliest combination",
                 f"{name}: {row['tickets']:,} tickets, {row['breach_rate']:.1%} of them breached, "
@@ -134,6 +135,9 @@ def _find_drivers(analysis: Analysis) -> Iterator[Finding]:
     if matters:
         named = [f"{_name(driver)} ({driver.strength})" for driver in matters]
         text = f"Breaches go with {_join(named)}."
+        made_up = [_name(driver) for driver in matters if driver.name in CALENDAR]
+        if made_up and analysis.config.data.creation.kind is CreationKind.imputed:
+            text += f" Creation times are imputed, so {_join(made_up)} may be no more than that."
     else:
         text = "No field that was tested goes with breaches strongly enough to matter."
     others = {
@@ -150,7 +154,8 @@ def _find_drivers(analysis: Analysis) -> Iterator[Finding]:
                 verb = "is" if len(drivers) == 1 else "are"
             rest.append(words.format(names, verb))
     if rest:
-        text += " " + "; ".join(rest).strip()[:1].upper() + "; ".join(rest).strip()[1:] + "."
+        told = "; ".join(rest)
+        text += f" {told[0].upper()}{told[1:]}."
     yield Finding("Why", text)
 
 

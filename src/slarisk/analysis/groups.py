@@ -20,7 +20,8 @@ from slarisk.decisions.costs import Floats
 
 _DEPTH, _LEAVES = 3, 6
 _MOST_TICKETS = 50_000  # to find rules on: more of them find the same
-_SMALLEST = 0.02  # of the tickets, for a group
+_SMALLEST = 0.03  # of the tickets, for a group
+_MOST_LEVELS = 12  # of a field without an order: a rule that lists thirty products is none
 _NAMED = 4  # values that a rule spells out
 _PRIOR_TICKETS = 20  # a value's mean loss counts half once it has this many tickets
 
@@ -56,6 +57,7 @@ def find_groups(
     "Classification and Regression Trees", section 4.2.2.
     """
     loss, tickets = outcomes.loss, len(outcomes.breach)
+    fields = [each for each in fields if each.natural or len(each.levels) <= _MOST_LEVELS]
     if not fields or tickets < 2 or loss.max() == loss.min():
         return None
     order = np.random.default_rng(seed).permutation(tickets)

@@ -12,12 +12,14 @@ import pandas as pd
 from scipy import optimize, sparse
 
 from slarisk.analysis.fields import NONE, Field, Outcomes, cross
+from slarisk.analysis.rates import MOST_PRICES, priced_interval, student_interval
 from slarisk.config import Measures
 from slarisk.decisions.costs import Floats
 from slarisk.decisions.thresholds import draw_weights
 from slarisk.errors import InputError
 
 MOST_FIELDS, MOST_LEVELS = 4, 60
+_BINS = 50  # of prices, where every ticket has its own
 _SECONDS = 20.0  # for the solver; after that the gap that is left is told
 
 
@@ -66,14 +68,18 @@ class BestSet:
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
-    """Tickets alike in all fields and in dollars lost share a cell.
+    """Tickets alike in all fields, in price and in outcome share a cell.
 
-    ``members`` has a row per measure and a column per cell.
+    ``loss`` is the mean of the cell's tickets and ``price`` the place of its price among
+    ``prices``; where there are too many prices, those close to each other share a place, and
+    ``prices`` is None. ``members`` has a row per measure and a column per cell.
     """
 
     tickets: npt.NDArray[np.int64]
     breaches: Floats
     loss: Floats
+    price: npt.NDArray[np.int64]
+    prices: Floats | None
     members: sparse.csr_array
     names: list[str]
 
@@ -134,11 +140,11 @@ def rank_measures(
     order = np.argsort(-ratio, kind="stable")
     drawn = _resample(cells, measures, draws, seed)
     tail = (1 - confidence) / 2
-    ranks = np.argsort(np.argsort(-drawn.ratio, axis=1, kind="stable"), axis=1) + 1
+    ranks = np.argsort(np.argsort(-drawn, axis=1, kind="stable"), axis=1) + 1
     rank_low, rank_high = np.quantile(ranks, [tail, 1 - tail], axis=0, method="nearest")
-    saved_low, saved_high = np.quantile(drawn.saved, [tail, 1 - tail], axis=0)
-    first = drawn.ratio.argmax(axis=1)
-    optimism = float(np.mean(drawn.ratio.max(axis=1) - ratio[first])) / float(ratio.max())
+    first = drawn.argmax(axis=1)
+    optimism = float(np.mean(drawn.max(axis=1) - ratio[first])) / float(ratio.max())
+    lost_low, lost_high = _find_interval(cells, confidence)
     table = pd.DataFrame(
         {
             "segment": cells.names,
@@ -146,8 +152,8 @@ def rank_measures(
             "breaches": (members @ cells.breaches).astype(np.int64),
             "effort": effort,
             "saved": saved,
-            "saved_low": saved_low,
-            "saved_high": saved_high,
+            "saved_low": share * lost_low,
+            "saved_high": share * lost_high,
             "per_point": ratio,
             "rank_low": rank_low,
             "rank_high": rank_high,
@@ -163,12 +169,21 @@ def _make_cells(fields: Sequence[Field], outcomes: Outcomes, fewest: int) -> _Ce
     """Find the segments worth a measure, and the cells they are made of."""
     if not fields:
         return None
-    loss_code, losses = pd.factorize(outcomes.loss, sort=True)
-    loss_field = Field("loss", loss_code.astype(np.int64), tuple(map(str, losses)))
-    codes, _ = cross([*fields, loss_field])
+    price, found = pd.factorize(outcomes.price, sort=True)
+    prices: Floats | None = np.asarray(found, dtype=np.float64)
+    if len(found) > MOST_PRICES:
+        price, prices = pd.qcut(outcomes.price, _BINS, labels=False, duplicates="drop"), None
+    places = tuple(map(str, range(int(price.max()) + 1)))
+    codes, _ = cross(
+        [
+            *fields,
+            Field("price", price.astype(np.int64), places),
+            Field("breach", outcomes.breach.astype(np.int64), ("met", "breached")),
+        ]
+    )
     _, first, tickets = np.unique(codes, return_index=True, return_counts=True)
-    breaches = np.bincount(codes, weights=outcomes.breach)
-    loss = outcomes.loss[first]
+    breaches = tickets * outcomes.breach[first].astype(np.float64)
+    loss = np.bincount(codes, weights=outcomes.loss).astype(np.float64) / tickets
     rows: list[npt.NDArray[np.int64]] = []
     names = []
     groups = [*((field,) for field in fields), *combinations(fields, 2)]
@@ -189,29 +204,35 @@ def _make_cells(fields: Sequence[Field], outcomes: Outcomes, fewest: int) -> _Ce
     members = sparse.csr_array(
         (np.ones(len(indices)), indices, ends), shape=(len(rows), len(tickets))
     )
-    return _Cells(tickets, breaches, loss, members, names)
+    tickets = tickets.astype(np.int64)
+    return _Cells(tickets, breaches, loss, price[first], prices, members, names)
 
 
 def _effort(tickets: Floats, measures: Measures) -> Floats:
     return measures.setup_effort + measures.effort_per_100 * tickets / 100
 
 
-@dataclass(frozen=True, eq=False)
-class _Drawn:
-    """Dollars saved, and saved per point, by draw and measure."""
-
-    saved: Floats
-    ratio: Floats
-
-
-def _resample(cells: _Cells, measures: Measures, draws: int, seed: int) -> _Drawn:
+def _resample(cells: _Cells, measures: Measures, draws: int, seed: int) -> Floats:
+    """Find the dollars saved per point of each measure, had other tickets come in: by draw."""
     rng = np.random.default_rng(seed)
-    saved, ratio = [], []
+    ratio = []
     for weights in draw_weights(cells.tickets, draws, rng):
-        money = measures.reduction * (cells.members @ (weights * cells.loss).T).T
-        saved.append(money)
-        ratio.append(money / _effort((cells.members @ weights.T).T, measures))
-    return _Drawn(np.concatenate(saved), np.concatenate(ratio))
+        saved = measures.reduction * (cells.members @ (weights * cells.loss).T).T
+        ratio.append(saved / _effort((cells.members @ weights.T).T, measures))
+    return np.concatenate(ratio)
+
+
+def _find_interval(cells: _Cells, confidence: float) -> tuple[Floats, Floats]:
+    """Find the interval of what each segment loses, as that of a scenario on it."""
+    members, lost = cells.members, cells.loss * cells.tickets
+    if cells.prices is None:
+        return student_interval(
+            members @ cells.tickets, members @ lost, members @ (cells.loss * lost), confidence
+        )
+    priced = sparse.csr_array(cells.price[:, None] == np.arange(len(cells.prices)))
+    tickets = (members @ priced.multiply(cells.tickets[:, None])).toarray()
+    breaches = (members @ priced.multiply(cells.breaches[:, None])).toarray()
+    return priced_interval(tickets, breaches, cells.prices, confidence)
 
 
 def _find_best_set(cells: _Cells, table: pd.DataFrame, measures: Measures) -> BestSet:

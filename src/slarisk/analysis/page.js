@@ -1,7 +1,7 @@
 // Draws the pictures, fits them to the paper, and hands the tables over as CSV.
 "use strict";
 const figures = [...document.querySelectorAll("[data-figure]")];
-const settings = { displaylogo: false, modeBarButtons: [["toImage"]], responsive: true };
+const settings = { displayModeBar: false, responsive: true };
 
 function draw(place) {
   const { data, layout } = JSON.parse(document.getElementById(place.dataset.figure).textContent);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from importlib import resources
@@ -16,8 +16,7 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from slarisk.analysis.breakdowns import Breakdown
-from slarisk.analysis.drivers import Driver, describe_driver
-from slarisk.analysis.escalation import Escalation
+from slarisk.analysis.drivers import Driver, describe_driver, write_p
 from slarisk.analysis.fields import CALENDAR, label_field
 from slarisk.analysis.figures import (
     draw_capacity,
@@ -45,7 +44,7 @@ from slarisk.config import AnalyzeConfig
 from slarisk.decisions.costs import dollars
 from slarisk.tickets.write import neutralise
 
-_ROWS = 12  # of a table at first sight
+_ROWS = 10  # of a table at first sight
 _OPEN = 4  # breakdowns of a single field that are not folded away, beside the calendar
 
 
@@ -81,23 +80,21 @@ class Page:
         frame : DataFrame
             All of it goes into the CSV.
         columns : mapping of str to (heading, kind)
-            What is shown: text, count, rate, points, dollars, cents, hours, number or p.
+            What is shown: text, count, rate, points, dollars, cents, hours, number or p. A key
+            ``low..high`` shows two columns as one interval.
         name : str
             Of the CSV file.
         caption : str
         """
         key = self.number("table")
-        shown = {column: spec for column, spec in columns.items() if column in frame}
+        shown = {key: spec for key, spec in columns.items() if set(key.split("..")) <= set(frame)}
         head = "".join(
             f'<th scope="col"{_align(kind)}>{escape(heading)}</th>'
             for heading, kind in shown.values()
         )
         body = []
-        for position, row in enumerate(frame[[*shown]].itertuples(index=False)):
-            cells = "".join(
-                f"<td{_align(kind)}>{_write(value, kind)}</td>"
-                for value, (_, kind) in zip(row, shown.values(), strict=True)
-            )
+        for position, row in enumerate(frame.to_dict("records")):
+            cells = "".join(_write_cell(row, key, kind) for key, (_, kind) in shown.items())
             body.append(f"<tr{' class=more' * (position >= _ROWS)}>{cells}</tr>")
         more = ""
         if len(frame) > _ROWS:
@@ -128,10 +125,10 @@ def write_page(analysis: Analysis) -> str:
     sections = [
         section for section in _list_sections(analysis, page) if section[2]
     ]  # without what the data does not tell
-    nav = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections)
+    nav = "".join(f'<a href="#{name.lower()}">{name}</a>' for name, _, _ in sections)
     body = "".join(
-        f'<section id="{key}"><h2>{title}</h2>{content}</section>'
-        for key, title, content in sections
+        f'<section id="{name.lower()}"><h2>{title}</h2>{content}</section>'
+        for name, title, content in sections
     )
     title = f"Where and why tickets breach: {analysis.config.data.name}"
     files = resources.files("slarisk.analysis")
@@ -141,7 +138,7 @@ def write_page(analysis: Analysis) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{escape(title)}</title><link rel="icon" href="data:,">'
         f"<style>{css}</style></head>\n<body>"
-        '<a class="skip" href="#summary">Skip to the findings</a>'
+        '<a class="skip" href="#findings">Skip to the findings</a>'
         f"<header><div><h1>{escape(title)}</h1>{_write_origin(analysis)}</div></header>"
         f'<nav aria-label="Sections"><div>{nav}</div></nav>\n<main>{body}</main>\n'
         f"<script>{get_plotlyjs()}</script>\n<script>{script}</script></body></html>\n"
@@ -150,15 +147,15 @@ def write_page(analysis: Analysis) -> str:
 
 def _list_sections(analysis: Analysis, page: Page) -> list[tuple[str, str, str]]:
     return [
-        ("summary", "What a manager should know", _write_summary(analysis)),
-        ("changes", "What changed", _write_changes(analysis, page)),
-        ("where", "Where we breach", _write_where(analysis, page)),
-        ("why", "Why we breach", _write_why(analysis, page)),
-        ("groups", "Groups of tickets", _write_groups(analysis, page)),
-        ("scenarios", "Scenarios", _write_scenarios(analysis, page)),
-        ("measures", "Which change helps most", _write_measures(analysis, page)),
-        ("model", "What the model adds", _write_model(analysis, page)),
-        ("ground", "What this rests on", _write_ground(analysis, page)),
+        ("Findings", "What to know", _write_summary(analysis)),
+        ("Changes", "What changed", _write_changes(analysis, page)),
+        ("Where", "Where we breach", _write_where(analysis, page)),
+        ("Why", "Why we breach", _write_why(analysis, page)),
+        ("Groups", "Tickets that cost alike", _write_groups(analysis, page)),
+        ("Scenarios", "What if", _write_scenarios(analysis, page)),
+        ("Measures", "Which change helps most", _write_measures(analysis, page)),
+        ("Model", "What the model adds", _write_model(analysis, page)),
+        ("Basis", "What this rests on", _write_ground(analysis, page)),
     ]
 
 
@@ -231,10 +228,9 @@ def _note(text: str) -> str:
 _SEGMENT_COLUMNS = {
     "tickets": ("Tickets", "count"),
     "breach_rate": ("Breach rate", "rate"),
-    "rate_low": ("Low", "rate"),
-    "rate_high": ("High", "rate"),
-    "mean_hours": ("Mean hours", "hours"),
-    "median_hours": ("Median", "hours"),
+    "rate_low..rate_high": ("Interval", "rate"),
+    "mean_hours": ("Mean h", "hours"),
+    "median_hours": ("Median h", "hours"),
     "total_cost": ("Cost", "dollars"),
     "average_cost": ("Per ticket", "cents"),
 }
@@ -269,8 +265,7 @@ def _write_where(analysis: Analysis, page: Page) -> str:
             "start": (f"{analysis.trend.unit.capitalize()} from", "moment"),
             "tickets": ("Tickets", "count"),
             "breach_rate": ("Breach rate", "rate"),
-            "rate_low": ("Low", "rate"),
-            "rate_high": ("High", "rate"),
+            "rate_low..rate_high": ("Interval", "rate"),
             "total_cost": ("Cost", "dollars"),
         }
         parts.append(_pair(figure, page.table(table, columns, "trend", "The same in figures")))
@@ -278,7 +273,9 @@ def _write_where(analysis: Analysis, page: Page) -> str:
     for name, breakdown in singles.items():
         if name not in first and name not in CALENDAR:
             content = _write_single(analysis, page, breakdown)
-            parts.append(f"<details><summary>{escape(breakdown.title)}</summary>{content}</details>")
+            parts.append(
+                f"<details><summary>{escape(breakdown.title)}</summary>{content}</details>"
+            )
     return "".join(parts)
 
 
@@ -287,7 +284,7 @@ def _write_single(analysis: Analysis, page: Page, breakdown: Breakdown) -> str:
     table = breakdown.at_least(fewest)
     if table.empty:
         return f"<h3>{escape(breakdown.title)}</h3>" + _note(_say_small(analysis, breakdown))
-    top = table.loc[table["breach_rate"].idxmax()]
+    top = table.iloc[int(table["breach_rate"].argmax())]
     name = breakdown.fields[0]
     figure = page.figure(
         draw_rates(breakdown, fewest, analysis.period.rate),
@@ -384,8 +381,9 @@ def _write_why(analysis: Analysis, page: Page) -> str:
     columns = {
         "driver": ("Candidate", "text"),
         "test": ("Test", "text"),
-        "statistic": ("Statistic", "number"),
-        "p_value": ("p", "p"),
+        "statistic": ("Statistic", "statistic"),
+        "p_value": ("p", "p5"),
+        "welch_p": ("Welch p", "p"),
         "q_value": ("Corrected p", "p"),
         "effect": ("Effect", "number"),
         "measure": ("Measure", "text"),
@@ -419,8 +417,7 @@ def _write_groups(analysis: Analysis, page: Page) -> str:
         "share": ("Share", "rate"),
         "breach_rate": ("Breach rate", "rate"),
         "checked_rate": ("Checked", "rate"),
-        "rate_low": ("Low", "rate"),
-        "rate_high": ("High", "rate"),
+        "rate_low..rate_high": ("Interval", "rate"),
         "average_cost": ("Per ticket", "cents"),
         "total_cost": ("Cost", "dollars"),
         "cost_share": ("Of all", "rate"),
@@ -434,8 +431,8 @@ def _write_groups(analysis: Analysis, page: Page) -> str:
         draw_groups(groups),
         "Share of cost and of tickets: "
         + "; ".join(
-            f"group {i + 1}: {row.cost_share:.0%} of the cost, {row.share:.0%} of the tickets"
-            for i, row in enumerate(groups.table.itertuples())
+            f"group {i + 1}: {row['cost_share']:.0%} of the cost, {row['share']:.0%} of the tickets"
+            for i, row in enumerate(groups.table.to_dict("records"))
         ),
     )
     return intro + figure + page.table(table, columns, "groups", "Every ticket is in one group")
@@ -467,11 +464,9 @@ def _write_scenarios(analysis: Analysis, page: Page) -> str:
         "key": ("", "text"),
         "title": ("Scenario", "text"),
         "expected": ("Expected avoided", "one"),
-        "expected_low": ("Low", "one"),
-        "expected_high": ("High", "one"),
+        "expected_low..expected_high": ("Interval", "one"),
         "expected_saved": ("Expected saved", "dollars"),
-        "saved_low": ("Low", "dollars"),
-        "saved_high": ("High", "dollars"),
+        "saved_low..saved_high": ("Interval", "dollars"),
     }
     period = analysis.period
     intro = (
@@ -508,7 +503,8 @@ def _write_measures(analysis: Analysis, page: Page) -> str:
         draw_measures(ranked),
         "Dollars saved per point of effort: "
         + "; ".join(
-            f"{row.segment} {dollars(row.per_point)}" for row in ranked.table.head(5).itertuples()
+            f"{row['segment']} {dollars(row['per_point'])}"
+            for row in ranked.table.head(5).to_dict("records")
         ),
     )
     columns = {
@@ -518,9 +514,8 @@ def _write_measures(analysis: Analysis, page: Page) -> str:
         "effort": ("Effort", "one"),
         "saved": ("Saved", "dollars"),
         "per_point": ("Per point", "dollars"),
-        "rank_low": ("Best rank", "count"),
-        "rank_high": ("Worst rank", "count"),
-        "top_share": ("First in", "rate"),
+        "rank_low..rank_high": ("Rank between", "count"),
+        "top_share": ("Came first", "rate"),
     }
     table = page.table(ranked.table, columns, "measures", "Single measures, best first")
     if best.table.empty:
@@ -536,8 +531,7 @@ def _write_measures(analysis: Analysis, page: Page) -> str:
             f"<p>Together they save {dollars(best.saved)} for {best.effort:.1f} of "
             f"{best.budget:g} points. {proof}</p>"
         )
-        keep = {key: spec for key, spec in columns.items() if key in best.table}
-        told += page.table(best.table, keep, "best_set", "The best set under the budget")
+        told += page.table(best.table, columns, "best_set", "The best set under the budget")
     return f"{intro}{_pair(figure, table)}<h3>The best set under a budget</h3>{told}"
 
 
@@ -641,8 +635,7 @@ def _write_changes(analysis: Analysis, page: Page) -> str:
             "rate_before": ("Before", "rate"),
             "rate": ("Now", "rate"),
             "points": ("Points", "points"),
-            "points_low": ("Low", "points"),
-            "points_high": ("High", "points"),
+            "points_low..points_high": ("Interval", "points"),
             "cost_change": ("$ per ticket", "cents"),
             "q_value": ("Corrected p", "p"),
         }
@@ -702,15 +695,25 @@ def _align(kind: str) -> str:
     return ' class="text"' if kind == "text" else ""
 
 
+def _write_cell(row: Mapping[Hashable, Any], key: str, kind: str) -> str:
+    """Write a cell; a rate says all its digits when pointed at."""
+    values = [row[name] for name in key.split("..")]
+    title = f' title="{values[0]:.6f}"' if kind == "rate" and len(values) == 1 else ""
+    text = " to ".join(_write(value, kind) for value in values)
+    if kind == "rate":
+        text = text.replace("% to", " to")
+    return f"<td{_align(kind)}{title}>{text}</td>"
+
+
 def _write(value: Any, kind: str) -> str:
-    """Write a cell."""
+    """Write a value."""
     if kind in ("text", "right"):
         return escape(str(value))
     if kind == "moment":
         moment = pd.Timestamp(value)
         return moment.strftime("%Y-%m-%d" if moment == moment.normalize() else "%Y-%m-%d %H:%M")
     if pd.isna(value):
-        return "–"
+        return "\u2013"
     match kind:
         case "count":
             return f"{value:,.0f}"
@@ -726,8 +729,12 @@ def _write(value: Any, kind: str) -> str:
             return f"{'-' if value < 0 else ''}${abs(value):,.2f}"
         case "hours" | "one":
             return f"{value:,.1f}"
+        case "statistic":
+            return f"{value:,.4f}" if abs(value) < 1e5 else f"{value:,.0f}"
         case "p":
-            return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}" if value > 0 else "0"
+            return write_p(value)
+        case "p5":
+            return f"{value:.5g}"
         case _:
             return f"{value:,.2f}"
 
@@ -735,4 +742,3 @@ def _write(value: Any, kind: str) -> str:
 def _guard(content: str) -> str:
     """Keep JSON from ending the script element it stands in."""
     return content.replace("<", "\\u003c")
-

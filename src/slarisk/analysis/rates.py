@@ -9,7 +9,7 @@ from scipy import stats
 
 from slarisk.decisions.costs import Bools, Floats
 
-_MOST_PRICES = 10  # with more prices among the tickets, a price has too few of them for its own rate
+MOST_PRICES = 10  # with more, a price has too few tickets for a rate of its own
 
 
 def wilson_interval(
@@ -103,15 +103,57 @@ def loss_interval(breach: Bools, price: Floats, confidence: float) -> tuple[floa
     if len(breach) == 0:
         return 0.0, 0.0
     codes, prices = pd.factorize(price)
-    if len(prices) > _MOST_PRICES:
+    if len(prices) > MOST_PRICES:
         loss = np.where(breach, price, 0.0)
-        half = float(stats.t.ppf((1 + confidence) / 2, len(loss) - 1) * loss.std(ddof=1))
-        half *= len(loss) ** 0.5
-        return max(float(loss.sum()) - half, 0.0), float(loss.sum()) + half
-    tickets = np.bincount(codes)
-    breaches = np.bincount(codes, weights=breach)
-    low, high = wilson_interval(breaches, tickets, confidence)
-    lost = float(breaches @ prices)
-    down = np.linalg.norm((breaches - low * tickets) * prices)
-    up = np.linalg.norm((high * tickets - breaches) * prices)
-    return lost - float(down), lost + float(up)
+        low, high = student_interval(len(loss), loss.sum(), loss @ loss, confidence)
+    else:
+        tickets = np.bincount(codes)
+        breaches = np.bincount(codes, weights=breach)
+        low, high = priced_interval(tickets, breaches, prices, confidence)
+    return float(low), float(high)
+
+
+def priced_interval(
+    tickets: npt.ArrayLike, breaches: npt.ArrayLike, prices: Floats, confidence: float
+) -> tuple[Floats, Floats]:
+    """Find the interval of what groups of tickets lose, from their counts by price.
+
+    Parameters
+    ----------
+    tickets, breaches : arrays of shape (..., k)
+        Of each group, by price.
+    prices : array of shape (k,)
+        Dollars lost by a breach.
+    confidence : float
+
+    Returns
+    -------
+    low, high : arrays of shape (...)
+    """
+    tickets, breaches = np.asarray(tickets, np.float64), np.asarray(breaches, np.float64)
+    low, high = wilson_interval(breaches, np.maximum(tickets, 1), confidence)
+    lost = breaches @ prices
+    down = np.linalg.norm((breaches - low * tickets) * prices, axis=-1)
+    up = np.linalg.norm((high * tickets - breaches) * prices, axis=-1)
+    return lost - down, lost + up
+
+
+def student_interval(
+    tickets: npt.ArrayLike, total: npt.ArrayLike, squares: npt.ArrayLike, confidence: float
+) -> tuple[Floats, Floats]:
+    """Find Student's interval of a sum of losses, never below 0.
+
+    Parameters
+    ----------
+    tickets, total, squares : arrays of shape (m,) or scalars
+        Of each group: how many tickets, at least 2, the sum of their losses and of the squares.
+    confidence : float
+
+    Returns
+    -------
+    low, high : arrays of shape (m,)
+    """
+    n, total = np.asarray(tickets, np.float64), np.asarray(total, np.float64)
+    variance = np.maximum(np.asarray(squares, np.float64) - total**2 / n, 0) / (n - 1)
+    half = stats.t.ppf((1 + confidence) / 2, n - 1) * np.sqrt(n * variance)
+    return np.maximum(total - half, 0), total + half

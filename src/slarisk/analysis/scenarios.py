@@ -1,4 +1,4 @@
-"""What if the breaches of a segment became fewer?
+"""What if: fewer breaches in a segment.
 
 A scenario is config: a segment, the share of its breaches that a measure prevents, and what the
 measure costs. Its results are expected values over all breaches of the segment. The reduction is
@@ -184,9 +184,7 @@ def simulate(
     )
 
 
-def find_costliest(
-    fields: Sequence[Field], outcomes: Outcomes, count: int
-) -> list[dict[str, Any]]:
+def find_costliest(fields: Sequence[Field], outcomes: Outcomes, count: int) -> list[dict[str, Any]]:
     """Find the combinations of values that cost most, as conditions."""
     table = break_down(fields, outcomes, 0.95).table.sort_values(
         "total_cost", ascending=False, kind="stable"

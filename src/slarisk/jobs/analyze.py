@@ -167,9 +167,7 @@ def code_fields(tickets: pd.DataFrame, config: AnalyzeConfig) -> dict[str, Field
     }
 
 
-def sum_up(
-    tickets: pd.DataFrame, outcomes: Outcomes, config: AnalyzeConfig, run_id: str
-) -> Period:
+def sum_up(tickets: pd.DataFrame, outcomes: Outcomes, config: AnalyzeConfig, run_id: str) -> Period:
     """Sum the tickets up: how many, how many breached, what that cost, from when to when."""
     created = tickets["created_at"]
     first, last = ("", "") if created.isna().all() else (str(created.min()), str(created.max()))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.config import CreationKind, DataPolicy, PromoteAction, PromoteConfig, TrainConfig
-from slarisk.errors import InputError, Refused
 from slarisk.decisions.costs import dollars
+from slarisk.errors import InputError, Refused
 from slarisk.evaluation.gate import (
     EVIDENCE,
     Comparison,

@@ -15,8 +15,8 @@ from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from slarisk.config import Stage, TrainConfig
-from slarisk.errors import InputError
 from slarisk.decisions.costs import dollars
+from slarisk.errors import InputError
 from slarisk.jobs.command import take_choices
 from slarisk.jobs.study import (
     Search,

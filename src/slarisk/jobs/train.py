@@ -183,9 +183,7 @@ def complete_run(run_id: str, config: TrainConfig) -> None:
 def fingerprint_grounds(
     config: TrainConfig, tickets: LabelledTickets, held_out: HeldOut
 ) -> dict[str, str]:
-    """Fingerprint what a run is judged on, as tags: runs that share all three can be compared.
-
-    """
+    """Fingerprint what a run is judged on, as tags: runs that share all three can be compared."""
     return {
         DATA_TAG: tickets.fingerprint,
         SPLIT_TAG: fingerprint_split(tickets.frame, held_out),

@@ -88,17 +88,17 @@ def _list_tables(analysis: Analysis) -> Iterator[tuple[str, pd.DataFrame]]:
         yield f"where_{'_x_'.join(fields)}", breakdown.table
     yield "drivers", tabulate_drivers(analysis.drivers)
     simulated = [asdict(each) for each in analysis.scenarios if isinstance(each, Simulated)]
-    found = {
-        "trend": analysis.trend and analysis.trend.table,
-        "groups": analysis.groups and analysis.groups.table,
-        "scenarios": pd.DataFrame(simulated) if simulated else None,
-        "measures": analysis.ranked and analysis.ranked.table,
-        "best_set": analysis.best_set and analysis.best_set.table,
-        "changes": analysis.changes and analysis.changes.table,
+    if simulated:
+        yield "scenarios", pd.DataFrame(simulated)
+    parts = {
+        "trend": analysis.trend,
+        "groups": analysis.groups,
+        "measures": analysis.ranked,
+        "best_set": analysis.best_set,
+        "changes": analysis.changes,
+        "escalation": analysis.escalation if isinstance(analysis.escalation, Escalation) else None,
     }
-    if isinstance(analysis.escalation, Escalation):
-        found["escalation"] = analysis.escalation.table
-    yield from ((name, table) for name, table in found.items() if table is not None)
+    yield from ((name, part.table) for name, part in parts.items() if part is not None)
 
 
 def write_description(analysis: Analysis) -> str:
