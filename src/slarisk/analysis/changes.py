@@ -76,12 +76,13 @@ class Changes:
 
 def list_segments(breakdowns: Mapping[tuple[str, ...], Breakdown]) -> pd.DataFrame:
     """List the segments of all breakdowns in one table, as a later analysis will read it."""
-    parts = []
+    parts = [pd.DataFrame(columns=[*SEGMENT_COLUMNS], dtype="str")]
     for fields, breakdown in breakdowns.items():
         names = breakdown.table[[*fields]].agg(_JOINT.join, axis="columns")
         part = breakdown.table[["tickets", "breaches", "total_cost"]]
         parts.append(part.assign(fields=_JOINT.join(fields), segment=names))
-    return pd.concat(parts, ignore_index=True)[[*SEGMENT_COLUMNS]]
+    table = pd.concat(parts[1:] or parts, ignore_index=True)
+    return table[[*SEGMENT_COLUMNS]]
 
 
 def compare_periods(

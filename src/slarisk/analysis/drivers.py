@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -168,7 +169,7 @@ def _test_field(
     field: Field, breach: Bools, priority: Field | None, fewest: int, rng: np.random.Generator
 ) -> Driver | None:
     field, rare = pool_rare(field, fewest)
-    table = _tabulate(field.codes, breach, len(field.levels))
+    table = count_cells((field.codes, breach), (len(field.levels), 2))
     there = np.flatnonzero(table.sum(axis=1))
     if len(there) < 2:
         return None
@@ -187,8 +188,7 @@ def _test_field(
     )
     if priority is None or priority.name == field.name:
         return driver
-    both = np.zeros((len(field.levels), len(priority.levels)))
-    np.add.at(both, (field.codes, priority.codes), 1)
+    both = count_cells((field.codes, priority.codes), (len(field.levels), len(priority.levels)))
     return replace(
         driver,
         confounding=correct_v(both),
@@ -233,10 +233,10 @@ def _test_number(
     )
 
 
-def _tabulate(codes: npt.NDArray[np.int64], breach: Bools, levels: int) -> Floats:
-    """Count the tickets of each level that met their target, and those that breached."""
-    late = np.bincount(codes, weights=breach, minlength=levels)
-    return np.column_stack([np.bincount(codes, minlength=levels) - late, late])
+def count_cells(codes: Sequence[npt.NDArray[Any]], shape: tuple[int, ...]) -> Floats:
+    """Count the tickets of every combination of codes."""
+    flat = np.ravel_multi_index([each.astype(np.int64) for each in codes], shape)
+    return np.bincount(flat, minlength=int(np.prod(shape))).astype(np.float64).reshape(shape)
 
 
 def measure_independence(table: Floats, rng: np.random.Generator) -> Tested:
@@ -318,8 +318,7 @@ def measure_within(
     A. Agresti (2002), "Categorical Data Analysis", 2nd edition, section 7.5.3.
     """
     levels, layers = int(codes.max()) + 1, int(strata.max()) + 1
-    tables = np.zeros((layers, levels, 2))
-    np.add.at(tables, (strata, codes, breach.astype(np.int64)), 1)
+    tables = count_cells((strata, codes, breach), (layers, levels, 2))
     surplus, spread, expected = np.zeros(levels), np.zeros((levels, levels)), np.zeros((levels, 2))
     informative = []
     for table in tables:

@@ -17,6 +17,7 @@ Days = npt.NDArray[np.int64]
 
 SAVING, PROBABILITY, PRIORITY, RANDOM = "expected saving", "probability", "priority", "random"
 _POINTS = 200
+_MOST_PRIORITIES = 20  # with more, every ticket has one of its own, and hindsight knows all
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +96,10 @@ def measure_escalation(
 
     Notes
     -----
-    Ranking by expected saving stops where a ticket is not expected to pay; the others have no such
-    stop and use all of the capacity. Tickets that rank alike are escalated with equal chance, and
-    the figures are expected values over these ties.
+    Ranking by expected saving stops where a ticket is not expected to pay, and ranking by priority
+    at priorities that do not pay on average: known in hindsight, which flatters it. The other two
+    use all of the capacity. Tickets that rank alike are escalated with equal chance, and the
+    figures are expected values over these ties.
     """
     left, escalated = costs.expected(probability)
     saving = left - escalated
@@ -111,6 +113,7 @@ def measure_escalation(
     averts = effectiveness * loss
     # what an escalated ticket loses, but for the part of its breach that is not averted
     pays = costs.losses(breach, np.ones_like(breach)) - (loss - averts)
+    rankings[PRIORITY] = _stop_at_loss(priority, averts - pays)
     rows, edges = [], []
     for per_day in [*sorted(set(capacities)), None]:
         net = {}
@@ -142,7 +145,7 @@ def measure_escalation(
                 "gain_high": high,
             }
         )
-    ranked = rankings | {SAVING: saving}
+    ranked = rankings | {SAVING: saving, PRIORITY: priority}
     return Escalation(
         pd.DataFrame(rows),
         pd.DataFrame(edges),
@@ -197,6 +200,15 @@ def capture_risk(score: Floats, loss: Floats) -> tuple[Floats, Floats]:
     if len(places) > _POINTS:
         places = places[np.unique(np.linspace(0, len(places) - 1, _POINTS + 1).astype(int))]
     return places / len(loss), captured[places]
+
+
+def _stop_at_loss(priority: Floats, net: Floats) -> Floats:
+    """Never escalate priorities whose tickets, on average, cost more to escalate than it averts."""
+    codes, levels = pd.factorize(priority)
+    if len(levels) > _MOST_PRIORITIES:
+        return priority
+    pays = np.bincount(codes, weights=net) > 0
+    return np.where(pays[codes], priority, -np.inf)
 
 
 def _sum_interval(values: Floats, confidence: float) -> tuple[float, float]:

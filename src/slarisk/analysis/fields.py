@@ -94,6 +94,8 @@ def label_field(name: str) -> str:
 
 def has_field(tickets: pd.DataFrame, data: DataPolicy, name: str) -> bool:
     """Whether tickets have a field that can be coded."""
+    if name == "ticket_id":
+        return False  # every ticket has its own
     if name in data.columns:
         return name in tickets and name not in date_fields(data)
     return name in CALENDAR and bool(tickets["created_at"].notna().any())

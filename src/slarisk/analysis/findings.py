@@ -10,7 +10,7 @@ import pandas as pd
 
 from slarisk.analysis.breakdowns import TIMES
 from slarisk.analysis.drivers import Driver, Verdict
-from slarisk.analysis.escalation import SAVING, Escalation
+from slarisk.analysis.escalation import PRIORITY, SAVING, Escalation
 from slarisk.analysis.fields import CALENDAR, label_field
 from slarisk.analysis.results import Analysis
 from slarisk.analysis.scenarios import Simulated
@@ -83,13 +83,14 @@ def _find_change(analysis: Analysis) -> Iterator[Finding]:
         return
     change = changes.now.rate - changes.earlier.rate
     low, high = changes.rate_low, changes.rate_high
-    how = "rose" if change > 0 else "fell"
-    sure = "" if low > 0 or high < 0 else ", which chance alone could do"
+    clear = low > 0 or high < 0
+    how = "rose" if change > 0 else "fell" if change < 0 else "stayed where it was,"
+    sure = "" if clear or not change else ", which chance alone could do"
     text = (
         f"The breach rate {how} from {changes.earlier.rate:.1%} to {changes.now.rate:.1%} "
         f"({100 * low:+.1f} to {100 * high:+.1f} points){sure}."
     )
-    if changes.mix and change:
+    if changes.mix and clear:
         field = max(changes.mix, key=lambda name: abs(changes.mix[name]))
         part = changes.mix[field]
         text += (
@@ -237,7 +238,7 @@ def describe_edge(escalation: Escalation, row: pd.Series) -> str:
     return (
         f"{limit}, the model's ranking averts {dollars(mine['averted'])} "
         f"({mine['averted_share']:.0%} of the loss) for {dollars(mine['spent'])}. Against ranking "
-        f"{'by priority' if row['rival'] == 'priority' else 'at random'} it {verb} "
+        f"{'by priority' if row['rival'] == PRIORITY else 'at random'} it {verb} "
         f"{dollars(abs(gain))} net [{dollars(low)} to {dollars(high)}]{sure}."
     )
 

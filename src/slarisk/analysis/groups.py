@@ -61,8 +61,7 @@ def find_groups(
     if not fields or tickets < 2 or loss.max() == loss.min():
         return None
     order = np.random.default_rng(seed).permutation(tickets)
-    finding = order[: min(tickets // 2, _MOST_TICKETS)]
-    checking = np.setdiff1d(order, finding)
+    finding, checking = np.split(order, [min(tickets // 2, _MOST_TICKETS)])
     ranks = [_rank_levels(field, loss, finding) for field in fields]
     coded = np.column_stack(
         [rank[field.codes] for rank, field in zip(ranks, fields, strict=True)]

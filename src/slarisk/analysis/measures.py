@@ -182,7 +182,7 @@ def _make_cells(fields: Sequence[Field], outcomes: Outcomes, fewest: int) -> _Ce
         ]
     )
     _, first, tickets = np.unique(codes, return_index=True, return_counts=True)
-    breaches = tickets * outcomes.breach[first].astype(np.float64)
+    breaches: Floats = (tickets * outcomes.breach[first]).astype(np.float64)
     loss = np.bincount(codes, weights=outcomes.loss).astype(np.float64) / tickets
     rows: list[npt.NDArray[np.int64]] = []
     names = []

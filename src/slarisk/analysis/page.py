@@ -44,7 +44,7 @@ from slarisk.config import AnalyzeConfig
 from slarisk.decisions.costs import dollars
 from slarisk.tickets.write import neutralise
 
-_ROWS = 10  # of a table at first sight
+_ROWS, _MOST_ROWS = 10, 300  # of a table at first sight, and on the page at all
 _OPEN = 4  # breakdowns of a single field that are not folded away, beside the calendar
 
 
@@ -93,12 +93,14 @@ class Page:
             for heading, kind in shown.values()
         )
         body = []
-        for position, row in enumerate(frame.to_dict("records")):
+        for position, row in enumerate(frame.head(_MOST_ROWS).to_dict("records")):
             cells = "".join(_write_cell(row, key, kind) for key, (_, kind) in shown.items())
             body.append(f"<tr{' class=more' * (position >= _ROWS)}>{cells}</tr>")
         more = ""
         if len(frame) > _ROWS:
             text = f"Show all {len(frame):,} rows"
+            if len(frame) > _MOST_ROWS:
+                text = f"Show {_MOST_ROWS} of {len(frame):,} rows"
             more = (
                 f'<button data-rows="{key}" data-text="{text}" aria-expanded="false">{text}'
                 "</button>"
@@ -579,8 +581,8 @@ def _write_model(analysis: Analysis, page: Page) -> str:
         table,
         columns,
         "escalation",
-        "Ranking by expected saving stops where a ticket is not expected to pay; the others use "
-        "all of the capacity",
+        "By expected saving stops where a ticket is not expected to pay; by priority stops at "
+        "priorities that, in hindsight, do not pay; the others use all of the capacity",
     )
     return f"{intro}<ul>{sentences}</ul>{figures}{told}"
 
