@@ -98,7 +98,7 @@ def test_a_killed_command_leaves_no_run_running(start, folder):
     assert statuses(folder) == ["KILLED"]
 
 
-@pytest.mark.parametrize("command", ["train", "promote", "score"])
+@pytest.mark.parametrize("command", ["train", "promote", "score", "analyze"])
 @pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"], ["--info"]], ids="-".join)
 def test_a_command_explains_itself(call, folder, command, flag):
     code, out, err = call(command, *flag)
@@ -112,6 +112,7 @@ def test_a_command_explains_itself(call, folder, command, flag):
     [
         ("train", ["modle=rf"], "modle"),
         ("train", ["data.path=nowhere.csv"], "nowhere.csv"),
+        ("analyze", ["data.path=nowhere.csv"], "nowhere.csv"),
     ],
 )
 def test_a_mistake_is_one_message(call, command, overrides, told):

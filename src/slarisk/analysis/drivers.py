@@ -285,7 +285,7 @@ def correct_v(table: Floats) -> float:
     Examples
     --------
     >>> round(correct_v(np.array([[40.0, 10.0], [10.0, 40.0]])), 4)
-    0.5961
+    0.5945
     """
     table = table[table.any(axis=1)][:, table.any(axis=0)]
     n, (rows, columns) = table.sum(), table.shape

@@ -147,7 +147,7 @@ def _code_calendar(created: pd.Series, name: str) -> Field:
     if name == "hour":
         part, levels = created.dt.hour, [f"{hour:02}" for hour in range(24)]
     else:
-        part, levels = created.dt.dayofweek, list(DAYS)
+        part, levels = created.dt.day_of_week, list(DAYS)
     if created.isna().any():
         part, levels = part.fillna(len(levels)), [*levels, NONE]
     return Field(name, part.to_numpy(dtype=np.int64), tuple(levels), True)

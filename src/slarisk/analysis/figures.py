@@ -71,7 +71,7 @@ def draw_rates(breakdown: Breakdown, fewest: int, average: float) -> go.Figure:
         )
         figure.add_hline(average, line={"color": VERMILION, "dash": "dash", "width": 1.5})
         _dress(figure, 300)
-        figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="Breach rate")
+        figure.update_yaxes(tickformat=".0%", rangemode="tozero", title_text="Breach rate")
         figure.update_xaxes(type="category", showgrid=False)
     else:
         figure = go.Figure(
@@ -87,7 +87,7 @@ def draw_rates(breakdown: Breakdown, fewest: int, average: float) -> go.Figure:
         )
         figure.add_vline(average, line={"color": VERMILION, "dash": "dash", "width": 1.5})
         _dress(figure, 90 + 26 * len(table))
-        figure.update_xaxes(tickformat=".0%", rangemode="tozero", title="Breach rate")
+        figure.update_xaxes(tickformat=".0%", rangemode="tozero", title_text="Breach rate")
         figure.update_yaxes(type="category", showgrid=False)
     return figure
 
@@ -198,7 +198,7 @@ def draw_hours(hours: Sequence[Hours]) -> go.Figure:
     exponents = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     marks = [m * 10.0**e for e in exponents for m in (1, 2, 5) if low <= m * 10.0**e <= high]
     figure.update_xaxes(tickvals=np.log10(marks), ticktext=[f"{mark:g}" for mark in marks])
-    figure.update_xaxes(title="Hours to resolution (logarithmic)", row=len(hours), col=1)
+    figure.update_xaxes(title_text="Hours to resolution (logarithmic)", row=len(hours), col=1)
     return figure
 
 
@@ -239,8 +239,10 @@ def draw_trend(trend: Trend, average: float) -> go.Figure:
         col=1,
     )
     _dress(figure, 400)
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="Breach rate", row=1, col=1)
-    figure.update_yaxes(rangemode="tozero", title="Tickets", row=2, col=1)
+    figure.update_yaxes(
+        tickformat=".0%", rangemode="tozero", title_text="Breach rate", row=1, col=1
+    )
+    figure.update_yaxes(title_text="Tickets", row=2, col=1)
     figure.update_xaxes(showgrid=False)
     return figure
 
@@ -273,7 +275,7 @@ def draw_drivers(drivers: Sequence[Driver]) -> go.Figure:
     _dress(figure, 110 + 24 * len(drivers))
     figure.update_layout(showlegend=True, barmode="overlay")
     figure.update_yaxes(showgrid=False, categoryorder="array", categoryarray=order)
-    figure.update_xaxes(title="Size of the effect: 0 none, 1 complete", rangemode="tozero")
+    figure.update_xaxes(title_text="Size of the effect: 0 none, 1 complete", rangemode="tozero")
     return figure
 
 
@@ -327,7 +329,7 @@ def draw_measures(ranked: Ranked) -> go.Figure:
         )
     )
     _dress(figure, 90 + 26 * len(table))
-    figure.update_xaxes(tickprefix="$", title="Saved per point of effort", rangemode="tozero")
+    figure.update_xaxes(tickprefix="$", title_text="Saved per point of effort", rangemode="tozero")
     figure.update_yaxes(showgrid=False, type="category")
     return figure
 
@@ -352,8 +354,8 @@ def draw_capacity(escalation: Escalation) -> go.Figure:
     _dress(figure, 360)
     figure.update_layout(showlegend=True)
     figure.add_hline(0, line={"color": GREY, "width": 1})
-    figure.update_yaxes(tickprefix="$", title="Averted, less the escalations")
-    figure.update_xaxes(title="Escalations a day", type="category")
+    figure.update_yaxes(tickprefix="$", title_text="Averted, less the escalations")
+    figure.update_xaxes(title_text="Escalations a day", type="category")
     return figure
 
 
@@ -372,8 +374,8 @@ def draw_capture(escalation: Escalation) -> go.Figure:
         )
     _dress(figure, 360)
     figure.update_layout(showlegend=True)
-    figure.update_xaxes(tickformat=".0%", title="Tickets, highest rank first", range=[0, 1])
-    figure.update_yaxes(tickformat=".0%", title="Share of the loss", range=[0, 1.02])
+    figure.update_xaxes(tickformat=".0%", title_text="Tickets, highest rank first", range=[0, 1])
+    figure.update_yaxes(tickformat=".0%", title_text="Share of the loss", range=[0, 1.02])
     return figure
 
 
@@ -409,7 +411,7 @@ def draw_changes(changes: Changes) -> go.Figure:
         )
     _dress(figure, 110 + 26 * len(table))
     figure.update_layout(showlegend=True)
-    figure.update_xaxes(tickformat=".0%", title="Breach rate", rangemode="tozero")
+    figure.update_xaxes(tickformat=".0%", title_text="Breach rate", rangemode="tozero")
     figure.update_yaxes(showgrid=False, type="category")
     return figure
 

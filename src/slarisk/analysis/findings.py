@@ -17,6 +17,7 @@ from slarisk.analysis.scenarios import Simulated
 from slarisk.config import CreationKind, LabelKind
 from slarisk.decisions.costs import dollars
 
+_NAMED = 3  # measures that a sentence spells out
 # why a ticket was dropped (slarisk.tickets.labels), for people
 REASON_WORDS = {
     "no_ticket_id": "without a ticket id",
@@ -187,9 +188,11 @@ def _find_measures(analysis: Analysis) -> Iterator[Finding]:
             if best.proven
             else f"no set can save more than {dollars(best.bound)}"
         )
+        segments = "; ".join(best.table["segment"])
+        named = f" ({segments})" if len(best.table) <= _NAMED else ""
         yield Finding(
             "The best set",
-            f"With {best.budget:g} points, {_count(len(best.table), 'measure')} together save "
+            f"With {count(best.budget, 'point')}, {count(len(best.table), 'measure')}{named} save "
             f"{dollars(best.saved)}; {proof}.",
         )
 
@@ -200,7 +203,7 @@ def _find_scenarios(analysis: Analysis) -> Iterator[Finding]:
         return
     best = max(simulated, key=lambda each: each.net)
     text = (
-        f"Of {_count(len(simulated), 'scenario')}, {best.key} ({best.title}) comes out best: "
+        f"Of {count(len(simulated), 'scenario')}, {best.key} ({best.title}) comes out best: "
         f"{best.avoided} breaches avoided and {dollars(best.saved)} saved"
     )
     if best.cost:
@@ -276,7 +279,7 @@ def list_caveats(analysis: Analysis) -> list[str]:
     )
     if small:
         caveats.append(
-            f"{_count(small, 'segment')} with fewer than {config.min_tickets} tickets get no row. "
+            f"{count(small, 'segment')} with fewer than {config.min_tickets} tickets get no row. "
             "Rates of small segments jump about: read their intervals, not their ranks."
         )
     if analysis.trend is None:
@@ -322,8 +325,16 @@ def write_rate(rate: float, low: float, high: float) -> str:
     return f"{rate:.1%} ({low:.1%} to {high:.1%})"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count(number: float, noun: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> count(1, "point"), count(2500, "point"), count(0.5, "point")
+    ('1 point', '2,500 points', '0.5 points')
+    """
+    written = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
+    return f"{written} {noun}{'' if number == 1 else 's'}"
 
 
 def _join(words: Sequence[str]) -> str:

@@ -32,6 +32,7 @@ from slarisk.analysis.figures import (
     name_ranking,
 )
 from slarisk.analysis.findings import (
+    count,
     describe_dropped,
     describe_edge,
     list_caveats,
@@ -497,9 +498,9 @@ def _write_measures(analysis: Analysis, page: Page) -> str:
     intro = (
         f"<p>A measure reaches all tickets of one segment ({escape(fields)}; alone or in pairs) "
         f"and is taken to prevent {measures.reduction:.0%} of their breaches. It takes "
-        f"{measures.setup_effort:g} points of effort, and {measures.effort_per_100:g} more for "
-        f"every hundred tickets. {len(ranked.table):,} measures were ranked by dollars saved per "
-        "point. The rank's interval says where it would lie had other tickets come in.</p>"
+        f"{count(measures.setup_effort, 'point')} of effort, and {measures.effort_per_100:g} more "
+        f"for every hundred tickets. {len(ranked.table):,} measures were ranked by dollars saved "
+        "per point. The rank's interval says where it would lie had other tickets come in.</p>"
     )
     figure = page.figure(
         draw_measures(ranked),
@@ -531,10 +532,10 @@ def _write_measures(analysis: Analysis, page: Page) -> str:
         )
         told = (
             f"<p>Together they save {dollars(best.saved)} for {best.effort:.1f} of "
-            f"{best.budget:g} points. {proof}</p>"
+            f"{count(best.budget, 'point')}. {proof}</p>"
         )
         told += page.table(best.table, columns, "best_set", "The best set under the budget")
-    return f"{intro}{_pair(figure, table)}<h3>The best set under a budget</h3>{told}"
+    return f"{intro}{figure}{table}<h3>The best set under a budget</h3>{told}"
 
 
 def _write_model(analysis: Analysis, page: Page) -> str:
@@ -643,7 +644,7 @@ def _write_changes(analysis: Analysis, page: Page) -> str:
         }
         figure = page.figure(draw_changes(changes), "Breach rates before and now, by segment.")
         parts.append("<h3>Segments, the clearest and largest changes first</h3>")
-        parts.append(_pair(figure, page.table(table, columns, "changes", "Segments of both")))
+        parts.append(figure + page.table(table, columns, "changes", "Segments of both periods"))
     return "".join(parts)
 
 

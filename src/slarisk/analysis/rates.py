@@ -98,7 +98,7 @@ def loss_interval(breach: Bools, price: Floats, confidence: float) -> tuple[floa
     --------
     >>> low, high = loss_interval(np.arange(100) < 20, np.full(100, 500.0), 0.95)
     >>> round(low), round(high)
-    (6668, 14440)
+    (6668, 14441)
     """
     if len(breach) == 0:
         return 0.0, 0.0

@@ -133,5 +133,5 @@ def fetch_earlier(run_id: str) -> Earlier:
         table = pd.read_csv(io.StringIO(segments), dtype=text, keep_default_na=False)
         return Earlier(TypeAdapter(Period).validate_json(period), table[[*SEGMENT_COLUMNS]])
     except (MlflowException, OSError, ValueError, LookupError) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())[:300]
         raise InputError(f"compare={run_id}: its tables cannot be fetched: {reason}") from error
