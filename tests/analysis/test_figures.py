@@ -22,7 +22,7 @@ def test_the_highest_rates_are_drawn_with_their_intervals(code, outcome):
 def test_heat_keeps_the_order_of_priorities(code, outcome):
     kind, priority = code("kind", list("aabb")), code("priority", ["Low", "High"] * 2)
     breakdown = break_down([kind, priority], outcome([1, 0, 0, 1], 10), 0.95)
-    (heat,) = draw_heat(breakdown, {"priority": ["High", "Low"]}).data
+    (heat,) = draw_heat(breakdown, 1, {"priority": ["High", "Low"]}).data
     assert list(heat.x) == ["High", "Low"]
     assert heat.text[0][0] == "$10"
 

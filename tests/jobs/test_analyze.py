@@ -292,6 +292,13 @@ def test_due_dates_and_a_price_for_every_ticket(place, policy, analyze):
     assert "damage" not in set(table(place, run_id, "drivers")["driver"].str.lower())
 
 
+def test_a_handful_of_tickets(export, analyze):
+    pd.read_csv("tickets.csv", dtype="str").head(3).to_csv("few.csv", index=False)
+    done(analyze("data.path=few.csv"))
+    page = (export / "outputs" / "report.html").read_text("utf-8")
+    assert "more have fewer than 10 tickets and no row" in page
+
+
 # The public data sets ---------------------------------------------------------------------------
 
 

@@ -413,7 +413,7 @@ def describe_driver(driver: Driver, confidence: float) -> str:
 
 def _rate_of(named: str) -> str:
     level, rate = named.rsplit(" ", 1)
-    return f"{rate} ({level})"
+    return f"{rate} ({level.strip('()')})"
 
 
 def write_p(p_value: float) -> str:

@@ -92,18 +92,20 @@ def draw_rates(breakdown: Breakdown, fewest: int, average: float) -> go.Figure:
     return figure
 
 
-def draw_heat(breakdown: Breakdown, order: Mapping[str, Sequence[str]]) -> go.Figure:
+def draw_heat(breakdown: Breakdown, fewest: int, order: Mapping[str, Sequence[str]]) -> go.Figure:
     """Draw the breach rate of two fields as colour, with the dollars written in.
 
     Parameters
     ----------
     breakdown : Breakdown
         By two fields.
+    fewest : int
+        Tickets a combination must have to be drawn.
     order : mapping of str to sequence of str
         The levels of a field in their own order, where they have one.
     """
     down, across = breakdown.fields
-    table = breakdown.table
+    table = breakdown.at_least(fewest)
     if table[across].nunique() > table[down].nunique():
         down, across = across, down
     rows = _take_levels(table, down, order, 12)

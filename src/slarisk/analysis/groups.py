@@ -20,7 +20,7 @@ from slarisk.decisions.costs import Floats
 
 _DEPTH, _LEAVES = 3, 6
 _MOST_TICKETS = 50_000  # to find rules on: more of them find the same
-_SMALLEST = 0.03  # of the tickets, for a group
+_SMALLEST, _FEWEST = 0.01, 20  # of the tickets, for a group
 _MOST_LEVELS = 12  # of a field without an order: a rule that lists thirty products is none
 _NAMED = 4  # values that a rule spells out
 _PRIOR_TICKETS = 20  # a value's mean loss counts half once it has this many tickets
@@ -69,7 +69,7 @@ def find_groups(
     tree = DecisionTreeRegressor(
         max_depth=_DEPTH,
         max_leaf_nodes=_LEAVES,
-        min_samples_leaf=max(5, int(_SMALLEST * len(finding))),
+        min_samples_leaf=max(_FEWEST, int(_SMALLEST * len(finding))),
         random_state=seed,
     ).fit(coded[finding], loss[finding])
     if tree.get_n_leaves() < 2:

@@ -8,19 +8,17 @@ function draw(place) {
   Plotly.newPlot(place, data, layout, settings);
 }
 
-// A picture in a closed <details> has no width yet: it is drawn when it comes into view.
-const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries.filter((each) => each.isIntersecting)) {
-    seen.unobserve(entry.target);
-    draw(entry.target);
-  }
-}, { rootMargin: "600px" });
-figures.forEach((place) => seen.observe(place));
+// A picture in a closed <details> has no width yet: it is drawn when that is opened.
+function drawVisible() {
+  figures.filter((place) => place.offsetParent !== null && !place.data).forEach(draw);
+}
+drawVisible();
+document.querySelectorAll("details").forEach((each) => each.addEventListener("toggle", drawVisible));
 
 const PAPER = 690; // CSS pixels between the margins of a portrait A4 page
 addEventListener("beforeprint", () => {
+  drawVisible();
   for (const place of figures.filter((each) => each.offsetParent !== null)) {
-    if (!place.data) { seen.unobserve(place); draw(place); }
     Plotly.relayout(place, { width: PAPER });
   }
 });

@@ -46,6 +46,7 @@ from slarisk.decisions.costs import dollars
 from slarisk.tickets.write import neutralise
 
 _ROWS, _MOST_ROWS = 10, 300  # of a table at first sight, and on the page at all
+_LONG = 28  # characters from which on a cell is wrapped
 _OPEN = 4  # breakdowns of a single field that are not folded away, beside the calendar
 
 
@@ -300,6 +301,8 @@ def _write_single(analysis: Analysis, page: Page, breakdown: Breakdown) -> str:
 
 
 def _write_pair(analysis: Analysis, page: Page, breakdown: Breakdown) -> str:
+    if breakdown.at_least(analysis.config.min_tickets).empty:
+        return f"<h3>{escape(breakdown.title)}</h3>" + _note(_say_small(analysis, breakdown))
     order = {
         name: list(analysis.breakdowns[(name,)].table[name])
         for name in breakdown.fields
@@ -308,7 +311,7 @@ def _write_pair(analysis: Analysis, page: Page, breakdown: Breakdown) -> str:
     picture = ""
     if len(breakdown.fields) == 2:
         picture = page.figure(
-            draw_heat(breakdown, order),
+            draw_heat(breakdown, analysis.config.min_tickets, order),
             f"Breach rate (colour) and dollars lost (text) by {breakdown.title}.",
         )
     table = _tabulate(analysis, page, breakdown)
@@ -319,6 +322,8 @@ def _tabulate(analysis: Analysis, page: Page, breakdown: Breakdown) -> str:
     headings = {name: (label_field(name), "text") for name in breakdown.fields}
     table = breakdown.at_least(analysis.config.min_tickets)
     columns = headings | _SEGMENT_COLUMNS
+    if len(breakdown.fields) > 1:
+        del columns["mean_hours"]  # the CSV has it, the page no room
     if table["mean_hours"].isna().all():
         columns = {key: spec for key, spec in columns.items() if not key.endswith("_hours")}
     caption = _say_small(analysis, breakdown) or f"{len(table):,} segments"
@@ -705,7 +710,8 @@ def _write_cell(row: Mapping[Hashable, Any], key: str, kind: str) -> str:
     text = " to ".join(_write(value, kind) for value in values)
     if kind == "rate":
         text = text.replace("% to", " to")
-    return f"<td{_align(kind)}{title}>{text}</td>"
+    long = kind == "text" and len(text) > _LONG
+    return f'<td class="text long">{text}</td>' if long else f"<td{_align(kind)}{title}>{text}</td>"
 
 
 def _write(value: Any, kind: str) -> str:
@@ -737,7 +743,7 @@ def _write(value: Any, kind: str) -> str:
         case "p":
             return write_p(value)
         case "p5":
-            return f"{value:.5g}"
+            return f"{value:.5g}" if value > 0 else "< 1e-300"
         case _:
             return f"{value:,.2f}"
 
