@@ -418,14 +418,15 @@ class Measures:
     """What a measure on any one segment is taken to achieve, and its effort in points.
 
     ``reduction`` is the share of the segment's breaches that it prevents. It takes
-    ``setup_effort`` points, and ``effort_per_100`` more for every hundred tickets of the segment.
+    ``setup_effort`` points, and the segment's share of ``reach_effort``, which is what reaching all
+    tickets would take.
     ``budget`` is the points that the best set of measures may take. ``fields`` are what segments
     are made of, alone and in pairs; null takes the first four of the policy's categorical fields.
     """
 
     reduction: float = 0.2
     setup_effort: float = 1.0
-    effort_per_100: float = 1.0
+    reach_effort: float = 10.0
     budget: float = 10.0
     fields: list[str] | None = None
 

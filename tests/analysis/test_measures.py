@@ -28,7 +28,7 @@ def rank(tickets, draws=50, fewest=10, **measures):
 def test_a_ranking_by_hand(code, outcome):
     field = code("team", ["a"] * 100 + ["b"] * 50 + ["c"] * 50)
     breach = np.concatenate([np.arange(100) < 20, np.arange(50) < 20, np.arange(50) < 0])
-    ranked, best = rank(([field], outcome(breach, 100)), reduction=0.1, budget=2)
+    ranked, best = rank(([field], outcome(breach, 100)), reduction=0.1, reach_effort=2, budget=2)
     table = ranked.table
     assert table["segment"].tolist() == ["Team b", "Team a"]  # c has nothing to save
     assert table["effort"].tolist() == [1.5, 2]
@@ -127,7 +127,7 @@ def test_what_is_not_known_is_no_measure(code, outcome):
         ({"reduction": 0}, "reduction=0"),
         ({"reduction": 1.1}, "reduction=1.1"),
         ({"budget": -1}, "budget=-1"),
-        ({"setup_effort": 0, "effort_per_100": 0}, "one must be above 0"),
+        ({"setup_effort": 0, "reach_effort": 0}, "one must be above 0"),
     ],
 )
 def test_numbers_that_mean_nothing_are_refused(wrong, told):

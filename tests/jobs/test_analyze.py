@@ -346,3 +346,4 @@ def test_servicenow_needs_no_code_of_its_own(place, analyze, real_data):
     drivers = table(place, run_id, "drivers").set_index("driver")
     assert drivers.loc["Days since the first ticket", "verdict"] == "matters"  # it drifts
     assert drivers.loc["Days since the first ticket", "effect"] < -0.3
+    assert "Over time: The breach rate moves" in ended.out

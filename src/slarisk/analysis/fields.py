@@ -19,6 +19,7 @@ Codes = npt.NDArray[np.int64]
 NONE = "(none)"  # how a missing value is written
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CALENDAR = ("hour", "weekday")
+SINCE_FIRST = "days since the first ticket"
 CANONICAL = ("priority", "channel", "ticket_type", "product")  # that a policy may do without
 
 
@@ -202,7 +203,7 @@ def read_numbers(tickets: pd.DataFrame, data: DataPolicy) -> dict[str, Floats]:
         if name == "created_at":
             days = (created - created.min()).dt.total_seconds() / 86400
             values = days if observed else days.iloc[:0]
-            name = "days since the first ticket"
+            name = SINCE_FIRST
         elif name in date_fields(data):
             values = (created - tickets[name]).dt.total_seconds() / 86400
             name = f"days since {label_field(name.removesuffix('_at')).lower()}"

@@ -11,13 +11,14 @@ import pandas as pd
 from slarisk.analysis.breakdowns import TIMES
 from slarisk.analysis.drivers import Driver, Verdict
 from slarisk.analysis.escalation import PRIORITY, SAVING, Escalation
-from slarisk.analysis.fields import CALENDAR, label_field
+from slarisk.analysis.fields import CALENDAR, SINCE_FIRST, label_field
 from slarisk.analysis.results import Analysis
 from slarisk.analysis.scenarios import Simulated
 from slarisk.config import CreationKind, LabelKind
 from slarisk.decisions.costs import dollars
 
 _NAMED = 3  # measures that a sentence spells out
+_ENOUGH = 0.02  # of the tickets must a period have for its rate to be worth a sentence
 # why a ticket was dropped (slarisk.tickets.labels), for people
 REASON_WORDS = {
     "no_ticket_id": "without a ticket id",
@@ -46,6 +47,7 @@ def list_findings(analysis: Analysis) -> list[Finding]:
         *_find_change(analysis),
         *_find_money(analysis),
         *_find_drivers(analysis),
+        *_find_trend(analysis),
         *_find_measures(analysis),
         *_find_scenarios(analysis),
         *_find_model(analysis),
@@ -161,6 +163,26 @@ def _find_drivers(analysis: Analysis) -> Iterator[Finding]:
     yield Finding("Why", text)
 
 
+def _find_trend(analysis: Analysis) -> Iterator[Finding]:
+    """Tell of the trend where the tests say that there is one."""
+    drifts = any(
+        each.name == SINCE_FIRST and each.verdict is Verdict.matters for each in analysis.drivers
+    )
+    if analysis.trend is None or not drifts:
+        return
+    table = analysis.trend.table
+    table = table[table["tickets"] >= _ENOUGH * analysis.period.tickets]
+    if len(table) < 2:
+        return
+    first, last = table.iloc[0], table.iloc[-1]
+    parts = [f"{each['breach_rate']:.1%} ({each['start']:%Y-%m-%d})" for each in (first, last)]
+    yield Finding(
+        "Over time",
+        f"The breach rate moves: by {analysis.trend.unit} of creation it went from {parts[0]} to "
+        f"{parts[1]}.",
+    )
+
+
 def _name(driver: Driver) -> str:
     return label_field(driver.name).lower()
 
@@ -202,6 +224,8 @@ def _find_scenarios(analysis: Analysis) -> Iterator[Finding]:
     if not simulated:
         return
     best = max(simulated, key=lambda each: each.net)
+    if not best.expected_saved:
+        return
     text = (
         f"Of {count(len(simulated), 'scenario')}, {best.key} ({best.title}) comes out best: "
         f"{best.avoided} breaches avoided and {dollars(best.saved)} saved"

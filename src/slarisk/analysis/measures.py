@@ -90,11 +90,11 @@ def check_measures(measures: Measures) -> None:
         raise InputError(
             f"measures.reduction={measures.reduction}: must be a share above 0, at most 1."
         )
-    for name in ("setup_effort", "effort_per_100", "budget"):
+    for name in ("setup_effort", "reach_effort", "budget"):
         if not 0 <= getattr(measures, name) < np.inf:
             raise InputError(f"measures.{name}={getattr(measures, name)}: must be at least 0.")
-    if measures.setup_effort + measures.effort_per_100 <= 0:
-        raise InputError("measures.setup_effort and effort_per_100: one must be above 0.")
+    if measures.setup_effort + measures.reach_effort <= 0:
+        raise InputError("measures.setup_effort and reach_effort: one must be above 0.")
 
 
 def rank_measures(
@@ -109,7 +109,7 @@ def rank_measures(
     """Rank the measures on all segments of one or two fields, and find the best set.
 
     A measure prevents ``measures.reduction`` of the breaches of its segment, for ``setup_effort``
-    points and ``effort_per_100`` more for every hundred tickets of the segment.
+    points and the segment's share of ``reach_effort``, which is what reaching all tickets takes.
 
     Parameters
     ----------
@@ -134,7 +134,8 @@ def rank_measures(
     if cells is None:
         return None
     members, share = cells.members, measures.reduction
-    effort = _effort(members @ cells.tickets, measures)
+    total = len(outcomes.breach)
+    effort = _effort(members @ cells.tickets / total, measures)
     saved = share * (members @ (cells.loss * cells.tickets))
     ratio = saved / effort
     order = np.argsort(-ratio, kind="stable")
@@ -208,8 +209,8 @@ def _make_cells(fields: Sequence[Field], outcomes: Outcomes, fewest: int) -> _Ce
     return _Cells(tickets, breaches, loss, price[first], prices, members, names)
 
 
-def _effort(tickets: Floats, measures: Measures) -> Floats:
-    return measures.setup_effort + measures.effort_per_100 * tickets / 100
+def _effort(share: Floats, measures: Measures) -> Floats:
+    return measures.setup_effort + measures.reach_effort * share
 
 
 def _resample(cells: _Cells, measures: Measures, draws: int, seed: int) -> Floats:
@@ -218,7 +219,8 @@ def _resample(cells: _Cells, measures: Measures, draws: int, seed: int) -> Float
     ratio = []
     for weights in draw_weights(cells.tickets, draws, rng):
         saved = measures.reduction * (cells.members @ (weights * cells.loss).T).T
-        ratio.append(saved / _effort((cells.members @ weights.T).T, measures))
+        share = (cells.members @ weights.T).T / cells.tickets.sum()
+        ratio.append(saved / _effort(share, measures))
     return np.concatenate(ratio)
 
 

@@ -503,9 +503,10 @@ def _write_measures(analysis: Analysis, page: Page) -> str:
     intro = (
         f"<p>A measure reaches all tickets of one segment ({escape(fields)}; alone or in pairs) "
         f"and is taken to prevent {measures.reduction:.0%} of their breaches. It takes "
-        f"{count(measures.setup_effort, 'point')} of effort, and {measures.effort_per_100:g} more "
-        f"for every hundred tickets. {len(ranked.table):,} measures were ranked by dollars saved "
-        "per point. The rank's interval says where it would lie had other tickets come in.</p>"
+        f"{count(measures.setup_effort, 'point')} of effort to set up, and "
+        f"{measures.reach_effort / 10:g} more for every tenth of all tickets that it reaches. "
+        f"{len(ranked.table):,} measures were ranked by dollars saved per point. The rank's "
+        "interval says where it would lie had other tickets come in.</p>"
     )
     figure = page.figure(
         draw_measures(ranked),
