@@ -103,7 +103,7 @@ def test_decisions_need_numpy_alone():
     assert libraries - set(sys.stdlib_module_names) <= {"numpy", "slarisk"}
 
 
-@pytest.mark.parametrize("command", ["train", "promote", "score"])
+@pytest.mark.parametrize("command", ["train", "promote", "score", "analyze"])
 def test_a_command_is_thin(command):
     lines = (ROOT / f"{command}.py").read_text().splitlines()
     assert len([line for line in lines if line.strip()]) <= 20

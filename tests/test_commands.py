@@ -122,7 +122,7 @@ def test_a_parallel_grid_that_is_stopped_keeps_what_finished(start, folder, numb
     assert sorted(statuses(folder)) == ["FINISHED", "KILLED", "KILLED"]
 
 
-@pytest.mark.parametrize("command", ["train", "promote", "score"])
+@pytest.mark.parametrize("command", ["train", "promote", "score", "analyze"])
 @pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"], ["--info"]], ids="-".join)
 def test_a_command_explains_itself(call, folder, command, flag):
     code, out, err = call(command, *flag)
@@ -136,6 +136,7 @@ def test_a_command_explains_itself(call, folder, command, flag):
     [
         ("train", ["modle=rf"], "modle"),
         ("train", ["data.path=nowhere.csv"], "nowhere.csv"),
+        ("analyze", ["data.path=nowhere.csv"], "nowhere.csv"),
     ],
 )
 def test_a_mistake_is_one_message(call, command, overrides, told):

@@ -6,10 +6,12 @@ import pytest
 from hydra.errors import HydraException
 from sklearn.base import is_classifier
 
+from slarisk.analysis.scenarios import check_scenarios
 from slarisk.config import (
     CreationKind,
     DecisionKind,
     PromoteAction,
+    Scenario,
     SplitKind,
     TrainConfig,
     UnknownPriority,
@@ -32,6 +34,7 @@ GROUPS = {
         "experiment",
     ],
     "score": ["export"],
+    "analyze": ["data", "sla", "cost", "split"],
 }
 
 
@@ -96,7 +99,7 @@ def test_every_cost_is_sound(composed, option):
     check_cost(composed(f"cost={option}").cost)
 
 
-@pytest.mark.parametrize("root", ["train", "promote", "score"])
+@pytest.mark.parametrize("root", ["train", "promote", "score", "analyze"])
 def test_the_server_takes_its_address_from_the_environment(composed, monkeypatch, root):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
     assert composed("tracking=server", root=root).tracking.uri == "http://tracking:5000"
@@ -129,6 +132,33 @@ def test_a_data_policy_names_its_natural_split(composed, data, natural):
     assert composed(f"data={data}").split.name is natural
     for mine in SplitKind:
         assert composed(f"data={data}", f"split={mine.value}").split.name is mine
+
+
+def test_an_analysis_takes_any_data_policy_with_the_split_it_brings(composed):
+    for data in list_options("data"):
+        assert composed(f"data={data}", root="analyze").data.name == data
+    config = composed(root="analyze")
+    assert config.output == "outputs/report.html"
+    assert config.capacities == [10, 25, 50, 100]
+    assert (config.kpi.field, config.kpi.value, config.kpi.below) == ("priority", "Critical", 0.1)
+
+
+@pytest.mark.parametrize("scenarios", list_options("scenarios"))
+def test_every_set_of_scenarios_is_sound(composed, scenarios):
+    config = composed(f"scenarios={scenarios}", root="analyze")
+    check_scenarios(config.scenarios)
+    assert all(isinstance(each, Scenario) for each in config.scenarios.values())
+
+
+def test_the_notebooks_scenarios(composed):
+    config = composed("scenarios.S1.reduction=0.3", root="analyze")
+    assert {key: each.reduction for key, each in config.scenarios.items()} == {
+        "S1": 0.3,
+        "S2": 0.15,
+        "S3": 0.1,
+    }
+    assert config.scenarios["S1"].segment == {"priority": "Critical", "channel": "Chat"}
+    assert config.scenarios["S3"].costliest.by == ["priority", "channel"]
 
 
 def test_servicenow_is_tested_on_its_own_period(composed):

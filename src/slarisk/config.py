@@ -387,4 +387,91 @@ class ScoreConfig:
     tracking: Tracking = MISSING
 
 
-ROOTS = {"train": TrainConfig, "promote": PromoteConfig, "score": ScoreConfig}
+@dataclass
+class Costliest:
+    """The ``count`` combinations of the fields in ``by`` whose breaches cost most."""
+
+    by: list[str] = field(default_factory=list)
+    count: int = 2
+
+
+@dataclass
+class Scenario:
+    """A measure: whom it reaches, what it achieves, what it costs.
+
+    The tickets are those that meet every condition of ``segment`` (by field: a value, a list of
+    values, ``{not: value}``, or ``{at_least: number, below: number}``), those that meet all of
+    one of several such sets (``any_of``), or those of the ``costliest`` segments. ``reduction`` is
+    the share of their breaches that the measure prevents, for ``cost`` dollars and
+    ``cost_per_ticket`` more for each ticket of the segment.
+    """
+
+    title: str = MISSING
+    segment: dict[str, Any] = field(default_factory=dict)
+    any_of: list[dict[str, Any]] = field(default_factory=list)
+    costliest: Costliest | None = None
+    reduction: float = MISSING
+    cost: float = 0.0
+    cost_per_ticket: float = 0.0
+
+
+@dataclass
+class Measures:
+    """What a measure on any one segment is taken to achieve, and its effort in points.
+
+    ``reduction`` is the share of the segment's breaches that it prevents. It takes
+    ``setup_effort`` points, and the segment's share of ``reach_effort``, which is what reaching all
+    tickets would take.
+    ``budget`` is the points that the best set of measures may take. ``fields`` are what segments
+    are made of, alone and in pairs; null takes the first four of the policy's categorical fields.
+    """
+
+    reduction: float = 0.2
+    setup_effort: float = 1.0
+    reach_effort: float = 10.0
+    budget: float = 10.0
+    fields: list[str] | None = None
+
+
+@dataclass
+class KpiTarget:
+    """The breach rate that the tickets of one ``value`` of a ``field`` must stay below."""
+
+    field: str = "priority"
+    value: str = "Critical"
+    below: float = 0.1
+
+
+@dataclass
+class AnalyzeConfig:
+    """``python analyze.py``.
+
+    ``fields`` are broken down and tested beside the policy's categorical ones. Segments with fewer
+    than ``min_tickets`` get no row. ``capacities`` are escalations a day. ``compare`` is the run id
+    of an earlier analysis. ``split`` comes with the data policy, and an analysis has no use for it.
+    """
+
+    data: DataPolicy = MISSING
+    sla: SlaPolicy = MISSING
+    cost: CostPolicy = MISSING
+    split: Split = MISSING
+    scenarios: dict[str, Scenario] = field(default_factory=dict)
+    measures: Measures = field(default_factory=Measures)
+    kpi: KpiTarget = field(default_factory=KpiTarget)
+    capacities: list[int] = field(default_factory=lambda: [10, 25, 50, 100])
+    fields: list[str] = field(default_factory=list)
+    min_tickets: int = 10
+    confidence: float = 0.95
+    bootstrap_draws: int = 1000
+    seed: int = 42
+    output: str = "outputs/report.html"
+    compare: str | None = None
+    tracking: Tracking = MISSING
+
+
+ROOTS = {
+    "train": TrainConfig,
+    "promote": PromoteConfig,
+    "score": ScoreConfig,
+    "analyze": AnalyzeConfig,
+}

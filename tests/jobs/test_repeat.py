@@ -122,7 +122,7 @@ def test_what_cannot_be_compared_is_refused(train, run):
     assert "is no training run that finished (FAILED)" in ended.err
     ended, _ = train("from_run=nobody")
     assert ended.code == 2
-    assert "run_id=nobody: there is no such run" in ended.err
+    assert "from_run=nobody: there is no such run" in ended.err
     run("train", "-m", *HERE, "model=lr")
     (parent,) = [each for each in MlflowClient().search_runs(["1"]) if "sweep" in each.data.tags]
     ended, _ = train(f"from_run={parent.info.run_id}")

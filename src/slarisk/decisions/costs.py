@@ -146,3 +146,14 @@ def cost_matrix(
         fn=breach,
         tp=escalation * charged + (1 - effectiveness) * breach,
     )
+
+
+def dollars(amount: float) -> str:
+    """Write whole dollars, with the sign before the dollar.
+
+    Examples
+    --------
+    >>> dollars(-1234.4)
+    '-$1,234'
+    """
+    return f"{'-' if round(amount) < 0 else ''}${abs(round(amount)):,}"

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from slarisk.decisions.costs import dollars
+
 NO_CHECKS = "none"  # how a list of no checks is written
 _FEW = 30  # below about this many of a kind, a percentile bootstrap interval is too narrow
 _TOO_GOOD = 0.99
@@ -27,17 +29,6 @@ class Check:
     title: str
     verdict: Verdict
     detail: str
-
-
-def dollars(amount: float) -> str:
-    """Write whole dollars, with the sign before the dollar.
-
-    Examples
-    --------
-    >>> dollars(-1234.4)
-    '-$1,234'
-    """
-    return f"{'-' if round(amount) < 0 else ''}${abs(round(amount)):,}"
 
 
 def list_codes(checks: Iterable[Check], verdict: Verdict) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slarisk.decisions.costs import dollars
 from slarisk.evaluation.bootstrap import paired_interval
-from slarisk.evaluation.checks import NO_CHECKS, dollars
+from slarisk.evaluation.checks import NO_CHECKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
@@ -17,16 +16,22 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from slarisk.analysis.palette import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    LIGHT,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+)
+from slarisk.analysis.rates import wilson_interval
 from slarisk.decisions.costs import Bools, Floats
 from slarisk.decisions.thresholds import ThresholdCurve
 from slarisk.evaluation.metrics import bin_by_mass, measure_calibration_error
 
-# Okabe and Ito (2008), "Color Universal Design": told apart with every kind of colour vision.
-BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-PURPLE, SKY = "#CC79A7", "#56B4E9"
-INK, GREY, LIGHT = "#222222", "#6B6B6B", "#E4E4E4"
-
-_Z95 = 1.959964  # the normal quantile of a 95% interval
 _POINTS = 2000  # a longer curve shows no more at this size, and makes a slow picture
 _LINES = ((ORANGE, "--"), (GREEN, "-."), (PURPLE, (0, (5, 1))), (SKY, ":"))
 
@@ -230,36 +235,6 @@ def plot_importance(
     axes.spines["left"].set_visible(False)
     _subtitle(axes, "mean and standard deviation over the repeats")
     return figure
-
-
-def wilson_interval(successes: Floats, trials: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Find the 95% score interval of a share.
-
-    Parameters
-    ----------
-    successes, trials : arrays of shape (m,)
-        With every trials at least 1.
-
-    Returns
-    -------
-    low, high : arrays of shape (m,)
-        From 0 to 1.
-
-    References
-    ----------
-    E. B. Wilson (1927), "Probable inference, the law of succession, and statistical inference",
-    Journal of the American Statistical Association 22.
-
-    Examples
-    --------
-    >>> low, high = wilson_interval(np.array([0.0, 5.0]), np.array([10, 10]))
-    >>> low.round(4), high.round(4)
-    (array([0.    , 0.2366]), array([0.2775, 0.7634]))
-    """
-    share, spread = successes / trials, _Z95**2 / trials
-    centre = (share + spread / 2) / (1 + spread)
-    half = np.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
 def read_loss(curve: ThresholdCurve, threshold: float) -> float:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.config import CreationKind, DataPolicy, PromoteAction, PromoteConfig, TrainConfig
+from slarisk.decisions.costs import dollars
 from slarisk.errors import InputError, Refused
-from slarisk.evaluation.checks import dollars
 from slarisk.evaluation.gate import (
     EVIDENCE,
     Comparison,
@@ -127,7 +127,7 @@ def judge(run: RunRecord, champion: Version | None, config: PromoteConfig) -> Ju
         judged.reasons.append(f"the run has no model to promote. {error}")
         return judged
     test = tickets.frame.iloc[held_out.test].reset_index(drop=True)
-    decided = candidate.decide(_as_scored(test, made_with))
+    decided = candidate.decide(as_scored(test, made_with.data))
     losses = _losses(decided, test, made_with)
     logged = run.metrics["expected_loss"]
     if (decided[ORIGIN] != TEST).any():
@@ -153,7 +153,7 @@ def _challenge(
 ) -> None:
     in_charge = fetch_bundle(version_uri(config.tracking.registered_model, champion))
     policy = in_charge.manifest
-    if _meaning(policy.data) != _meaning(made_with.data):
+    if policy_meaning(policy.data) != policy_meaning(made_with.data):
         judged.reasons.append(
             f"the champion reads exports by another data policy ({policy.data.name}; this run: "
             f"{made_with.data.name}), so they cannot be compared. Another registered model can "
@@ -166,7 +166,7 @@ def _challenge(
             f"cost={policy.cost.name}), so its decisions are not comparable"
         )
         return
-    decided = in_charge.decide(_as_scored(test, made_with))
+    decided = in_charge.decide(as_scored(test, made_with.data))
     untouched = (decided[ORIGIN] != OUT_OF_FOLD).to_numpy()
     if not untouched.any():
         judged.reasons.append("the champion was trained on every one of the test tickets")
@@ -176,7 +176,7 @@ def _challenge(
     judged.reasons += refuse_challenge(judged.comparison, config.margin)
 
 
-def _meaning(data: DataPolicy) -> tuple[object, ...]:
+def policy_meaning(data: DataPolicy) -> tuple[object, ...]:
     """What a data policy makes of an export, wherever the file lies and however it is written."""
     return data.columns, data.values, data.events, data.creation, data.label, data.costs
 
@@ -189,11 +189,11 @@ def _losses(
     )
 
 
-def _as_scored(test: pd.DataFrame, made_with: TrainConfig) -> pd.DataFrame:
+def as_scored(tickets: pd.DataFrame, data: DataPolicy) -> pd.DataFrame:
     """Take from labelled tickets what imputation added: the model must find it itself."""
-    if made_with.data.creation.kind is CreationKind.imputed:
-        return test.drop(columns="created_at")
-    return test
+    if data.creation.kind is CreationKind.imputed:
+        return tickets.drop(columns="created_at")
+    return tickets
 
 
 def tell_champion(name: str) -> str:

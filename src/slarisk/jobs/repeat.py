@@ -51,7 +51,7 @@ def repeat(config: TrainConfig) -> float:
     refuse_overrides(config)
     experiment = open_store(config.tracking)
     end_orphans(experiment)
-    old = find_run(config.from_run)
+    old = find_run(config.from_run, "from_run")
     if old.status != "FINISHED" or "objective" not in old.metrics:
         raise InputError(
             f"from_run={old.run_id}: {old.name!r} is no training run that finished "

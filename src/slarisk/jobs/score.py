@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slarisk.decisions.costs import dollars
 from slarisk.errors import InputError
-from slarisk.evaluation.checks import dollars
 from slarisk.scoring.bundle import BUCKETS, ESCALATE, ESCALATED, LEFT
 from slarisk.scoring.export import notebook_export, rejected_path, score_tickets, write_all
 from slarisk.tickets.contract import read_tickets

@@ -16,8 +16,8 @@ from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from slarisk.config import Stage, TrainConfig
+from slarisk.decisions.costs import dollars
 from slarisk.errors import InputError, StoreError
-from slarisk.evaluation.checks import dollars
 from slarisk.jobs.command import take_choices
 from slarisk.jobs.study import (
     RANK,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slarisk.config import CreationKind, DecisionKind, ModelLog, Stage, TrainConfig
+from slarisk.config import AnalyzeConfig, CreationKind, DecisionKind, ModelLog, Stage, TrainConfig
 from slarisk.decisions.costs import CostMatrix, cost_matrix
 from slarisk.decisions.policies import DecisionPolicy, make_policy
 from slarisk.decisions.thresholds import (
@@ -205,18 +205,22 @@ def _same(one: float | None, other: float | None) -> bool:
 def fingerprint_grounds(
     config: TrainConfig, tickets: LabelledTickets, held_out: HeldOut
 ) -> dict[str, str]:
-    """Fingerprint what a run is judged on, as tags: runs that share all three can be compared.
-
-    The policy is what labels and prices a ticket: SLA, costs, and what the data policy says of
-    labels and of cost columns.
-    """
-    policy = fingerprint_policy(config.sla, config.cost)
-    policy += f" {config.data.label} {config.data.costs}"
+    """Fingerprint what a run is judged on, as tags: runs that share all three can be compared."""
     return {
         DATA_TAG: tickets.fingerprint,
         SPLIT_TAG: fingerprint_split(tickets.frame, held_out),
-        POLICY_TAG: hashlib.sha256(policy.encode()).hexdigest()[:16],
+        POLICY_TAG: fingerprint_terms(config),
     }
+
+
+def fingerprint_terms(config: TrainConfig | AnalyzeConfig) -> str:
+    """Fingerprint what labels and prices a ticket.
+
+    That is SLA, costs, and what the data policy says of labels and of cost columns.
+    """
+    policy = fingerprint_policy(config.sla, config.cost)
+    policy += f" {config.data.label} {config.data.costs}"
+    return hashlib.sha256(policy.encode()).hexdigest()[:16]
 
 
 def refuse_late_features(config: TrainConfig) -> None:
@@ -351,7 +355,7 @@ def _breach(tickets: pd.DataFrame) -> NDArray[np.bool_]:
     return breach
 
 
-def price(tickets: pd.DataFrame, config: TrainConfig) -> CostMatrix:
+def price(tickets: pd.DataFrame, config: TrainConfig | AnalyzeConfig) -> CostMatrix:
     """Price the four outcomes of each labelled ticket."""
     return cost_matrix(
         tickets["breach_cost"].to_numpy(),

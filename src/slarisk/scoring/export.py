@@ -35,6 +35,7 @@ from slarisk.tickets.labels import (
     price_escalations,
 )
 from slarisk.tickets.read import SOURCE_FILE, SOURCE_ROW
+from slarisk.tickets.write import neutralise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,6 @@ EXPORT_COLUMNS = (
 )
 REJECTED_COLUMNS = ("file", "row", "Ticket ID", "reason", "detail")
 DUPLICATE, BAD_COST = "duplicate_ticket_id", "bad_cost"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,13 +225,13 @@ def notebook_export(bundle: Bundle, tickets: pd.DataFrame) -> pd.DataFrame:
     return frame.set_axis([name for name, _ in columns], axis="columns")
 
 
-def write_all(files: Mapping[Path, pd.DataFrame]) -> None:
-    """Write tables under their names once all of them are complete, or none at all.
+def write_all(files: Mapping[Path, pd.DataFrame | str]) -> None:
+    """Write files under their names once all of them are complete, or none at all.
 
     Parameters
     ----------
-    files : mapping of Path to DataFrame
-        Parquet by file ending, CSV otherwise; replaced in this order.
+    files : mapping of Path to DataFrame or str
+        Text as it is; tables as Parquet by file ending, as CSV otherwise. Replaced in this order.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def write_all(files: Mapping[Path, pd.DataFrame]) -> None:
     finished: list[tuple[Path, Path]] = []
     path = Path()
     try:
-        for path, frame in files.items():
+        for path, content in files.items():
             if path.is_dir():
                 raise InputError(f"{path}: is a folder; name a file in it.")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -250,7 +250,7 @@ def write_all(files: Mapping[Path, pd.DataFrame]) -> None:
             )
             os.close(handle)
             finished.append((Path(name), path))
-            _write(frame, Path(name), path.suffix.lower())
+            _write(content, Path(name), path.suffix.lower())
             _make_readable(Path(name))
         _put_in_place(finished)
     except OSError as error:
@@ -282,13 +282,14 @@ def _put_back(old: Path, path: Path) -> None:
         path.unlink()
 
 
-def _write(frame: pd.DataFrame, path: Path, ending: str) -> None:
-    safe = neutralise(frame)
+def _write(content: pd.DataFrame | str, path: Path, ending: str) -> None:
     with path.open("wb") as stream:
-        if ending in {".parquet", ".pq"}:
-            safe.to_parquet(stream, index=False)
+        if isinstance(content, str):
+            stream.write(content.encode())
+        elif ending in {".parquet", ".pq"}:
+            neutralise(content).to_parquet(stream, index=False)
         else:
-            safe.to_csv(stream, index=False, lineterminator="\n")
+            neutralise(content).to_csv(stream, index=False, lineterminator="\n")
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -298,26 +299,6 @@ def _make_readable(path: Path) -> None:
     umask = os.umask(0)
     os.umask(umask)
     path.chmod(0o666 & ~umask)
-
-
-def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
-    """Put an apostrophe before text that a spreadsheet would run as a formula; numbers stay.
-
-    Examples
-    --------
-    >>> neutralise(pd.DataFrame({"id": ["=1+1", "-5", "A-7"]}))["id"].tolist()
-    ["'=1+1", '-5', 'A-7']
-    """
-    columns = {}
-    for position in range(frame.shape[1]):  # by position: the notebook's export repeats a name
-        column = frame.iloc[:, position]
-        if isinstance(column.dtype, pd.StringDtype) or column.dtype == object:
-            text = column.astype("str")
-            risky = text.str.startswith(_FORMULA, na=False)
-            risky &= pd.to_numeric(text.where(risky), errors="coerce").isna()
-            column = text.mask(risky, "'" + text)
-        columns[position] = column
-    return pd.DataFrame(columns, index=frame.index).set_axis(frame.columns, axis="columns")
 
 
 def rejected_path(output: Path) -> Path:

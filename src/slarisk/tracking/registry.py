@@ -17,6 +17,7 @@ from slarisk.scoring.bundle import load_bundle
 from slarisk.tracking.report import (
     CONFIG_FILE,
     DATA_TAG,
+    KIND_TAG,
     OPTIMISTIC_TAG,
     POLICY_TAG,
     SPLIT_TAG,
@@ -58,8 +59,8 @@ class Version:
     tags: dict[str, str]
 
 
-def find_run(run_id: str) -> RunRecord:
-    """Look up one run.
+def find_run(run_id: str, key: str = "run_id") -> RunRecord:
+    """Look up one run; ``key`` is what a message calls its id.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def find_run(run_id: str) -> RunRecord:
     try:
         return _record(_client().get_run(run_id))
     except MlflowException as error:
-        raise InputError(f"run_id={run_id}: there is no such run in the MLflow store.") from error
+        raise InputError(f"{key}={run_id}: there is no such run in the MLflow store.") from error
 
 
 def has_run(run_id: str) -> bool:
@@ -86,7 +87,7 @@ def has_run(run_id: str) -> bool:
 def find_best_run(experiment_id: str, select_by: str) -> RunRecord:
     """Find the run with the lowest ``select_by`` among those comparable with the newest.
 
-    Only finished runs count, and none whose threshold was picked on the test tickets.
+    Only finished runs count, none whose threshold was picked on the test tickets, and no analyses.
 
     Raises
     ------
@@ -101,7 +102,11 @@ def find_best_run(experiment_id: str, select_by: str) -> RunRecord:
     )
     runs = [_record(run) for run in found]
     runs = [
-        run for run in runs if select_by in run.metrics and run.tags.get(OPTIMISTIC_TAG) != "true"
+        run
+        for run in runs
+        if select_by in run.metrics
+        and run.tags.get(OPTIMISTIC_TAG) != "true"
+        and KIND_TAG not in run.tags
     ]
     if not runs:
         raise InputError(

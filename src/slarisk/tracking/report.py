@@ -45,6 +45,7 @@ BASELINE_TAG = "best_baseline"
 DESCRIPTION_TAG = "mlflow.note.content"
 OVERRIDES_TAG = "overrides"
 JOB_TAG = "job_fingerprint"
+KIND_TAG = "kind"  # of runs that train nothing
 CONFIG_FILE, VERSIONS_FILE, DIFF_FILE = "config.yaml", "versions.json", "uncommitted.diff"
 _A_MONDAY = pd.Timestamp("2024-01-08 09:00")  # stands in where the training tickets have no date
 

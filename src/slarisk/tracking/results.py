@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from slarisk.evaluation.checks import dollars
+from slarisk.decisions.costs import dollars
 from slarisk.tracking.summary import say_interval
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slarisk.config import DecisionKind
-from slarisk.evaluation.checks import Verdict, dollars
+from slarisk.decisions.costs import dollars
+from slarisk.evaluation.checks import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

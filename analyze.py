@@ -1,0 +1,18 @@
+"""Find out where and why tickets breach, and what would help: ``python analyze.py``."""
+
+import hydra
+from omegaconf import DictConfig
+
+from slarisk.jobs.command import register_schemas, run_command, run_job
+
+
+@hydra.main(config_path="conf", config_name="analyze")
+def main(config: DictConfig) -> None:
+    from slarisk.jobs.analyze import analyze
+
+    run_job(analyze, config)
+
+
+if __name__ == "__main__":
+    register_schemas()
+    run_command(main)

@@ -1,0 +1,94 @@
+"""Where tickets breach: tickets, rates, hours and dollars by field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from slarisk.analysis.fields import Field, Outcomes, cross, label_field
+from slarisk.analysis.rates import wilson_interval
+
+TICKETS, BREACHES, RATE, LOW, HIGH = "tickets", "breaches", "breach_rate", "rate_low", "rate_high"
+MEAN_HOURS, MEDIAN_HOURS = "mean_hours", "median_hours"
+TOTAL, AVERAGE = "total_cost", "average_cost"
+TIMES = " \u00d7 "  # between the names of a combination
+
+
+@dataclass(frozen=True, eq=False)
+class Breakdown:
+    """The tickets by one or more fields.
+
+    Attributes
+    ----------
+    fields : tuple of str
+    table : DataFrame
+        One row per segment: a column of values for each field, then ``tickets``, ``breaches``,
+        ``breach_rate`` with ``rate_low`` and ``rate_high``, ``mean_hours`` and ``median_hours``
+        to the resolution (NaN where the data has none), ``total_cost`` and ``average_cost``
+        (dollars lost in all, and per ticket). Hours and weekdays are in their own order, single
+        fields by falling breach rate, combinations by falling cost.
+    """
+
+    fields: tuple[str, ...]
+    table: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """The fields as a heading."""
+        first, *others = (label_field(name) for name in self.fields)
+        return TIMES.join([first, *(name.lower() for name in others)])
+
+    def at_least(self, fewest: int) -> pd.DataFrame:
+        """Keep the segments with so many tickets."""
+        return self.table[self.table[TICKETS] >= fewest].reset_index(drop=True)
+
+
+def break_down(fields: Sequence[Field], outcomes: Outcomes, confidence: float) -> Breakdown:
+    """Count the tickets, breaches, hours and dollars of every segment with tickets in it.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        At least one.
+    outcomes : Outcomes
+        Of the same tickets.
+    confidence : float
+        Of the Wilson intervals of the breach rates.
+    """
+    codes, names = cross(fields)
+    tickets = np.bincount(codes)
+    breaches = np.bincount(codes, weights=outcomes.breach)
+    low, high = wilson_interval(breaches, tickets, confidence)
+    hours = pd.Series(outcomes.hours).groupby(codes)
+    total = np.bincount(codes, weights=outcomes.loss)
+    table = pd.DataFrame(names, columns=[field.name for field in fields], dtype="str")
+    table[TICKETS] = tickets
+    table[BREACHES] = breaches.astype(np.int64)
+    table[RATE], table[LOW], table[HIGH] = breaches / tickets, low, high
+    table[MEAN_HOURS], table[MEDIAN_HOURS] = hours.mean().to_numpy(), hours.median().to_numpy()
+    table[TOTAL], table[AVERAGE] = total, total / tickets
+    if len(fields) > 1:
+        table = table.sort_values([TOTAL, RATE], ascending=False, kind="stable")
+    elif not fields[0].natural:
+        table = table.sort_values([RATE, TOTAL], ascending=False, kind="stable")
+    return Breakdown(tuple(field.name for field in fields), table.reset_index(drop=True))
+
+
+def list_breakdowns(categories: Sequence[str], segments: Sequence[str]) -> list[tuple[str, ...]]:
+    """List what to break down by: every field, and the combinations that tell most.
+
+    Parameters
+    ----------
+    categories : sequence of str
+        The fields of one breakdown each, with the calendar's.
+    segments : sequence of str
+        The fields whose combination is the policy's own idea of a segment.
+    """
+    pairs = [("ticket_type", "priority"), ("priority", "channel"), tuple(segments)]
+    known = {frozenset(pair): pair for pair in pairs[::-1] if {*pair} <= {*categories}}
+    crossed = [known[key] for key in dict.fromkeys(map(frozenset, pairs)) if key in known]
+    singles = [(name,) for name in dict.fromkeys(categories)]
+    return [*singles, *(pair for pair in crossed if len(pair) > 1)]

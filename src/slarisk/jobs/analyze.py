@@ -1,0 +1,270 @@
+"""``python analyze.py``: where and why tickets breach, and what would help, on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slarisk.analysis.breakdowns import break_down, list_breakdowns
+from slarisk.analysis.changes import Changes, Period, compare_periods, list_segments
+from slarisk.analysis.drivers import find_drivers
+from slarisk.analysis.escalation import Escalation, check_capacities, measure_escalation
+from slarisk.analysis.fields import (
+    CALENDAR,
+    Field,
+    Outcomes,
+    code_field,
+    has_field,
+    list_categories,
+    read_numbers,
+    require_fields,
+    take_outcomes,
+)
+from slarisk.analysis.findings import list_findings
+from slarisk.analysis.groups import find_groups
+from slarisk.analysis.measures import (
+    MOST_FIELDS,
+    MOST_LEVELS,
+    BestSet,
+    Ranked,
+    check_measures,
+    rank_measures,
+)
+from slarisk.analysis.page import write_page
+from slarisk.analysis.rates import wilson_interval
+from slarisk.analysis.results import Analysis
+from slarisk.analysis.scenarios import check_scenarios, simulate_scenarios
+from slarisk.analysis.trend import Kpi, find_trend, measure_kpi, spread_hours
+from slarisk.config import AnalyzeConfig
+from slarisk.errors import InputError
+from slarisk.jobs.command import check_bootstrap
+from slarisk.jobs.promote import as_scored, policy_meaning
+from slarisk.jobs.train import fingerprint_terms, price
+from slarisk.scoring.bundle import ORIGIN, OUT_OF_FOLD, PROBABILITY, creation_days
+from slarisk.scoring.export import write_all
+from slarisk.tickets.labels import LabelledTickets, prepare_tickets
+from slarisk.tracking.analyses import (
+    Earlier,
+    fetch_earlier,
+    identify_analysis,
+    report_analysis,
+    report_analysis_start,
+)
+from slarisk.tracking.registry import fetch_bundle, find_champion, version_uri
+from slarisk.tracking.send import send
+from slarisk.tracking.source import find_source
+from slarisk.tracking.store import open_store, tracked_run
+from slarisk.tracking.sweeps import end_orphans
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def analyze(config: AnalyzeConfig) -> None:
+    """Analyse an export, write the report, and track both as a run.
+
+    Raises
+    ------
+    InputError
+        The export, the config or the earlier analysis cannot be used, or the report not be written.
+    """
+    check_numbers(config)
+    output = Path(config.output)
+    check_output(output, config)
+    experiment = open_store(config.tracking)
+    end_orphans(experiment)
+    earlier = fetch_earlier(config.compare) if config.compare is not None else None
+    tickets = prepare_tickets(config.data, config.sla, config.cost)
+    source = find_source()
+    tags = identify_analysis(tickets.fingerprint, fingerprint_terms(config), source)
+    with tracked_run(f"analysis {config.data.name}", tags) as run_id:
+        send(report_analysis_start(config, source))
+        analysis = look_into(tickets, config, run_id, earlier)
+        page = write_page(analysis)
+        send(report_analysis(analysis, page))
+        write_all({output: page})
+    tell(analysis, output, run_id)
+
+
+def check_numbers(config: AnalyzeConfig) -> None:
+    """Refuse numbers on which an analysis would only stumble once the tickets are read."""
+    check_bootstrap("", config.bootstrap_draws, config.confidence, config.seed)
+    check_capacities(config.capacities)
+    check_measures(config.measures)
+    check_scenarios(config.scenarios)
+    if config.min_tickets < 1:
+        raise InputError(f"min_tickets={config.min_tickets}: must be at least 1.")
+    if not 0 < config.kpi.below < 1:
+        raise InputError(f"kpi.below={config.kpi.below}: must be a share between 0 and 1.")
+
+
+def check_output(output: Path, config: AnalyzeConfig) -> None:
+    """Refuse an output that is no file, or would be written over the export."""
+    if output.is_dir():
+        raise InputError(f"output={output}: is a folder; name a file in it.")
+    if output.suffix.lower() not in {".html", ".htm"}:
+        raise InputError(f"output={output}: the report is a web page; end its name in .html.")
+    if output.resolve() == Path(config.data.path).resolve():
+        raise InputError(f"output={output}: is the input, and would be lost.")
+
+
+def look_into(
+    tickets: LabelledTickets, config: AnalyzeConfig, run_id: str, earlier: Earlier | None
+) -> Analysis:
+    """Find out where and why tickets breach, and what would help."""
+    frame, data = tickets.frame, config.data
+    outcomes = take_outcomes(frame)
+    fields = code_fields(frame, config)
+    priority = fields.get("priority")
+    asked = [*list_breakdowns([*fields], data.segments)]
+    breakdowns = {
+        names: break_down([fields[name] for name in names], outcomes, config.confidence)
+        for names in asked
+    }
+    period = sum_up(frame, outcomes, config, run_id)
+    low, high = wilson_interval([period.breaches], [period.tickets], config.confidence)
+    ranked, best_set = find_measures(frame, fields, outcomes, config)
+    return Analysis(
+        config=config,
+        rows_in=tickets.rows_in,
+        dropped=tickets.dropped,
+        period=period,
+        rate_low=float(low[0]),
+        rate_high=float(high[0]),
+        unpriced=int(np.sum(outcomes.breach & (outcomes.price == 0))),
+        kpi=hold_kpi(frame, outcomes, config),
+        breakdowns=breakdowns,
+        hours=spread_hours(priority, outcomes),
+        trend=find_trend(outcomes, config.confidence),
+        drivers=find_drivers(
+            [*fields.values()],
+            read_numbers(frame, data),
+            outcomes.breach,
+            priority,
+            config.confidence,
+            config.min_tickets,
+            config.seed,
+        ),
+        groups=find_groups([*fields.values()], outcomes, config.confidence, config.seed),
+        scenarios=simulate_scenarios(config.scenarios, frame, data, outcomes, config.confidence),
+        ranked=ranked,
+        best_set=best_set,
+        escalation=measure_model(frame, config),
+        changes=find_changes(earlier, period, list_segments(breakdowns), config),
+    )
+
+
+def code_fields(tickets: pd.DataFrame, config: AnalyzeConfig) -> dict[str, Field]:
+    """Code the fields to look at: the policy's categories, those asked for, hour and weekday."""
+    asked = require_fields(tickets, config.data, config.fields, "fields")
+    names = dict.fromkeys([*list_categories(tickets, config.data), *asked, *CALENDAR])
+    return {
+        name: code_field(tickets, config.data, name)
+        for name in names
+        if has_field(tickets, config.data, name)
+    }
+
+
+def sum_up(tickets: pd.DataFrame, outcomes: Outcomes, config: AnalyzeConfig, run_id: str) -> Period:
+    """Sum the tickets up: how many, how many breached, what that cost, from when to when."""
+    created = tickets["created_at"]
+    first, last = ("", "") if created.isna().all() else (str(created.min()), str(created.max()))
+    return Period(
+        run_id=run_id,
+        first=first,
+        last=last,
+        tickets=len(tickets),
+        breaches=int(outcomes.breach.sum()),
+        total_cost=float(outcomes.loss.sum()),
+        policy=fingerprint_terms(config),
+    )
+
+
+def hold_kpi(tickets: pd.DataFrame, outcomes: Outcomes, config: AnalyzeConfig) -> Kpi | None:
+    """Hold the KPI against its target; None where no ticket counts for it."""
+    kpi = config.kpi
+    if not require_fields(tickets, config.data, [kpi.field], "kpi.field"):
+        return None
+    field = code_field(tickets, config.data, kpi.field)
+    return measure_kpi(field, kpi.value, outcomes, kpi.below, config.confidence)
+
+
+def find_measures(
+    tickets: pd.DataFrame, fields: dict[str, Field], outcomes: Outcomes, config: AnalyzeConfig
+) -> tuple[Ranked | None, BestSet | None]:
+    """Rank the measures on segments of the fields that are asked for, or of the first few."""
+    asked = config.measures.fields
+    if asked is not None:
+        names = require_fields(tickets, config.data, asked, "measures.fields")
+        chosen = [fields.get(name) or code_field(tickets, config.data, name) for name in names]
+    else:
+        small = [each for each in fields.values() if 1 < len(each.levels) <= MOST_LEVELS]
+        chosen = [each for each in small if each.name not in CALENDAR][:MOST_FIELDS]
+    found = rank_measures(
+        chosen,
+        outcomes,
+        config.measures,
+        config.confidence,
+        config.bootstrap_draws,
+        config.min_tickets,
+        config.seed,
+    )
+    return found or (None, None)
+
+
+def measure_model(tickets: pd.DataFrame, config: AnalyzeConfig) -> Escalation | str:
+    """Measure what the champion adds, on tickets that it was not fitted on; or say why not."""
+    name = config.tracking.registered_model
+    champion = find_champion(name)
+    if champion is None:
+        return f"{name} has no champion yet. Promote one: python promote.py"
+    bundle = fetch_bundle(version_uri(name, champion))
+    theirs = bundle.manifest.data
+    if policy_meaning(theirs) != policy_meaning(config.data):
+        return (
+            f"The champion of {name}, version {champion.number}, reads exports by another data "
+            f"policy ({theirs.name}; this analysis: {config.data.name})."
+        )
+    scored = as_scored(tickets, config.data)
+    met = bundle.recognise(scored)
+    # a training ticket without its out-of-fold score would be given the in-sample one
+    honest = ~((met["origin"] == OUT_OF_FOLD) & met["probability"].isna()).to_numpy()
+    if not honest.any():
+        return f"Version {champion.number} of {name} has no honest score for these tickets."
+    decided = bundle.decide(scored[honest])
+    kept = tickets[honest]
+    origins = decided[ORIGIN].value_counts().to_dict()
+    return measure_escalation(
+        probability=decided[PROBABILITY].to_numpy(dtype=float),
+        breach=kept["breach"].to_numpy(dtype=bool),
+        costs=price(kept, config),
+        effectiveness=config.cost.effectiveness,
+        day=creation_days(kept),
+        priority=kept["breach_cost"].to_numpy(dtype=float),
+        capacities=config.capacities,
+        confidence=config.confidence,
+        origins={str(origin): int(count) for origin, count in origins.items()},
+        version=f"{name} version {champion.number} ({bundle.manifest.model_name})",
+    )
+
+
+def find_changes(
+    earlier: Earlier | None, now: Period, segments: pd.DataFrame, config: AnalyzeConfig
+) -> Changes | None:
+    """Compare with the earlier analysis, if one was named."""
+    if earlier is None:
+        return None
+    return compare_periods(
+        earlier.period, now, earlier.segments, segments, config.confidence, config.min_tickets
+    )
+
+
+def tell(analysis: Analysis, output: Path, run_id: str) -> None:
+    """Say on the terminal what was found, and where the report is."""
+    for finding in list_findings(analysis):
+        print(f"{finding.topic}: {finding.text}")
+    if isinstance(analysis.escalation, str):
+        print(f"What the model adds: left out. {analysis.escalation}")
+    print(f"  report {output}, run {run_id}", flush=True)

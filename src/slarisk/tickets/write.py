@@ -1,0 +1,27 @@
+"""Tables as people open them: in a spreadsheet, which would run what looks like a formula."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before text that a spreadsheet would run as a formula; numbers stay.
+
+    Examples
+    --------
+    >>> neutralise(pd.DataFrame({"id": ["=1+1", "-5", "A-7"]}))["id"].tolist()
+    ["'=1+1", '-5', 'A-7']
+    """
+    columns = {}
+    for position in range(frame.shape[1]):  # by position: the notebook's export repeats a name
+        column = frame.iloc[:, position]
+        if isinstance(column.dtype, pd.StringDtype) or column.dtype == object:
+            text = column.astype("str")
+            risky = text.str.startswith(_FORMULA, na=False)
+            risky &= pd.to_numeric(text.where(risky), errors="coerce").isna()
+            column = text.mask(risky, "'" + text)
+        columns[position] = column
+    return pd.DataFrame(columns, index=frame.index).set_axis(frame.columns, axis="columns")
