@@ -156,7 +156,7 @@ def test_each_file_altered_by_one_byte_is_named(logged_run, place):
         (folder / name).write_bytes(altered)
         with pytest.raises(InputError) as refused:
             fetch_bundle(run_model_uri(logged_run), seal)
-        assert str(refused.value).endswith(f"is not loaded: {name} was changed.")
+        assert str(refused.value).endswith(f"is not what was logged: {name} was changed.")
         (folder / name).write_bytes(sound)
     assert fetch_bundle(run_model_uri(logged_run), seal)
 

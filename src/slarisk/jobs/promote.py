@@ -172,6 +172,7 @@ def read_candidate(run: RunRecord, config: PromoteConfig) -> Candidate:
     decided = bundle.decide(_as_scored(grounds))
     if (decided[ORIGIN] != TEST).any():
         reasons.append("the stored model is of another run: it knows another test set")
+        raise _refusal(reasons)
     return Candidate(run, grounds, bundle, seal, decided, reasons)
 
 
@@ -313,7 +314,7 @@ def note_policy(champion: Manifest, made_with: TrainConfig) -> list[str]:
     """Say aloud what differs between the policies of champion and candidate."""
     differ = []
     if _meaning(champion.data) != _meaning(made_with.data):
-        differ.append(f"data policy ({champion.data.name}, now {made_with.data.name})")
+        differ.append(f"data ({champion.data.name}, now {made_with.data.name})")
     if _pricing(champion) != _pricing(made_with):
         was = f"sla={champion.sla.name} cost={champion.cost.name}"
         now = f"sla={made_with.sla.name} cost={made_with.cost.name}"
@@ -321,8 +322,8 @@ def note_policy(champion: Manifest, made_with: TrainConfig) -> list[str]:
     if not differ:
         return []
     return [
-        f"The champion has another {' and '.join(differ)}. Its decisions are judged as they stand, "
-        "under the candidate's policies: allow_policy_change=true."
+        f"The champion was made under other policies: {'; '.join(differ)}. Its decisions are "
+        "judged as they stand, under the candidate's policies: allow_policy_change=true."
     ]
 
 

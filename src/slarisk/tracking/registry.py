@@ -215,7 +215,7 @@ def fetch_bundle(model_uri: str, seal: Mapping[str, str]) -> Bundle:
         except (MlflowException, OSError) as error:
             raise InputError(f"The model {model_uri} cannot be fetched: {error}") from error
         if damage := find_damage(seal, seal_model(path)):
-            raise InputError(f"The model {model_uri} is not loaded: {_list_few(damage)}.")
+            raise InputError(f"The model {model_uri} is not what was logged: {_list_few(damage)}.")
         try:
             return load_bundle(path / "data" / DATA_FOLDER)
         except (InputError, OSError, ValueError, LookupError, BadZipFile) as error:
