@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,9 +148,13 @@ class Bundle:
     def recognise(self, tickets: pd.DataFrame) -> pd.DataFrame:
         """Find tickets among those of the training run: a row of ``seen`` for each, or NEW."""
         identity = identify(tickets, self.manifest.data)
-        met = self.seen.set_index("identity").reindex(identity)
+        met = self._seen_by_identity.reindex(identity)
         met["origin"] = met["origin"].fillna(NEW)
         return met.set_axis(tickets.index)
+
+    @cached_property
+    def _seen_by_identity(self) -> pd.DataFrame:
+        return self.seen.set_index("identity")  # its index is built once, and not for each request
 
     def creation_times(self, tickets: pd.DataFrame, met: pd.DataFrame) -> pd.Series:
         """Give creation times; where they are imputed, those the model was trained on.

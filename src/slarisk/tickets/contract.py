@@ -67,10 +67,16 @@ def type_fields(fields: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
     """Trim text, rename values and read dates; missing fields of the policy become NA."""
     typed = fields.copy(deep=False)
     for name in policy.columns:
-        text = _trim(take_text(fields, name), policy)
-        typed[name] = text.replace(policy.values[name]) if name in policy.values else text
+        text = take_text(fields, name)
+        if name in fields:
+            text = _trim(text, policy)
+            text = text.replace(policy.values[name]) if name in policy.values else text
+        typed[name] = text
     unreadable = pd.Series("", index=typed.index, dtype="str")
     for name in date_fields(policy):
+        if name not in fields:
+            typed[name] = take_dates(fields, name)
+            continue
         # typed dates (Parquet) come as ISO 8601, whatever the text of this system looks like
         parsed = read_dates(typed[name], [*policy.date_formats, ISO_8601])
         lost = parsed.isna() & typed[name].notna()
