@@ -218,8 +218,9 @@ def logged(made, tmp_path_factory):
             mlflow.pyfunc,
             "log_model",
             lambda name, **options: (
-                mlflow.pyfunc.save_model(folder, **options) or SimpleNamespace(model_uri=name)
-            ),
+                mlflow.pyfunc.save_model(folder, **options),
+                SimpleNamespace(model_uri=name),
+            )[1],
         )
         patch.setattr("slarisk.tracking.send._log_seal", lambda uri: None)
         _log_model(made.bundle, example)
