@@ -78,8 +78,11 @@ def trained(values, **environment):
             os.chdir(here)
 
 
-def connect(uri="sqlite:///mlflow.db"):
+def connect(uri=None):
     """Use a store from this process; give its finished runs with a model, and how to promote."""
+    uri = (
+        uri or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    )  # MLflow keeps stores open by their address
     import mlflow
 
     from slarisk.config import PromoteConfig, Tracking
@@ -258,12 +261,13 @@ def start_server(folder, port=5187):
     raise RuntimeError("the tracking server does not answer")
 
 
-def _race(number, many, folder, uri="sqlite:///mlflow.db"):
+def _race(number, many, folder, uri=None):
     from slarisk.tracking.succession import look
 
     runs, _ = connect(uri)
     assert len(runs) == many, runs
-    easy = [f"margin={-ANYONE}", "clearly_beat_baseline=false", f"tracking.uri={uri}"]
+    easy = [f"margin={-ANYONE}", "clearly_beat_baseline=false"]
+    easy += [f"tracking.uri={uri}"] if uri else []
     started = time.perf_counter()
     commands = [start("promote", [f"run_id={run.run_id}", *easy], folder) for run in runs]
     said = [command.communicate()[0] for command in commands]

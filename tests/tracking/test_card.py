@@ -44,7 +44,7 @@ def test_the_table_lists_the_least_loss_first(verdict):
 def test_the_champion_is_shown_on_the_tickets_it_was_judged_on(verdict):
     verdict.champion = Comparison(40, 60, 30, 0.75, 0.5, 1)
     verdict.quality = {"roc_auc": (0.75, 0.7), "escalation_rate": (0.25, 0.3)}
-    losses, quality = tabulate(verdict, "3").split("\n\n")
+    losses, _, quality = tabulate(verdict, "3").split("\n\n")
     assert cells(losses)[2] == [
         "champion, version 3, 40 tickets",
         "$30",

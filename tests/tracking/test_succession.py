@@ -386,7 +386,7 @@ def test_who_is_too_slow_gives_way(promote, monkeypatch):
 
 
 def change(number, action, old, new, done=True):
-    return Change(number, "2026-01-01T00:00:00+00:00", action, old, new, "", "me", done)
+    return Change(number, action, new, old, "2026-01-01T00:00:00+00:00", "", "me", done)
 
 
 def standing(*moves, versions="123456"):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from slarisk.config import CreationKind, DataPolicy, PromoteAction, PromoteConfig, TrainConfig
 from slarisk.errors import InputError, Refused
 from slarisk.evaluation.gate import (
-    EVIDENCE,
     Verdict,
     compare_losses,
     measure_quality,
@@ -62,6 +61,14 @@ if TYPE_CHECKING:
     from slarisk.scoring.bundle import Bundle, Manifest
 
 VERDICT_TAG, WHY_TAG = "verdict", "why"
+# Of the metrics those that a list of versions should show; the others are in the verdict.
+_SHOWN = (
+    "expected_loss",
+    "best_baseline_loss",
+    "value_over_baseline",
+    "value_over_baseline_low",
+    "value_over_baseline_high",
+)
 _ATTEMPTS = 20  # how often a promotion is judged anew because another one came first
 
 
@@ -110,7 +117,7 @@ def promote_run(name: str, run: RunRecord, config: PromoteConfig) -> None:
                 print(f"\nWould be promoted, {place}. Nothing was changed: dry_run=true.")
                 return
             why = say_why(candidate, verdict, champion, config)
-            tags = evidence(candidate, verdict, champion) | {VERDICT_TAG: table, WHY_TAG: why}
+            tags = evidence(candidate, verdict, champion, table, why)
             card = write_card(
                 run, candidate.grounds, candidate.bundle.manifest, verdict, table, why
             )
@@ -369,7 +376,7 @@ def say_why(
     else:
         compared = verdict.champion
         words = (
-            f"Beside version {champion.number} it loses {say_difference(compared)}, on "
+            f"Its loss beside version {champion.number}: {say_difference(compared)}, on "
             f"{compared.tickets:,} tickets neither was trained on"
             + (f"; the margin was {config.margin:g}" if config.margin else "")
             + f". {value} {on}."
@@ -377,22 +384,21 @@ def say_why(
     return f"{words} {config.reason}" if config.reason else words
 
 
-def evidence(candidate: Candidate, verdict: Verdict, champion: Version | None) -> dict[str, str]:
-    """Collect what the promotion rests on, as tags of the version."""
+def evidence(
+    candidate: Candidate, verdict: Verdict, champion: Version | None, table: str, why: str
+) -> dict[str, str]:
+    """Collect what the promotion rests on, as tags of the version; MLflow shows them in order."""
     run = candidate.run
-    tags = {key: f"{run.metrics[key]:.10g}" for key in EVIDENCE}
-    for tag in (DATA_TAG, SPLIT_TAG, POLICY_TAG, BASELINE_TAG, "git_commit", "git_dirty"):
-        tags[tag] = run.tags.get(tag, "")
-    tags["promoted_at"] = datetime.now(UTC).isoformat(timespec="seconds")
-    tags[FILES_TAG] = write_seal(candidate.seal)
+    tags = {WHY_TAG: why, "promoted_at": datetime.now(UTC).isoformat(timespec="seconds")}
     if champion is not None and verdict.champion is not None:
         tags["replaced_version"] = champion.number
         tags["against_champion"] = (
             f"{say_difference(verdict.champion)} on {verdict.champion.tickets:,} tickets"
         )
-        for key, (ours, theirs) in verdict.quality.items():
-            tags[f"{key}_change"] = f"{ours - theirs:+.6g}"
-    return tags
+    tags |= {key: f"{run.metrics[key]:.10g}" for key in _SHOWN}
+    for tag in (DATA_TAG, SPLIT_TAG, POLICY_TAG, "git_commit", "git_dirty"):
+        tags[tag] = run.tags.get(tag, "")
+    return tags | {VERDICT_TAG: table, FILES_TAG: write_seal(candidate.seal)}
 
 
 def return_to_former(name: str, config: PromoteConfig) -> None:

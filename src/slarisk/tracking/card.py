@@ -82,7 +82,7 @@ def tabulate(verdict: Verdict, champion: str | None) -> str:
     text = _write_table(header, losses)
     if verdict.quality:
         header = ("probabilities and decisions", "champion", "candidate", "change")
-        text += "\n\n" + _write_table(
+        text += "\n\nOn the tickets that neither was trained on:\n\n" + _write_table(
             header,
             [(_QUALITY[name], *_say_change(name, *pair)) for name, pair in verdict.quality.items()],
         )
@@ -119,13 +119,21 @@ def _write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def space_out(table: str) -> str:
+    """Keep the columns of a Markdown table apart where its page does not: in MLflow's."""
+    return "\n".join(
+        line if set(line) <= set("| -:") else line.replace(" | ", " | &nbsp;&nbsp; ")
+        for line in table.splitlines()
+    )
+
+
 def write_card(
     run: RunRecord, grounds: Grounds, manifest: Manifest, verdict: Verdict, table: str, why: str
 ) -> str:
     """Write the model card of a version: what it is for, what it rests on, where it ends."""
     sections = {
         "": _say_purpose(manifest),
-        "Why it is in charge": f"{why}\n\n{table}\n\n{_list(verdict.notes)}".rstrip(),
+        "Why it is in charge": f"{why}\n\n{space_out(table)}\n\n{_list(verdict.notes)}".rstrip(),
         "Data": _say_data(run, grounds),
         "Label and costs": _say_policy(grounds.config),
         "Model": _say_model(run, grounds.config, manifest),
@@ -192,7 +200,7 @@ def _say_policy(config: TrainConfig) -> str:
         for alias, name in sla.aliases.items()
         if name in sla.targets
     ]
-    table = _write_table(("priority", "target", "a breach costs"), rows)
+    table = space_out(_write_table(("priority", "target", "a breach costs"), rows))
     return _list(lines) + (f"\n\n{table}" if rows else "")
 
 

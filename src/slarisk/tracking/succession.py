@@ -55,10 +55,10 @@ class Change:
     """The alias moved from one version to another; None is no version."""
 
     number: int
-    at: str
     action: str
-    old: str | None
     new: str | None
+    old: str | None
+    at: str
     why: str
     by: str
     done: bool = True
@@ -363,7 +363,7 @@ def _point_back(client: Any, name: str, standing: Standing) -> None:
 def _change(standing: Standing, action: str, old: str | None, new: str | None, why: str) -> Change:
     number = standing.changes[-1].number + 1 if standing.changes else 1
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Change(number, at, action, old, new, why, _user())
+    return Change(number, action, new, old, at, why, _user())
 
 
 def _user() -> str:
