@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCKED := $(VENV)/.locked
+SPARK := $(VENV)/.spark
 SCORES := outputs/risk_scores.csv
 UI := http://127.0.0.1:5000/\#/experiments/1/runs?workflowType=machine_learning
 
@@ -15,7 +16,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui serve bench lock clean
+.PHONY: help demo test check spark ui serve bench lock clean
 
 help: ## list the targets
 	@echo 'usage: make <target>      (make <target> PYTHON=python3.12 chooses the interpreter)'
@@ -42,11 +43,15 @@ check: $(READY) ## lint, format, types, then the tests
 	$(PY) -m mypy
 	$(MAKE) test
 
+spark: $(SPARK) ## add Spark to the environment, and with it the tests that need it
+
 ui: $(READY) ## serve the tracked runs and the registry as web pages
 	@echo 'open $(UI)'
 	$(PY) -m mlflow ui
 
 serve: $(READY) ## answer HTTP requests with the champion's decisions, at port 5001
+	@# says who is in charge, and refuses a champion whose files were changed
+	$(PY) promote.py action=status
 	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} mlflow models serve \
 		--model-uri models:/sla-breach-risk@champion --env-manager local --port 5001
 
@@ -83,11 +88,19 @@ $(READY): $(LOCKED) pyproject.toml
 	@$(PY) -m pip check || { echo 'error: requirements.lock does not satisfy pyproject.toml: run make lock' >&2; exit 1; }
 	@touch $@
 
-# The lock ------------------------------------------------------------------------------------
+# 450 MB that only who scores in Spark needs, so it has a lock of its own. It comes as source;
+# --no-build-isolation: as above.
+$(SPARK): $(READY) requirements-spark.lock
+	@rm -f $@
+	$(PY) -m pip install --no-input --disable-pip-version-check --require-hashes --no-deps \
+		--no-build-isolation -r requirements-spark.lock
+	@touch $@
+
+# The locks ------------------------------------------------------------------------------------
 # Keeps every pin that still fits; `make lock UPGRADE=--upgrade` takes the newest of everything.
 # uv resolves for all platforms and Pythons at once, which pip cannot; it does not read pip's
 # settings, so the index pip is configured with is handed over here and stays out of every file.
-lock: ## resolve pyproject.toml into requirements.lock
+lock: ## resolve pyproject.toml into requirements.lock and requirements-spark.lock
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python -m pip install --no-input --disable-pip-version-check --quiet 'uv>=0.13,<0.14'
 	@index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(build/lock/bin/python -m pip config get global.index-url 2>/dev/null)}}; \
@@ -95,5 +108,12 @@ lock: ## resolve pyproject.toml into requirements.lock
 	build/lock/bin/uv pip compile pyproject.toml --extra dev --quiet --generate-hashes $(UPGRADE) \
 		--universal --python-version 3.11 --fork-strategy fewest \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-		--output-file requirements.lock
-	@if grep -nE '://|^-' requirements.lock; then echo 'error: an address in requirements.lock' >&2; exit 1; fi
+		--output-file requirements.lock && \
+	build/lock/bin/uv pip compile pyproject.toml --extra dev --extra spark --quiet \
+		--generate-hashes $(UPGRADE) --universal --python-version 3.11 --fork-strategy fewest \
+		--constraints requirements.lock $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+		--output-file build/requirements-spark.lock
+	@sed -e '/^# The following packages/,$$d' -e '/^$$/d' build/requirements-spark.lock > requirements-spark.lock
+	@if grep -nE '://|^-' requirements.lock requirements-spark.lock; then \
+		echo 'error: an address in a lock' >&2; exit 1; fi

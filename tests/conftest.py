@@ -7,11 +7,10 @@ import os
 import runpy
 import shutil
 import signal
-import sqlite3
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from slarisk.jobs.command import register_schemas
+from slarisk.tracking.relocation import follow_move
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = "SLARISK_REAL_DATA"
@@ -140,6 +140,11 @@ def at_store(path: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@pytest.fixture(scope="session", name="at_store")
+def _at_store() -> Callable[[Path], AbstractContextManager[None]]:
+    return at_store
+
+
 @pytest.fixture(scope="session")
 def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh MLflow database: its migrations take seconds, a copy of the file takes none."""
@@ -197,16 +202,7 @@ def trained_store(
 def trained(tmp_path: Path, trained_store: Path) -> Iterator[Path]:
     """A folder with three runs of logistic regression: blind to the channel, good, optimistic."""
     shutil.copytree(trained_store, tmp_path, dirs_exist_ok=True)
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
-        for table, column in (
-            ("experiments", "artifact_location"),
-            ("runs", "artifact_uri"),
-            ("logged_models", "artifact_location"),
-        ):
-            database.execute(
-                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
-                (str(trained_store), str(tmp_path)),
-            )
+    follow_move(tmp_path / "mlflow.db")
     with at_store(tmp_path / "mlflow.db"):
         yield tmp_path
 

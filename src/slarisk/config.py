@@ -344,6 +344,7 @@ class PromoteAction(Enum):
     promote = "promote"
     rollback = "rollback"
     status = "status"
+    history = "history"
 
 
 @dataclass
@@ -352,15 +353,20 @@ class PromoteConfig:
 
     ``confidence`` and ``margin`` (dollars per ticket) say how clearly a candidate must beat the
     champion: the upper end of the paired interval of its loss minus the champion's must lie below
-    ``-margin``. ``clearly_beat_baseline`` asks the same of its value over the best trivial rule.
+    ``-margin``, on at least ``fewest_tickets`` tickets. ``clearly_beat_baseline`` asks the same of
+    its value over the best trivial rule. ``reason`` goes on record with what is done.
     """
 
     run_id: str | None = None
     action: PromoteAction = PromoteAction.promote
+    dry_run: bool = False
+    allow_policy_change: bool = False
     select_by: str = "objective"
     confidence: float = 0.95
     margin: float = 0.0
+    fewest_tickets: int = 100
     clearly_beat_baseline: bool = True
+    reason: str | None = None
     bootstrap_draws: int = 2000
     seed: int = 42
     tracking: Tracking = MISSING

@@ -1,14 +1,18 @@
 import json
 import os
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from slarisk.jobs.promote import evidence, tabulate, write_card
-from slarisk.tracking.registry import RunRecord, find_champion
+from slarisk.scoring.seal import fingerprint_seal, write_seal
+from slarisk.tracking.card import space_out
+from slarisk.tracking.registry import find_champion, find_run
+from slarisk.tracking.send import seal_model
 
 NAME = "sla-breach-risk"
 FAST = ["bootstrap_draws=200"]
@@ -69,8 +73,8 @@ def test_the_best_run_becomes_the_first_champion(promote, runs):
     assert champion() == ("1", runs["good"])
     assert "Promoted: sla-breach-risk version 1, the first champion." in ended.out
     assert len(ended.out.splitlines()) < 15
-    first = ended.out.splitlines()[2]
-    assert first.startswith("candidate ")  # the table begins with the one that loses least
+    first = ended.out.splitlines()[3]
+    assert first.startswith("| the candidate ")  # the table begins with the one that loses least
 
 
 def test_the_best_is_the_lowest_objective_and_never_optimistic(promote, runs):
@@ -83,23 +87,43 @@ def test_the_best_is_the_lowest_objective_and_never_optimistic(promote, runs):
 
 
 def test_a_promoted_version_carries_its_evidence(promote, runs):
-    promote()
+    ended = promote("reason=Spring cleaning.")
     version = MlflowClient().get_model_version(NAME, "1")
     found = MlflowClient().get_run(runs["good"])
-    for key in ("expected_loss", "best_baseline_loss", "value_over_baseline_low", "objective"):
-        assert float(version.tags[key]) == pytest.approx(found.data.metrics[key], rel=1e-5)
+    for key in ("expected_loss", "best_baseline_loss", "value_over_baseline_low"):
+        assert float(version.tags[key]) == pytest.approx(found.data.metrics[key], rel=1e-9)
     for tag in ("data_fingerprint", "split_fingerprint", "policy_fingerprint", "git_commit"):
         assert version.tags[tag] == found.data.tags[tag]
     assert version.tags["promoted_at"].startswith("20")
     assert "replaced_version" not in version.tags
+    assert version.tags["verdict"] in ended.out  # the table, as it was printed
+    assert version.tags["why"].endswith("it is the first champion. Spring cleaning.")
+    assert "data/bundle/pipeline.skops" in json.loads(version.tags["files_sha256"])
+
+
+def test_a_version_has_a_model_card(promote, runs):
+    promote()
+    version = MlflowClient().get_model_version(NAME, "1")
     card = version.description
-    assert found.data.tags["mlflow.note.content"] in card
-    assert "It is the first champion" in card
-    assert f"python promote.py run_id={runs['good']}" in card
-    assert "**Limits.**" in card
+    assert "`sample`" in card.split("###")[0]
+    titles = [line[4:] for line in card.splitlines() if line.startswith("### ")]
+    assert titles == [
+        *("Why it is in charge", "Data", "Label and costs", "Model", "Limits", "Repeat"),
+    ]
+    assert space_out(version.tags["verdict"]) in card
+    assert version.tags["why"] in card
+    assert "trained on 478, created 2024-01-01 to 2024-04-09" in card
+    assert "judged on 120 held out (temporal), created 2024-04-10 to 2024-05-04" in card
+    assert space_out("| High               |    8 h |           $200 |") in card
+    assert space_out("| Medium (as Normal) |   24 h |            $50 |") in card
+    assert "an escalation costs $20 (cost=charged), 100% of it on tickets" in card
+    assert "`sklearn.linear_model.LogisticRegression`, calibration none" in card
+    assert "decides per ticket, against its own break-even probability" in card
+    assert "It knows tickets created until 2024-04-09" in card
+    assert f"python promote.py run_id={runs['good']} dry_run=true" in card
 
 
-def test_a_better_run_takes_over_and_a_rollback_undoes_it(promote, runs, train_on):
+def test_a_better_run_takes_over_and_rollbacks_undo_it(promote, runs, train_on):
     train_on("features.categorical=[channel]", "features.calendar=[]")  # knows no priority
     third = newest()
     assert promote(f"run_id={third}").code == 0
@@ -107,18 +131,65 @@ def test_a_better_run_takes_over_and_a_rollback_undoes_it(promote, runs, train_o
     ended = promote("margin=-100", f"run_id={runs['good']}")  # not worse by $100 a ticket
     assert ended.code == 0
     assert "champion, version 1" in ended.out
+    assert "Compared with version 1 on all 120 test tickets" in ended.out
     assert "in place of version 1" in ended.out
     assert champion() == ("2", runs["good"])
     version = MlflowClient().get_model_version(NAME, "2")
     assert version.tags["replaced_version"] == "1"
-    assert "dollars per ticket" in version.tags["against_champion"]
-    assert version.tags["against_champion"] in version.description
+    assert version.tags["against_champion"].endswith("on 120 tickets")
+    assert version.tags["against_champion"].split(" on ")[0] in version.description
+    for words in ("ROC AUC", "PR AUC", "calibration error", "escalated"):
+        assert f"| {words} " in version.tags["verdict"]
 
-    ended = promote("action=rollback")
+    ended = promote("action=rollback", "dry_run=true")
+    assert (ended.code, champion()) == (0, ("2", runs["good"]))
+    assert "version 1 would be champion again (now 2)" in ended.out
+    ended = promote("action=rollback", "reason=It escalates too much.")
     assert (ended.code, ended.err) == (0, "")
     assert champion() == ("1", third)
     before = registry()
-    assert refused(promote("action=rollback"), "version 1 is the first champion") == 0
+    assert refused(promote("action=rollback"), "no champion before version 1 is left") == 0
+    assert registry() == before
+    told = promote("action=history").out.splitlines()
+    assert [line.split("  ", 1)[1].rsplit(" by ", 1)[0] for line in told[::2]] == [
+        "version 1 in place of version 2: rolled back",
+        "version 2 in place of version 1: promoted",
+        "version 1: promoted",
+    ]
+    assert told[1].strip() == "It escalates too much."
+    assert "Its loss beside version 1: " in told[3]
+    assert "the margin was -100" in told[3]
+    assert "first champion" in told[5]
+
+
+def test_quality_is_compared_on_the_same_tickets(promote, runs, train_on):
+    """The change is that of two runs that were tested on the same tickets."""
+    train_on("features.categorical=[channel]", "features.calendar=[]")
+    third = newest()
+    promote(f"run_id={runs['good']}")
+    ended = promote(f"run_id={third}", "margin=-100")
+    before, after = (MlflowClient().get_run(r).data.metrics for r in (runs["good"], third))
+    for key, words, form in (
+        ("roc_auc", "ROC AUC", ".3f"),
+        ("pr_auc", "PR AUC", ".3f"),
+        ("calibration_error", "calibration error", ".3f"),
+        ("escalation_rate", "escalated", ".1%"),
+    ):
+        (line,) = [each for each in ended.out.splitlines() if each.startswith(f"| {words}")]
+        cells = [cell.strip() for cell in line.split("|")[2:4]]
+        assert cells == [f"{before[key]:{form}}", f"{after[key]:{form}}"]
+
+
+def test_a_dry_run_changes_nothing(promote, runs, train_on):
+    ended = promote("dry_run=true")
+    assert (ended.code, ended.err) == (0, "")
+    assert "| the candidate " in ended.out
+    assert "Would be promoted, the first champion. Nothing was changed" in ended.out
+    assert registry() is None
+    promote()
+    before = registry()
+    train_on("model.C=0.9")
+    assert refused(promote(f"run_id={newest()}", "dry_run=true"), "the champion on 120") == 1
     assert registry() == before
 
 
@@ -143,7 +214,33 @@ def test_who_is_in_charge_is_told_and_nothing_changes(promote, runs):
         in (ended.out)
     )
     assert "rule: by priority" in ended.out
+    assert "files are those that were registered" in ended.out
     assert registry() == before
+
+
+def test_nobody_has_been_in_charge_yet(promote, trained):
+    ended = promote("action=history")
+    assert (ended.code, ended.out) == (0, f"{NAME}: nobody has been in charge yet.\n")
+
+
+def test_a_champion_whose_files_changed_is_told_everywhere(promote, run, runs, train_on):
+    train_on("features.categorical=[channel]", "features.calendar=[]")
+    assert promote(f"run_id={newest()}").code == 0
+    assert promote(f"run_id={runs['good']}", "margin=-100").code == 0
+    path = f"{bundle_of(runs['good'])}/seen.parquet"
+    with open(path, "ab") as file:
+        file.write(b" ")
+    before = registry()
+    told = "data/bundle/seen.parquet was changed"
+    for ended in (run("score"), promote("action=status")):
+        assert (ended.code, ended.out) == (2, "")
+        assert told in ended.err
+    train_on("model.C=0.5")
+    ended = promote(f"run_id={newest()}")
+    assert refused(ended, "the champion cannot be judged", told, "action=rollback puts") == 1
+    assert registry() == before
+    assert promote("action=rollback").code == 0
+    assert run("score").code == 0
 
 
 def test_there_is_nothing_to_roll_back_without_a_champion(promote, trained):
@@ -246,30 +343,46 @@ def bundle_of(run_id):
     return os.path.join(model.artifact_location, "data", "bundle")
 
 
-@pytest.mark.parametrize("damage", ["gone", "broken"])
-def test_a_run_without_a_sound_model_is_refused(promote, runs, damage):
-    folder = bundle_of(runs["good"])
-    if damage == "gone":
-        shutil.rmtree(folder)
+@pytest.mark.parametrize("damage", ["is missing", "was changed"])
+def test_a_model_that_is_not_what_the_run_logged_is_refused(promote, runs, damage):
+    path = f"{bundle_of(runs['good'])}/pipeline.skops"
+    if damage == "is missing":
+        os.remove(path)
     else:
-        with open(f"{folder}/pipeline.skops", "wb") as file:
+        with open(path, "wb") as file:
             file.write(b"no model")
-    assert refused(promote(), "the run has no model to promote") == 1
+    assert refused(promote(), f"not what was logged: data/bundle/pipeline.skops {damage}") == 1
     assert registry() is None
 
 
-def test_a_model_that_is_not_what_the_run_logged_is_refused(promote, runs):
-    """The bundle of another run in its place: same tickets, other decisions."""
-    shutil.rmtree(bundle_of(runs["good"]))
-    shutil.copytree(bundle_of(runs["blind"]), bundle_of(runs["good"]))
+def test_a_run_without_a_model_is_refused(promote, runs, monkeypatch):
+    """Such as a job of a sweep that was not the best of it."""
+    good = find_run(runs["good"])
+    monkeypatch.setattr("slarisk.jobs.promote.find_run", lambda _: replace(good, model_id=None))
+    assert refused(promote("run_id=it"), "it logged no model") == 1
+
+
+def swap_model(into, other):
+    """Put the model of another run in place of one's own, and seal it as if it had been logged."""
+    shutil.rmtree(bundle_of(into))
+    shutil.copytree(bundle_of(other), bundle_of(into))
+    seal = seal_model(Path(bundle_of(into)).parents[1])
+    client = MlflowClient()
+    run = client.get_run(into)
+    Path(run.info.artifact_uri, "model_files.json").write_text(write_seal(seal))
+    client.set_tag(into, "model_sha256", fingerprint_seal(seal))
+
+
+def test_a_model_that_decides_otherwise_than_its_run_is_refused(promote, runs):
+    """The model of another run in its place: same tickets, other decisions."""
+    swap_model(runs["good"], runs["blind"])
     assert refused(promote(), "the stored model loses $", "that its run logged") == 1
     assert registry() is None
 
 
 def test_a_model_of_other_tickets_is_refused(promote, runs, train_on):
     train_on("split.test_size=0.5")
-    shutil.rmtree(bundle_of(newest()))
-    shutil.copytree(bundle_of(runs["good"]), bundle_of(newest()))  # trained on half of the test
+    swap_model(newest(), runs["good"])  # trained on half of the test tickets
     assert refused(promote(f"run_id={newest()}"), "it knows another test set") == 1
 
 
@@ -289,16 +402,40 @@ def test_data_that_is_gone_is_wrong_input(promote, runs):
     assert registry() is None
 
 
-def test_a_champion_under_other_costs_cannot_be_compared(promote, runs, train_on):
+def test_a_champion_under_other_costs_is_compared_only_if_that_is_allowed(promote, runs, train_on):
     promote()
     before = registry()
     train_on("cost.escalation_cost=30")
     ended = promote(f"run_id={newest()}")
-    assert refused(ended, "the champion was judged under other costs") == 1
+    reason = "the champion was judged under other costs or labels (sla=standard, cost=charged"
+    assert refused(ended, reason, "allow_policy_change=true") == 1
     assert registry() == before
+    ended = promote(f"run_id={newest()}", "allow_policy_change=true", "margin=-100")
+    assert ended.code == 0
+    assert "judged as they stand, under the candidate's policies" in ended.out
+    # the champion decides by $20, and each of its escalations now costs $30
+    (line,) = [line for line in ended.out.splitlines() if "| champion, version 1" in line]
+    assert line.split("|")[2].strip() == f"${lost_by_version_1(escalation=30):,.0f}"
 
 
-def test_a_champion_of_another_data_policy_cannot_be_compared(promote, runs, train_on):
+def lost_by_version_1(escalation):
+    """What the decisions of version 1 lose on the test tickets, by hand."""
+    import mlflow
+
+    raw = pd.read_csv("tickets.csv", dtype=str)
+    model = mlflow.pyfunc.load_model(f"models:/{NAME}/1")
+    decided = model.predict(raw[model.metadata.get_input_schema().input_names()])
+    hours = pd.to_datetime(raw["Time to Resolution"]) - pd.to_datetime(raw["Created At"])
+    target = raw["Ticket Priority"].map({"Critical": 4, "High": 8, "Normal": 24})
+    worth = raw["Ticket Priority"].map({"Critical": 500, "High": 200, "Normal": 50})
+    left = worth * (hours > pd.to_timedelta(target, unit="h"))
+    lost = (escalation + 0.2 * left).where(decided["escalate"], left)
+    return lost[decided["score_origin"] == "test"].sum()
+
+
+def test_a_champion_of_another_data_policy_is_compared_only_if_that_is_allowed(
+    promote, runs, train_on
+):
     promote()
     before = registry()
     table = pd.read_csv("tickets.csv").rename(columns={"Ticket Channel": "Way In"})
@@ -310,6 +447,25 @@ def test_a_champion_of_another_data_policy_cannot_be_compared(promote, runs, tra
     assert registry() == before
     assert promote(f"run_id={newest()}", "tracking.registered_model=helpdesk").code == 0
     assert registry() == before
+    # renamed or not, the fields are the same: the champion finds its own, and decides the same
+    ended = promote(f"run_id={newest()}", "allow_policy_change=true")
+    assert refused(ended, "is not clearly better than the champion") == 1
+    assert "made under other policies: data (sample, now helpdesk)." in ended.out
+    (line,) = [line for line in ended.out.splitlines() if "| champion, version 1" in line]
+    assert line.split("|")[4].strip() == "$0 [$0 to $0]"
+
+
+def test_a_champion_that_lacks_its_fields_cannot_be_judged(promote, runs, train_on):
+    promote()
+    table = pd.read_csv("tickets.csv").drop(columns="Ticket Channel")
+    table.to_csv("narrow.csv", index=False)
+    known = "[ticket_id,created_at,priority,ticket_type,product,subject,customer_age,purchased_at]"
+    train_on(
+        *("data.path=narrow.csv", "~data.columns.channel", f"data.known.created={known}"),
+        "features.categorical=[priority]",
+    )
+    ended = promote(f"run_id={newest()}", "allow_policy_change=true", "margin=-1000")
+    refused(ended, "the champion decides by channel, which the data policy of this run (sample)")
 
 
 def test_renamed_values_are_another_data_policy(promote, runs, train_on):
@@ -324,16 +480,20 @@ def test_the_champion_is_judged_on_tickets_it_has_not_seen(promote, run, runs, t
     train_on("split.test_size=0.4")
     ended = promote(f"run_id={newest()}")
     assert refused(ended, "on 122 tickets neither was trained on") == 1
-    assert "candidate, same tickets" in ended.out
+    assert "Compared with version 1 on 122 of the 240 test tickets" in ended.out
+    assert "| the candidate, 122 tickets " in ended.out
     assert run("score").code == 0
     export = pd.read_csv("outputs/risk_scores.csv").query("Score_Origin != 'out_of_fold'")
     worth = export["Ticket Priority"].map({"Critical": 500, "High": 200, "Normal": 50})
     left = worth * export["Is_SLA_Breach"]
     lost = (20 + 0.2 * left).where(export["Escalate"], left).sum()
-    assert f"champion, version 1{122:>18}{f'${lost:,.0f}':>13}" in ended.out
+    (line,) = [line for line in ended.out.splitlines() if "champion, version 1, 122" in line]
+    assert line.split("|")[2].strip() == f"${lost:,.0f}"
+    ended = promote(f"run_id={newest()}", "fewest_tickets=123")
+    assert refused(ended, "on all but 122 of the 240 test tickets: too few") == 1
     train_on("split.test_from=2024-01-08", "split.test_until=2024-04-01", "split.folds=2")
-    ended = promote(f"run_id={newest()}", "clearly_beat_baseline=false")
-    refused(ended, "the champion was trained on every one of the test tickets")
+    ended = promote(f"run_id={newest()}", "clearly_beat_baseline=false", "fewest_tickets=1")
+    refused(ended, "the champion was trained on all but 0 of the ")
 
 
 @pytest.mark.parametrize(
@@ -342,6 +502,7 @@ def test_the_champion_is_judged_on_tickets_it_has_not_seen(promote, run, runs, t
         ("bootstrap_draws=0", "bootstrap_draws=0"),
         ("confidence=1", "confidence=1"),
         ("action=demote", "demote"),
+        ("fewest_tickets=0", "fewest_tickets=0"),
         ("threshold=1", "threshold"),
         ("select_by=beauty", "'beauty'"),
     ],
@@ -352,49 +513,3 @@ def test_a_wrong_config_is_told(promote, trained, wrong, told):
     assert told in ended.err
     assert "Traceback" not in ended.err
     assert registry() is None
-
-
-# Words ------------------------------------------------------------------------------------------
-
-RECORD = RunRecord(
-    "abc",
-    "lr notebook sample",
-    "FINISHED",
-    {
-        "expected_loss": 100.0,
-        "expected_loss_per_ticket": 1.0,
-        "test_tickets": 100.0,
-        "objective": 1.5,
-        "best_baseline_loss": 150.0,
-        "value_over_baseline": 50.0,
-        "value_over_baseline_low": -10.0,
-        "value_over_baseline_high": 90.0,
-        "baseline_never_loss": 900.0,
-        "baseline_always_loss": 400.0,
-        "baseline_priority_loss": 150.0,
-        "baseline_segment_loss": 160.0,
-    },
-    {"mlflow.note.content": "**A summary.**", "git_commit": "0123456789abcdef"},
-)
-
-
-def test_the_table_lists_the_best_first():
-    lines = tabulate(RECORD, None, None).splitlines()
-    assert [line[:28].strip() for line in lines[1:-1]] == [
-        "candidate",
-        "rule: by priority",
-        "rule: segment rates",
-        "rule: always escalate",
-        "rule: never escalate",
-    ]
-    assert lines[1].split()[-3:] == ["100", "$100", "1.00"]
-    assert lines[-1] == "value over the best rule: $50 [-$10 to $90]"
-
-
-def test_a_card_can_be_written_for_a_run_without_a_description(composed):
-    tags = evidence(RECORD, None, None)
-    assert json.dumps(tags)
-    assert tags["value_over_baseline_low"] == "-10"
-    card = write_card(RECORD, tags, composed(root="promote"))
-    assert "**A summary.**" in card
-    assert "code 0123456789." in card

@@ -28,12 +28,15 @@ from slarisk.scoring.bundle import (
     OUT_OF_FOLD,
     PIPELINE,
     PROBABILITY,
+    SEAL,
+    SEEN,
     TEST,
     TRUSTED_TYPES,
     identify,
     load_bundle,
     risk_buckets,
     save_bundle,
+    seal_bundle,
 )
 
 CHOICES = [
@@ -79,6 +82,7 @@ def test_nothing_in_a_bundle_is_a_pickle(train, tmp_path, model):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "bundle.json",
         "pipeline.skops",
+        "seal.json",
         "seen.parquet",
     ]
     with zipfile.ZipFile(tmp_path / PIPELINE) as archive:
@@ -111,6 +115,9 @@ def test_an_estimator_of_an_unknown_type_is_refused_by_name(trained, tmp_path):
 def test_a_tampered_pipeline_is_not_loaded(trained, tmp_path, payload):
     save_bundle(trained.bundle, tmp_path)
     skops.io.dump({"model": payload}, tmp_path / PIPELINE)
+    with pytest.raises(InputError, match=r"^pipeline\.skops was changed\.$"):
+        load_bundle(tmp_path)
+    seal_bundle(tmp_path)  # who can write one file can write two
 
     with pytest.raises(InputError, match=r"pipeline\.skops: not loaded.*(system|Quitter)"):
         load_bundle(tmp_path)
@@ -120,8 +127,34 @@ def test_a_bundle_of_another_format_is_refused(trained, tmp_path):
     save_bundle(trained.bundle, tmp_path)
     # of a later version nothing but the number can be relied on
     (tmp_path / MANIFEST).write_text(json.dumps({"format": 2, "policy": {}}))
+    seal_bundle(tmp_path)
 
     with pytest.raises(InputError, match=r"bundle\.json: format 2, but this version reads 1"):
+        load_bundle(tmp_path)
+
+
+def test_a_file_altered_by_one_byte_is_told(trained, tmp_path):
+    """Any MLflow client finds out, for it loads the bundle with this code."""
+    save_bundle(trained.bundle, tmp_path)
+    rng = np.random.default_rng(0)
+    for name in (MANIFEST, PIPELINE, SEEN, SEAL):
+        told = rf"{name} was changed" if name != SEAL else "was changed|is missing|was added"
+        sound = (tmp_path / name).read_bytes()
+        for place in (0, *rng.integers(len(sound), size=10), len(sound) - 1):
+            altered = bytearray(sound)
+            altered[place] ^= 1
+            (tmp_path / name).write_bytes(altered)
+            with pytest.raises(InputError, match=told):
+                load_bundle(tmp_path)
+        (tmp_path / name).write_bytes(sound)
+    assert load_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, PIPELINE, SEEN, SEAL])
+def test_a_file_that_is_missing_is_told(trained, tmp_path, name):
+    save_bundle(trained.bundle, tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=f"{name} is missing"):
         load_bundle(tmp_path)
 
 

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -216,8 +217,12 @@ def logged(made, tmp_path_factory):
         patch.setattr(
             mlflow.pyfunc,
             "log_model",
-            lambda name, **options: mlflow.pyfunc.save_model(folder, **options),
+            lambda name, **options: (
+                mlflow.pyfunc.save_model(folder, **options),
+                SimpleNamespace(model_uri=name),
+            )[1],
         )
+        patch.setattr("slarisk.tracking.send._log_seal", lambda uri: None)
         _log_model(made.bundle, example)
     return folder
 

@@ -1,6 +1,10 @@
+import shutil
+
 import pytest
 
+from slarisk.config import Tracking
 from slarisk.jobs.train import find_importance, fit_and_judge, prepare
+from slarisk.tracking.relocation import follow_move
 from slarisk.tracking.report import report_model, report_result
 
 
@@ -36,3 +40,30 @@ def report():
 @pytest.fixture(scope="session")
 def judged(judge_tickets):
     return judge_tickets()
+
+
+@pytest.fixture(scope="session")
+def logged_store(judged, report, migrated_store, tmp_path_factory, at_store):
+    """A store with one run, its config and its model: logging one takes a second, a copy none."""
+    from slarisk.tracking.report import report_start
+    from slarisk.tracking.send import send
+    from slarisk.tracking.source import Source
+    from slarisk.tracking.store import open_store, tracked_run
+
+    folder = tmp_path_factory.mktemp("logged")
+    shutil.copy(migrated_store, folder / "mlflow.db")
+    with at_store(folder / "mlflow.db"):
+        open_store(Tracking(name="local"))
+        with tracked_run("run", {}) as run_id:
+            send(report_start(judged.config, Source("abc", "")))
+            send(report(judged))
+    return folder, run_id
+
+
+@pytest.fixture
+def logged_run(logged_store, place):
+    """A run with a model, in a store of its own."""
+    folder, run_id = logged_store
+    shutil.copytree(folder, place, dirs_exist_ok=True)
+    follow_move(place / "mlflow.db")
+    return run_id

@@ -1,26 +1,28 @@
-import json
+import random
 import shutil
+from dataclasses import replace
 
-import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from slarisk.config import Tracking, TrainConfig
-from slarisk.errors import InputError, Refused
+from slarisk.errors import InputError
 from slarisk.tracking import registry
 from slarisk.tracking.registry import (
+    Version,
     fetch_bundle,
     fetch_config,
+    fetch_run_bundle,
+    fetch_seal,
     find_best_run,
     find_champion,
     find_run,
-    register_champion,
+    read_seal,
     require_champion,
-    roll_back,
     run_model_uri,
 )
-from slarisk.tracking.store import open_store, tracked_run
+from slarisk.tracking.store import open_store
 
 NAME = "sla-breach-risk"
 TAGS = {"data_fingerprint": "d", "split_fingerprint": "s", "policy_fingerprint": "p"}
@@ -101,115 +103,102 @@ def test_a_store_that_fails_does_not_pass_for_an_empty_one(place, monkeypatch):
         find_champion(NAME)
 
 
-@pytest.fixture
-def bundle_of(judged, report, place):
-    """Logs a model and registers it, as the champion after the one before."""
-    from slarisk.tracking.report import report_start
-    from slarisk.tracking.send import send
-    from slarisk.tracking.source import Source
-
-    open_store(Tracking(name="local"))
-    with tracked_run("run", {}) as run_id:
-        send(report_start(judged.config, Source("abc", "")))
-        send(report(judged))
-    return run_id
-
-
-def register(run_id):
-    return register_champion(NAME, run_id, {"objective": "1"}, "A card.", find_champion(NAME))
-
-
-def aliases():
-    found = MlflowClient().get_registered_model(NAME).aliases
-    return {alias: str(number) for alias, number in found.items()}
-
-
-def test_promotion_moves_both_aliases_and_keeps_the_evidence(bundle_of):
-    assert register(bundle_of).number == "1"
-    assert aliases() == {"champion": "1"}
-    second = register(bundle_of)
-    assert aliases() == {"champion": "2", "previous": "1"}
-    version = MlflowClient().get_model_version(NAME, "2")
-    assert version.description == "A card."
-    assert version.tags == {"objective": "1", "replaced_version": "1"}
-    assert version.run_id == bundle_of
-    assert second == require_champion(NAME)
-    assert mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
-
-
-def test_rolling_back_goes_down_to_the_first_champion_and_no_further(bundle_of):
-    for _ in range(3):
-        register(bundle_of)
-    seen = []
-    for _ in range(2):
-        old, restored = roll_back(NAME)
-        seen.append((old.number, restored.number, aliases()))
-    assert seen == [
-        ("3", "2", {"champion": "2", "previous": "1"}),
-        ("2", "1", {"champion": "1"}),
-    ]
-    with pytest.raises(Refused, match="version 1 is the first"):
-        roll_back(NAME)
-    assert register(bundle_of).tags["replaced_version"] == "1"  # version 4
-    assert roll_back(NAME)[1].number == "1"
-
-
-def test_rolling_back_needs_a_version_to_go_back_to(bundle_of):
-    with pytest.raises(Refused, match="no champion"):
-        roll_back(NAME)
-    for _ in range(2):
-        register(bundle_of)
-    MlflowClient().delete_registered_model_alias(NAME, "previous")
-    MlflowClient().delete_model_version(NAME, "1")
-    with pytest.raises(Refused, match="version 1, which version 2 replaced"):
-        roll_back(NAME)
-    assert find_champion(NAME).number == "2"
-
-
-def test_the_config_of_a_run_comes_back(bundle_of, judged):
-    found = fetch_config(bundle_of)
+def test_the_config_of_a_run_comes_back(logged_run, judged):
+    found = fetch_config(logged_run)
     assert isinstance(found, TrainConfig)
     assert found == judged.config
 
 
-def test_the_config_of_another_version_is_told(bundle_of):
+def test_the_config_of_another_version_is_told(logged_run, place):
+    (config,) = place.glob("mlruns/*/*/artifacts/config.yaml")
     for text in ("a: [1", "unknown_key: 1\n", "split: {test_size: big}\n"):
-        with mlflow.start_run(bundle_of):
-            mlflow.log_text(text, "config.yaml")
-        with pytest.raises(InputError, match=rf"config.yaml of run {bundle_of}"):
-            fetch_config(bundle_of)
+        config.write_text(text)
+        with pytest.raises(InputError, match=rf"config.yaml of run {logged_run}"):
+            fetch_config(logged_run)
 
 
-def test_a_run_without_a_config_is_told(record):
+def test_a_run_without_a_config_or_a_model_is_told(record):
     run_id = record(1.0)
     with pytest.raises(InputError, match="cannot be fetched"):
         fetch_config(run_id)
     with pytest.raises(InputError, match="cannot be fetched"):
-        fetch_bundle(run_model_uri(run_id))
+        fetch_bundle(run_model_uri(run_id), {})
+    with pytest.raises(InputError, match=f"run {run_id}: it logged no model"):
+        fetch_run_bundle(find_run(run_id))
 
 
-def test_a_damaged_model_is_told(bundle_of, place):
-    (folder,) = place.glob("mlruns/*/models/*/artifacts/data/bundle")
-    manifest = json.loads((folder / "bundle.json").read_text())
-    for name, content in (
-        ("pipeline.skops", b"not what it was"),
-        ("seen.parquet", b"not what it was"),
-        ("bundle.json", b"not what it was"),
-        ("bundle.json", json.dumps(manifest | {"format": 99}).encode()),
-        ("bundle.json", json.dumps({"format": manifest["format"]}).encode()),
-    ):
-        sound = (folder / name).read_bytes()
-        (folder / name).write_bytes(content)
-        with pytest.raises(InputError, match=f"runs:/{bundle_of}/model cannot be loaded"):
-            fetch_bundle(run_model_uri(bundle_of))
-        (folder / name).write_bytes(sound)
-    assert fetch_bundle(run_model_uri(bundle_of))
-    shutil.rmtree(folder)
-    with pytest.raises(InputError, match=f"runs:/{bundle_of}/model cannot be loaded"):
-        fetch_bundle(run_model_uri(bundle_of))
-
-
-def test_a_model_is_fetched_whole(bundle_of, judged):
-    fetched = fetch_bundle(run_model_uri(bundle_of))
+def test_a_model_is_fetched_whole(logged_run, judged):
+    fetched = fetch_run_bundle(find_run(logged_run))
     assert fetched.manifest == judged.bundle.manifest
     assert fetched.seen["identity"].tolist() == judged.bundle.seen["identity"].tolist()
+
+
+def test_a_seal_names_every_file_of_the_model(logged_run, place):
+    seal = fetch_seal(find_run(logged_run))
+    (folder,) = place.glob("mlruns/*/models/*/artifacts")
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {*seal} == there - {"registered_model_meta"}  # MLflow's own note
+    assert {"MLmodel", "data/bundle/pipeline.skops", "code/slarisk/scoring/model.py"} <= {*seal}
+
+
+def test_each_file_altered_by_one_byte_is_named(logged_run, place):
+    """Also those that only another MLflow client reads: its MLmodel, its code."""
+    run = find_run(logged_run)
+    seal = fetch_seal(run)
+    (folder,) = place.glob("mlruns/*/models/*/artifacts")
+    rng = random.Random(0)
+    code = [name for name in seal if name.startswith("code/")]
+    for name in [*(name for name in seal if name not in code), *code[::8]]:
+        sound = (folder / name).read_bytes()
+        altered = bytearray(sound or b" ")
+        if sound:
+            altered[rng.randrange(len(altered))] ^= 1 << rng.randrange(8)
+        (folder / name).write_bytes(altered)
+        with pytest.raises(InputError) as refused:
+            fetch_bundle(run_model_uri(logged_run), seal)
+        assert str(refused.value).endswith(f"is not what was logged: {name} was changed.")
+        (folder / name).write_bytes(sound)
+    assert fetch_bundle(run_model_uri(logged_run), seal)
+
+
+def test_a_file_that_is_gone_or_new_is_named(logged_run, place):
+    seal = fetch_seal(find_run(logged_run))
+    (folder,) = place.glob("mlruns/*/models/*/artifacts")
+    (folder / "code" / "slarisk" / "sitecustomize.py").write_text("print()")
+    with pytest.raises(InputError, match=r"code/slarisk/sitecustomize\.py was added\."):
+        fetch_bundle(run_model_uri(logged_run), seal)
+    shutil.rmtree(folder / "data")
+    with pytest.raises(InputError, match=r"data/bundle/seen\.parquet is missing"):
+        fetch_bundle(run_model_uri(logged_run), seal)
+    shutil.rmtree(folder / "code")
+    with pytest.raises(InputError, match=r"MLmodel|and \d+ more\.$"):
+        fetch_bundle(run_model_uri(logged_run), seal)
+
+
+def test_what_python_leaves_beside_code_is_no_damage(logged_run, place):
+    (folder,) = place.glob("mlruns/*/models/*/artifacts")
+    (folder / "code" / "slarisk" / "__pycache__").mkdir()
+    (folder / "code" / "slarisk" / "__pycache__" / "errors.cpython-311.pyc").write_bytes(b"...")
+    assert fetch_run_bundle(find_run(logged_run))
+
+
+def test_a_list_of_files_that_was_replaced_is_told(logged_run, place):
+    """Whoever replaces the model and the list of its files cannot replace the tag with them."""
+    run = find_run(logged_run)
+    (listed,) = place.glob("mlruns/*/*/artifacts/model_files.json")
+    sound = listed.read_text()
+    for text in (sound.replace("a", "b"), "{}", "[1]", "no JSON"):
+        listed.write_text(text)
+        with pytest.raises(InputError, match=r"model_files\.json was changed after the run"):
+            fetch_seal(run)
+    listed.unlink()
+    with pytest.raises(InputError, match=r"model_files\.json cannot be fetched"):
+        fetch_seal(run)
+    with pytest.raises(InputError, match="did not write down"):
+        fetch_seal(replace(run, tags={}))
+
+
+def test_a_version_of_unknown_files_is_not_loaded(logged_run):
+    with pytest.raises(InputError, match=r"version 7 .*python promote\.py run_id=abc does"):
+        read_seal(Version("7", "abc", {}))
+    assert read_seal(Version("7", "abc", {"files_sha256": '{"a": "01"}'})) == {"a": "01"}

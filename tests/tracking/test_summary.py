@@ -65,7 +65,7 @@ def test_every_decision_is_said(judged):
     def said(**changes):
         decision = replace(judged.bundle.manifest.decision, **changes)
         manifest = replace(judged.bundle.manifest, decision=decision, threshold=0.25)
-        return say_decision(replace(judged, bundle=replace(judged.bundle, manifest=manifest)))
+        return say_decision(manifest)
 
     kind = type(judged.bundle.manifest.decision.name)
     assert said(name=kind.threshold) == "one threshold, 0.250, chosen out of fold"

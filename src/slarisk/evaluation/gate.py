@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +11,10 @@ import numpy as np
 from slarisk.decisions.costs import dollars
 from slarisk.evaluation.bootstrap import paired_interval
 from slarisk.evaluation.checks import NO_CHECKS
+from slarisk.evaluation.metrics import probability_metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from slarisk.config import PromoteConfig
-
 
 # The metrics that a promotion rests on.
 EVIDENCE = (
@@ -29,48 +27,91 @@ EVIDENCE = (
     "test_tickets",
     "objective",
 )
+_SAME_LOSS = 1e-9  # relative: the sum of the same dollars in another order
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Candidate against champion on tickets that neither was trained on.
+    """A candidate against a rival, a rule or the champion, on the same tickets.
 
-    ``difference`` is the candidate's loss minus the champion's, in dollars per ticket, with the
-    ends of its paired interval.
+    ``difference`` is the candidate's loss minus the rival's, in dollars per ticket, with the ends
+    of its paired interval.
     """
 
     tickets: int
     candidate_loss: float
-    champion_loss: float
+    rival_loss: float
     difference: float
     low: float
     high: float
 
 
+@dataclass
+class Verdict:
+    """What the gate found: reasons against a promotion, and the figures they rest on.
+
+    ``notes`` say on which tickets and under which policy was judged, where that needs saying.
+    ``rules`` are the trivial rules on all test tickets, ``champion`` the one in charge on those
+    that it was not trained on, and ``quality`` the figures of both there, candidate first.
+    """
+
+    reasons: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tickets: int = 0
+    breached: int = 0
+    loss: float = 0.0
+    rules: dict[str, Comparison] = field(default_factory=dict)
+    champion: Comparison | None = None
+    quality: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
 def compare_losses(
-    candidate: NDArray[np.float64], champion: NDArray[np.float64], config: PromoteConfig
+    candidate: NDArray[np.float64],
+    rival: NDArray[np.float64],
+    draws: int,
+    confidence: float,
+    seed: int,
 ) -> Comparison:
     """Compare two decisions on the same tickets, pair by pair.
 
     Parameters
     ----------
-    candidate, champion : arrays of shape (n,)
+    candidate, rival : arrays of shape (n,)
         Dollars lost on each ticket, n at least 1.
-    config : PromoteConfig
-        Confidence, draws and seed of the interval.
+    draws, confidence, seed : int, float, int
+        Of the bootstrap interval.
     """
-    difference = candidate - champion
-    rng = np.random.default_rng(config.seed)
-    low, high = paired_interval(difference, config.bootstrap_draws, config.confidence, rng)
-    tickets = len(difference)
+    saved = rival - candidate
+    low, high = paired_interval(saved, draws, confidence, np.random.default_rng(seed))
+    tickets = len(saved)
     return Comparison(
         tickets,
         float(candidate.sum()),
-        float(champion.sum()),
-        float(difference.mean()),
-        low / tickets,
-        high / tickets,
+        float(rival.sum()),
+        -float(saved.mean()),
+        -high / tickets,
+        -low / tickets,
     )
+
+
+def measure_quality(
+    breach: NDArray[np.bool_], probability: NDArray[np.float64], escalate: NDArray[np.bool_]
+) -> dict[str, float]:
+    """Measure what a change of champion changes beside the loss.
+
+    Returns
+    -------
+    dict
+        ``roc_auc``, ``pr_auc`` and ``calibration_error``, where they are defined, and
+        ``escalation_rate``.
+    """
+    metrics = probability_metrics(breach, probability)
+    found = {
+        name: metrics[name]
+        for name in ("roc_auc", "pr_auc", "calibration_error")
+        if name in metrics
+    }
+    return found | {"escalation_rate": float(escalate.mean())}
 
 
 def refuse_record(status: str, metrics: Mapping[str, float]) -> list[str]:
@@ -108,6 +149,24 @@ def refuse_value(metrics: Mapping[str, float], best_baseline: str, clearly: bool
     return []
 
 
+def refuse_other_losses(found: Mapping[str, float], logged: Mapping[str, float]) -> list[str]:
+    """Find losses that the run logged and that do not come out when its model decides again.
+
+    Parameters
+    ----------
+    found : mapping of str to float
+        Dollars lost on the test tickets, by what lost them: ``stored model``, or a rule.
+    logged : mapping of str to float
+        The same as the run logged it.
+    """
+    return [
+        f"the {name} loses {dollars(loss)} on the test tickets, not the "
+        f"{dollars(logged[name])} that its run logged"
+        for name, loss in found.items()
+        if not np.isclose(loss, logged[name], rtol=_SAME_LOSS, atol=1e-6)
+    ]
+
+
 def refuse_challenge(comparison: Comparison, margin: float) -> list[str]:
     """Find out whether the candidate clearly loses less than the champion."""
     if comparison.high < -margin:
@@ -115,7 +174,13 @@ def refuse_challenge(comparison: Comparison, margin: float) -> list[str]:
     verb = "loses more than" if comparison.difference > 0 else "is not clearly better than"
     return [
         f"it {verb} the champion on {comparison.tickets:,} tickets neither was trained on: "
+        f"{say_difference(comparison)}" + (f", margin {margin:,.2f}" if margin else "")
+    ]
+
+
+def say_difference(comparison: Comparison) -> str:
+    """Write the difference of two losses with its interval."""
+    return (
         f"{comparison.difference:+,.2f} dollars per ticket "
         f"[{comparison.low:+,.2f} to {comparison.high:+,.2f}]"
-        + (f", margin {margin:,.2f}" if margin else "")
-    ]
+    )

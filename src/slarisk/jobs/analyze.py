@@ -52,7 +52,7 @@ from slarisk.tracking.analyses import (
     report_analysis,
     report_analysis_start,
 )
-from slarisk.tracking.registry import fetch_bundle, find_champion, version_uri
+from slarisk.tracking.registry import fetch_version, find_champion
 from slarisk.tracking.send import send
 from slarisk.tracking.source import find_source
 from slarisk.tracking.store import open_store, tracked_run
@@ -220,7 +220,7 @@ def measure_model(tickets: pd.DataFrame, config: AnalyzeConfig) -> Escalation | 
     champion = find_champion(name)
     if champion is None:
         return f"{name} has no champion yet. Promote one: python promote.py"
-    bundle = fetch_bundle(version_uri(name, champion))
+    bundle = fetch_version(name, champion)
     theirs = bundle.manifest.data
     if policy_meaning(theirs) != policy_meaning(config.data):
         return (

@@ -13,11 +13,10 @@ from slarisk.scoring.export import notebook_export, rejected_path, score_tickets
 from slarisk.tickets.contract import read_tickets
 from slarisk.tickets.labels import prepare_tickets
 from slarisk.tracking.registry import (
-    fetch_bundle,
+    fetch_run_bundle,
+    fetch_version,
     find_run,
     require_champion,
-    run_model_uri,
-    version_uri,
 )
 from slarisk.tracking.store import open_store
 
@@ -58,10 +57,10 @@ def fetch_model(config: ScoreConfig) -> tuple[Bundle, str]:
     """Fetch the model that scores, and the text that names its version in the export."""
     if config.run_id is not None:
         run = find_run(config.run_id)
-        return fetch_bundle(run_model_uri(run.run_id)), f"run {run.run_id}"
+        return fetch_run_bundle(run), f"run {run.run_id}"
     name = config.tracking.registered_model
     champion = require_champion(name)
-    return fetch_bundle(version_uri(name, champion)), champion.number
+    return fetch_version(name, champion), champion.number
 
 
 def describe_model(config: ScoreConfig, bundle: Bundle, version: str) -> str:

@@ -1,14 +1,17 @@
 """The model as it is registered: not only a score, but everything a decision rests on.
 
-A bundle is a folder of three files, none of them a pickle: ``bundle.json`` (the policies and every
-number chosen in training), ``pipeline.skops`` (encoder and estimator) and ``seen.parquet`` (the
-tickets the model has met, so that none is ever given its in-sample score).
+A bundle is a folder of four files, none of them a pickle: ``bundle.json`` (the policies and every
+number chosen in training), ``pipeline.skops`` (encoder and estimator), ``seen.parquet`` (the
+tickets the model has met, so that none is ever given its in-sample score) and ``seal.json`` (the
+SHA-256 of the other three: whoever loads a bundle, with any MLflow client, finds out if a file is
+not what was written).
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +28,7 @@ from slarisk.errors import InputError
 from slarisk.learning.calibration import Calibrator
 from slarisk.learning.features import UNKNOWN, feature_fields
 from slarisk.learning.models import BreachModel
+from slarisk.scoring.seal import find_damage, seal_folder, write_seal
 from slarisk.tickets.contract import take_dates, take_text
 from slarisk.tickets.labels import price_breaches, price_escalations
 
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
     Days = NDArray[np.int64]
 
 FORMAT = 1
-MANIFEST, PIPELINE, SEEN = "bundle.json", "pipeline.skops", "seen.parquet"
+MANIFEST, PIPELINE, SEEN, SEAL = "bundle.json", "pipeline.skops", "seen.parquet", "seal.json"
 OUT_OF_FOLD, TEST, NEW = "out_of_fold", "test", "new"
 
 # What a decision says of a ticket, in order.
@@ -79,6 +83,19 @@ class Manifest:
     fallback_cost: float
     model_name: str
     format: int = FORMAT
+
+    def required_fields(self) -> list[str]:
+        """Name the fields without which there is no decision.
+
+        They are the features, the birth by which a ticket of the training run is recognised (and
+        never given its in-sample score), and what prices the ticket.
+        """
+        data = self.data
+        fields = [*feature_fields(self.features), birth_field(data)]
+        fields = [name for name in fields if name in data.columns]
+        priced = data.costs.breach or ("priority" if "priority" in data.columns else None)
+        fields += [name for name in (priced, data.costs.escalation) if name]
+        return list(dict.fromkeys(fields))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +148,13 @@ class Bundle:
     def recognise(self, tickets: pd.DataFrame) -> pd.DataFrame:
         """Find tickets among those of the training run: a row of ``seen`` for each, or NEW."""
         identity = identify(tickets, self.manifest.data)
-        met = self.seen.set_index("identity").reindex(identity)
+        met = self._seen_by_identity.reindex(identity)
         met["origin"] = met["origin"].fillna(NEW)
         return met.set_axis(tickets.index)
+
+    @cached_property
+    def _seen_by_identity(self) -> pd.DataFrame:
+        return self.seen.set_index("identity")  # its index is built once, and not for each request
 
     def creation_times(self, tickets: pd.DataFrame, met: pd.DataFrame) -> pd.Series:
         """Give creation times; where they are imputed, those the model was trained on.
@@ -160,17 +181,8 @@ class Bundle:
         )
 
     def required_fields(self) -> list[str]:
-        """Name the fields without which there is no decision.
-
-        They are the features, the birth by which a ticket of the training run is recognised (and
-        never given its in-sample score), and what prices the ticket.
-        """
-        data = self.manifest.data
-        fields = [*feature_fields(self.manifest.features), birth_field(data)]
-        fields = [name for name in fields if name in data.columns]
-        priced = data.costs.breach or ("priority" if "priority" in data.columns else None)
-        fields += [name for name in (priced, data.costs.escalation) if name]
-        return list(dict.fromkeys(fields))
+        """Name the fields without which there is no decision."""
+        return self.manifest.required_fields()
 
     def unseen_categories(self, tickets: pd.DataFrame) -> dict[str, int]:
         """Count, by feature, the tickets with a category that training did not have."""
@@ -244,6 +256,33 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
             "slarisk/scoring/bundle.py)."
         )
     bundle.seen.to_parquet(folder / SEEN, index=False)
+    seal_bundle(folder)
+
+
+def seal_bundle(folder: Path) -> None:
+    """Write down what the files of a bundle are."""
+    (folder / SEAL).write_text(write_seal(seal_folder(folder, leave_out=[SEAL])))
+
+
+def check_bundle(folder: Path) -> None:
+    """Refuse a bundle whose files are not those that were written.
+
+    Raises
+    ------
+    InputError
+        Names each file that is missing, was changed or was added.
+    """
+    found = seal_folder(folder, leave_out=[SEAL])
+    written = (folder / SEAL).read_bytes() if (folder / SEAL).exists() else b""
+    if written == write_seal(found).encode():
+        return
+    try:
+        sealed = TypeAdapter(dict[str, str]).validate_json(written)
+    except ValueError:  # not JSON, or not a seal
+        sealed = {}
+    needed = [f"{name} is missing" for name in (MANIFEST, PIPELINE, SEEN) if name not in found]
+    damage = find_damage(sealed, found) if sealed else needed
+    raise InputError(f"{'; '.join(damage or [f'{SEAL} is missing or was changed'])}.")
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -252,16 +291,17 @@ def load_bundle(folder: Path) -> Bundle:
     Raises
     ------
     InputError
-        Another version wrote it, or it holds a type that may not be loaded.
+        A file was changed, another version wrote it, or it holds a type that may not be loaded.
     """
+    check_bundle(folder)
     text = (folder / MANIFEST).read_bytes()
     written = json.loads(text).get("format")
     if written != FORMAT:
-        raise InputError(f"{folder / MANIFEST}: format {written}, but this version reads {FORMAT}.")
+        raise InputError(f"{MANIFEST}: format {written}, but this version reads {FORMAT}.")
     manifest = TypeAdapter(Manifest).validate_json(text)
     try:
         pipeline = skops.io.load(folder / PIPELINE, trusted=list(TRUSTED_TYPES))
     except skops.io.exceptions.UntrustedTypesFoundException as error:
-        raise InputError(f"{folder / PIPELINE}: not loaded. {error}") from error
+        raise InputError(f"{PIPELINE}: not loaded. {error}") from error
     model = BreachModel(manifest.features, pipeline, manifest.calibrator)
     return Bundle(manifest, model, pd.read_parquet(folder / SEEN))

@@ -65,24 +65,34 @@ def read_tickets(
 
 def type_fields(fields: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
     """Trim text, rename values and read dates; missing fields of the policy become NA."""
-    typed = fields.copy(deep=False)
+    # One frame is made in the end, and nothing is done where there is nothing to do: a served
+    # ticket comes alone, and each step on a column costs it a tenth of a millisecond.
+    typed: dict[str, pd.Series] = {str(name): fields[name] for name in fields}
     for name in policy.columns:
-        text = _trim(take_text(fields, name), policy)
-        typed[name] = text.replace(policy.values[name]) if name in policy.values else text
-    unreadable = pd.Series("", index=typed.index, dtype="str")
+        text = take_text(fields, name)
+        if name in fields:
+            text = _trim(text, policy)
+            text = text.replace(policy.values[name]) if name in policy.values else text
+        typed[name] = text
+    unreadable = pd.Series("", index=fields.index, dtype="str")
     for name in date_fields(policy):
+        if name not in fields:
+            typed[name] = take_dates(fields, name)
+            continue
         # typed dates (Parquet) come as ISO 8601, whatever the text of this system looks like
         parsed = read_dates(typed[name], [*policy.date_formats, ISO_8601])
         lost = parsed.isna() & typed[name].notna()
-        unreadable[lost] += f", {policy.columns[name]}"
+        if lost.any():
+            unreadable[lost] += f", {policy.columns[name]}"
         typed[name] = parsed
     typed[UNREADABLE] = unreadable.str.removeprefix(", ")
-    return typed
+    return pd.DataFrame(typed, index=fields.index)
 
 
 def _trim(text: pd.Series, policy: DataPolicy) -> pd.Series:
     text = text.str.strip()
-    return text.mask(text.isin(policy.missing))
+    gone = text.isin(policy.missing)
+    return text.mask(gone) if gone.any() else text
 
 
 def take_text(tickets: pd.DataFrame, name: str) -> pd.Series:

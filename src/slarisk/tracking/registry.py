@@ -1,4 +1,4 @@
-"""Runs looked up, models fetched, and the aliases of the registered model."""
+"""Runs and versions looked up, and their models fetched: whole, unchanged, or not at all."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from zipfile import BadZipFile
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter
 from yaml import YAMLError
 
 from slarisk.config import TrainConfig
-from slarisk.errors import InputError, Refused
+from slarisk.errors import InputError
 from slarisk.scoring.bundle import load_bundle
+from slarisk.scoring.seal import find_damage, fingerprint_seal
 from slarisk.tracking.report import (
     CONFIG_FILE,
     DATA_TAG,
@@ -22,27 +24,29 @@ from slarisk.tracking.report import (
     POLICY_TAG,
     SPLIT_TAG,
 )
-from slarisk.tracking.send import DATA_FOLDER, MODEL_NAME
+from slarisk.tracking.send import DATA_FOLDER, MODEL_NAME, SEAL_FILE, SEAL_TAG, seal_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from slarisk.scoring.bundle import Bundle
 
-CHAMPION, PREVIOUS = "champion", "previous"
-REPLACED_TAG = "replaced_version"
+CHAMPION = "champion"
+FILES_TAG = "files_sha256"  # of a version: the seal of its files
 _MOST_RUNS = 1000
+_MOST_VERSIONS = 10_000  # as many as MLflow gives at once
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What MLflow knows of a run."""
+    """What MLflow knows of a run; ``model_id`` is of the model that it logged."""
 
     run_id: str
     name: str
     status: str
     metrics: dict[str, float]
     tags: dict[str, str]
+    model_id: str | None = None
 
     @property
     def fingerprints(self) -> tuple[str | None, ...]:
@@ -118,12 +122,14 @@ def find_best_run(experiment_id: str, select_by: str) -> RunRecord:
 
 
 def _record(run: Any) -> RunRecord:
+    models = run.outputs.model_outputs if run.outputs else []
     return RunRecord(
         run_id=run.info.run_id,
         name=run.info.run_name,
         status=run.info.status,
         metrics=dict(run.data.metrics),
         tags=dict(run.data.tags),
+        model_id=models[0].model_id if models else None,
     )
 
 
@@ -162,13 +168,63 @@ def fetch_text(run_id: str, path: str) -> str | None:
     return text
 
 
-def fetch_bundle(model_uri: str) -> Bundle:
-    """Fetch and load the bundle of a logged or registered model.
+def fetch_seal(run: RunRecord) -> dict[str, str]:
+    """Fetch what a run wrote down of the files of its model.
 
     Raises
     ------
     InputError
-        There is no such model, or its files are gone or damaged.
+        It logged no model, or the list is gone or was changed.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    if run.model_id is None:
+        raise InputError("it logged no model: a job of a sweep does only if it is the best")
+    if SEAL_TAG not in run.tags:
+        raise InputError("it did not write down what the files of its model are: train again")
+    try:
+        text = mlflow.artifacts.load_text(f"runs:/{run.run_id}/{SEAL_FILE}")
+        seal = TypeAdapter(dict[str, str]).validate_json(text)
+    except (MlflowException, OSError) as error:
+        raise InputError(f"{SEAL_FILE} cannot be fetched: {error}") from error
+    except ValueError:  # not JSON, not text, or no seal
+        seal = {}
+    if fingerprint_seal(seal) != run.tags[SEAL_TAG]:
+        raise InputError(f"{SEAL_FILE} was changed after the run logged it")
+    return seal
+
+
+def read_seal(version: Version) -> dict[str, str]:
+    """Read what a version's files were when it was registered.
+
+    Raises
+    ------
+    InputError
+        It was registered by other means than ``promote.py``.
+    """
+    try:
+        return TypeAdapter(dict[str, str]).validate_json(version.tags.get(FILES_TAG, ""))
+    except ValueError as error:
+        raise InputError(
+            f"version {version.number} does not say what its files are (tag {FILES_TAG}): it was "
+            f"not registered by promote.py. python promote.py run_id={version.run_id} does."
+        ) from error
+
+
+def fetch_bundle(model_uri: str, seal: Mapping[str, str]) -> Bundle:
+    """Fetch and load the bundle of a logged or registered model.
+
+    Parameters
+    ----------
+    model_uri : str
+    seal : mapping of str to str
+        What its files have to be.
+
+    Raises
+    ------
+    InputError
+        There is no such model, or a file of it is gone or was changed, which is named.
     """
     import tempfile
 
@@ -177,23 +233,39 @@ def fetch_bundle(model_uri: str) -> Bundle:
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = mlflow.artifacts.download_artifacts(model_uri, dst_path=folder)
+            path = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder))
         except (MlflowException, OSError) as error:
             raise InputError(f"The model {model_uri} cannot be fetched: {error}") from error
+        if damage := find_damage(seal, seal_model(path)):
+            raise InputError(f"The model {model_uri} is not what was logged: {_list_few(damage)}.")
         try:
-            return load_bundle(Path(path) / "data" / DATA_FOLDER)
+            return load_bundle(path / "data" / DATA_FOLDER)
         except (InputError, OSError, ValueError, LookupError, BadZipFile) as error:
             raise InputError(f"The model {model_uri} cannot be loaded: {error}") from error
+
+
+def _list_few(items: list[str], most: int = 5) -> str:
+    more = f"; and {len(items) - most} more" if len(items) > most else ""
+    return "; ".join(items[:most]) + more
+
+
+def fetch_version(name: str, version: Version) -> Bundle:
+    """Fetch and load a registered version, if its files are those that were registered."""
+    return fetch_bundle(f"models:/{name}/{version.number}", read_seal(version))
+
+
+def fetch_run_bundle(run: RunRecord) -> Bundle:
+    """Fetch and load the model of a run, if its files are those that it logged."""
+    try:
+        seal = fetch_seal(run)
+    except InputError as error:
+        raise InputError(f"run {run.run_id}: {error}.") from error
+    return fetch_bundle(run_model_uri(run.run_id), seal)
 
 
 def run_model_uri(run_id: str) -> str:
     """Name the model that a run logged."""
     return f"runs:/{run_id}/{MODEL_NAME}"
-
-
-def version_uri(name: str, version: Version) -> str:
-    """Name a version of the registered model."""
-    return f"models:/{name}/{version.number}"
 
 
 def find_champion(name: str) -> Version | None:
@@ -222,73 +294,10 @@ def _version(found: Any) -> Version:
     return Version(str(found.version), found.run_id, dict(found.tags))
 
 
-def register_champion(
-    name: str, run_id: str, tags: Mapping[str, str], description: str, old: Version | None
-) -> Version:
-    """Register a run's model with all its evidence, and only then put it in charge."""
-    from mlflow.exceptions import MlflowException
-
-    client = _client()
-    try:
-        client.create_registered_model(
-            name, description="Decides which support tickets to escalate before they breach."
-        )
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    model_id = client.get_run(run_id).outputs.model_outputs[0].model_id
-    evidence = dict(tags) | ({REPLACED_TAG: old.number} if old else {})
-    created = client.create_model_version(
-        name,
-        source=f"models:/{model_id}",
-        run_id=run_id,
-        tags=evidence,
-        description=description,
-        model_id=model_id,
-    )
-    version = _version(created)
-    if old is not None:
-        client.set_registered_model_alias(name, PREVIOUS, old.number)
-    client.set_registered_model_alias(name, CHAMPION, version.number)
-    return version
-
-
-def roll_back(name: str) -> tuple[Version, Version]:
-    """Put the version that the champion replaced back in charge.
-
-    Returns
-    -------
-    tuple
-        The version that was in charge, and the one that is now.
-
-    Raises
-    ------
-    Refused
-        There is no champion, none before it, or that one was deleted.
-    """
-    from mlflow.exceptions import MlflowException
-
-    client = _client()
-    champion = find_champion(name)
-    if champion is None:
-        raise Refused(f"Not rolled back: {name} has no champion.")
-    before = champion.tags.get(REPLACED_TAG)
-    if before is None:
-        raise Refused(f"Not rolled back: version {champion.number} is the first champion.")
-    try:
-        restored = _version(client.get_model_version(name, before))
-    except MlflowException as error:
-        raise Refused(
-            f"Not rolled back: version {before}, which version {champion.number} replaced, cannot "
-            f"be fetched: {error.message}"
-        ) from error
-    client.set_registered_model_alias(name, CHAMPION, restored.number)
-    earlier = restored.tags.get(REPLACED_TAG)
-    if earlier is not None:
-        client.set_registered_model_alias(name, PREVIOUS, earlier)
-    else:
-        client.delete_registered_model_alias(name, PREVIOUS)
-    return champion, restored
+def list_versions(name: str) -> list[Version]:
+    """List the versions of a registered model, oldest first."""
+    found = _client().search_model_versions(f"name='{name}'", max_results=_MOST_VERSIONS)
+    return sorted(map(_version, found), key=lambda version: int(version.number))
 
 
 def _client() -> Any:

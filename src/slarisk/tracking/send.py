@@ -18,6 +18,7 @@ from slarisk.scoring.bundle import (
     PROBABILITY,
     save_bundle,
 )
+from slarisk.scoring.seal import fingerprint_seal, seal_folder, write_seal
 from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
 from slarisk.tracking.store import reaching_store
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MODEL_NAME = "model"
 DATA_FOLDER = "bundle"
+SEAL_FILE, SEAL_TAG = "model_files.json", "model_sha256"
+_NOTE = "registered_model_meta"  # MLflow puts it beside the files of a model that it fetches
 # What a model needs where it is loaded; naming them spares MLflow the seconds of inferring them.
 _REQUIREMENTS = (
     "mlflow",
@@ -120,7 +123,7 @@ def _log_model(bundle: Bundle, example: pd.DataFrame) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / DATA_FOLDER
         save_bundle(bundle, data)
-        mlflow.pyfunc.log_model(
+        logged = mlflow.pyfunc.log_model(
             name=MODEL_NAME,
             loader_module="slarisk.scoring.model",
             data_path=str(data),
@@ -129,6 +132,26 @@ def _log_model(bundle: Bundle, example: pd.DataFrame) -> None:
             signature=_signature(bundle),
             input_example=example,
         )
+    _log_seal(logged.model_uri)
+
+
+def _log_seal(model_uri: str) -> None:
+    """Log what the store holds of a model, file by file, and stand by it with a tag.
+
+    The list is too long for a tag; the tag is not among the files, so that it tells when they and
+    the list were both replaced.
+    """
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        seal = seal_model(Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder)))
+    mlflow.log_text(write_seal(seal), SEAL_FILE)
+    mlflow.set_tag(SEAL_TAG, fingerprint_seal(seal))
+
+
+def seal_model(folder: Path) -> dict[str, str]:
+    """Seal the files of a fetched model, as its run logged them."""
+    return seal_folder(folder, leave_out=[_NOTE])
 
 
 @cache

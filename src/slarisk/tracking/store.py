@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from slarisk.errors import InputError, Refused, StoreError
+from slarisk.tracking.relocation import follow_move
 from slarisk.tracking.workers import WORKER_TAG, this_worker
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def _creation_lock(uri: str) -> Iterator[None]:
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA schema_version")
         create_whole(path, _create_tables)
+        follow_move(path)
         yield
 
 

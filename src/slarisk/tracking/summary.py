@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from slarisk.scoring.bundle import Manifest
     from slarisk.tracking.report import Trained
 
 BASELINE_WORDS = {
@@ -75,10 +76,11 @@ def _list_facts(trained: Trained) -> list[str]:
         f"- data: {config.data.name}, {trained.tickets.rows_in:,} tickets in, "
         f"{len(trained.tickets.frame):,} labelled" + (f" (dropped: {dropped})" if dropped else ""),
         f"- split: {config.split.name.value}, trained on {len(trained.training):,} tickets "
-        f"({_period(trained.training)}), tested on {len(trained.test):,} ({_period(trained.test)})"
-        + (f"; left out: {left_out}" if left_out else ""),
+        f"({say_period(trained.training)}), tested on {len(trained.test):,} "
+        f"({say_period(trained.test)})" + (f"; left out: {left_out}" if left_out else ""),
         f"- features: {config.features.name}; calibration: {config.calibration.name.value}",
-        f"- decision: {say_decision(trained)}; escalates {metrics['escalation_rate']:.1%}, "
+        f"- decision: {say_decision(trained.bundle.manifest)}; "
+        f"escalates {metrics['escalation_rate']:.1%}, "
         f"{int(metrics['false_alarms']):,} false alarms, "
         f"{int(metrics['missed_breaches']):,} missed breaches",
         f"- one threshold for all would be {metrics['optimal_threshold']:.3f} "
@@ -101,9 +103,8 @@ def _list_facts(trained: Trained) -> list[str]:
     return lines
 
 
-def say_decision(trained: Trained) -> str:
-    """Say how the run decides."""
-    manifest = trained.bundle.manifest
+def say_decision(manifest: Manifest) -> str:
+    """Say how a model decides."""
     match manifest.decision.name:
         case DecisionKind.per_ticket:
             return "per ticket, against its own break-even probability"
@@ -115,7 +116,8 @@ def say_decision(trained: Trained) -> str:
             return f"one threshold, {manifest.threshold:.2f}, picked on the test tickets"
 
 
-def _period(tickets: pd.DataFrame) -> str:
+def say_period(tickets: pd.DataFrame) -> str:
+    """Say when the first and the last of some tickets were created."""
     created = tickets["created_at"]
     if created.isna().all():
         return "no dates"

@@ -1,0 +1,448 @@
+"""What the promotion gate survives, and how often it is wrong.
+
+``python benchmarks/promotion.py kill [rounds]``: a promotion is killed with ``kill -9``, in even
+rounds at a random moment of it, in odd ones right after a random write to the store. Each time the
+champion must be the old or the new version, with all its evidence and its files as registered; then
+the next promotion must succeed, leave nothing half done, and continue one chain of champions.
+
+``python benchmarks/promotion.py together [rounds]``: 8 runs are promoted by 8 commands started at
+once, on a local store. All must succeed, one after the other.
+
+``python benchmarks/promotion.py server [rounds]``: the same against a tracking server, where no
+lock file helps.
+
+``python benchmarks/promotion.py tamper``: each file of a registered model is altered by one byte,
+at a random place; score.py's and promote.py's way to the model must refuse it by name, each time.
+
+``python benchmarks/promotion.py false [pairs]``: champion and candidate are trained alike on the
+bundled sample, with other seeds; how often is the candidate promoted?
+
+``python benchmarks/promotion.py true [pairs]``: the candidate is really better, as the true
+probabilities of the sample say. How often is that found?
+
+The first four work on a part of the bundled sample, in a folder of their own.
+"""
+
+import itertools
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME = "sla-breach-risk"
+TICKETS = 1200
+QUICK = ["evaluation.bootstrap_draws=50", "evaluation.importance_repeats=0"]
+ANYONE = 1e6  # a margin, in dollars per ticket, that lets everyone pass the champion
+OWN = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+
+
+def start(command, arguments, folder, **environment):
+    """Start a command in a folder, with a store of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / f"{command}.py"), *arguments],
+        cwd=folder,
+        env=OWN | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextmanager
+def trained(values, **environment):
+    """Work in a folder with a run of logistic regression for each regularisation."""
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "data").mkdir()
+        lines = (ROOT / "data" / "sample_tickets.csv").read_text(encoding="utf-8").splitlines(True)
+        (folder / "data" / "sample_tickets.csv").write_text("".join(lines[: TICKETS + 1]))
+        shutil.copy(ROOT / "data" / "sample_truth.csv", folder / "data")
+        grid = ["-m", "model=lr", f"model.C={','.join(map(str, values))}", "log_models=all"]
+        process = start("train", [*grid, *QUICK], folder, **environment)
+        said, _ = process.communicate()
+        assert process.returncode == 0, said
+        os.chdir(folder)
+        try:
+            yield folder
+        finally:
+            os.chdir(here)
+
+
+def connect(uri=None):
+    """Use a store from this process; give its finished runs with a model, and how to promote."""
+    uri = (
+        uri or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    )  # MLflow keeps stores open by their address
+    import mlflow
+
+    from slarisk.config import PromoteConfig, Tracking
+    from slarisk.tracking.registry import find_run
+    from slarisk.tracking.store import open_store
+
+    experiment = open_store(Tracking(name="local", uri=uri))
+    found = mlflow.MlflowClient().search_runs([experiment])
+    runs = [run.info.run_id for run in found if run.outputs and run.outputs.model_outputs]
+    config = PromoteConfig(
+        margin=-ANYONE,
+        bootstrap_draws=50,
+        clearly_beat_baseline=False,
+        tracking=Tracking(name="local", uri=uri),
+    )
+    return [find_run(run_id) for run_id in sorted(runs)], config
+
+
+def promote_quietly(run, config):
+    """Promote a run; every run of the sample that adds anything passes."""
+    from slarisk.jobs.promote import promote_run
+
+    with open(os.devnull, "w") as nowhere:
+        sys.stdout = nowhere
+        try:
+            promote_run(NAME, run, config)
+        finally:
+            sys.stdout = sys.__stdout__
+
+
+def promote_apart(run_id):
+    """Promote in a process of its own; what a killed command does, without its start."""
+    runs, config = connect()
+    promote_quietly(next(run for run in runs if run.run_id == run_id), config)
+
+
+def find_gaps(changes):
+    """Find changes that do not begin where the one before ended."""
+    return [
+        new.number for old, new in itertools.pairwise(changes) if new.old != old.new or not new.done
+    ]
+
+
+def is_whole(version):
+    """Whether a version has its evidence and its card, and its files are those registered."""
+    import mlflow
+
+    from slarisk.jobs.promote import VERDICT_TAG, WHY_TAG
+    from slarisk.tracking.registry import fetch_version
+
+    fetch_version(NAME, version)
+    found = mlflow.MlflowClient().get_model_version(NAME, version.number)
+    needed = {VERDICT_TAG, WHY_TAG, "expected_loss", "promoted_at", "git_commit"}
+    return needed <= set(found.tags) and "### Limits" in found.description
+
+
+def kill_promotions(rounds, seed=0):
+    """Kill promotions, look at what they left, and promote again."""
+    from slarisk.tracking.registry import find_champion
+    from slarisk.tracking.succession import look
+
+    rng = random.Random(seed)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["slarisk.jobs.promote", "mlflow", "mlflow.pyfunc", "lightgbm"])
+    good, took, kept, writes = 0, 0, 0, {}
+    with trained([0.1, 1, 10]):
+        runs, config = connect()
+        promote_quietly(runs[0], config)
+        for run in runs[1:]:  # the first also starts the server of forks
+            started = time.perf_counter()
+            process = context.Process(target=promote_apart, args=(run.run_id,))
+            process.start()
+            process.join()
+            length = time.perf_counter() - started
+        print(f"undisturbed: {length:.2f} s", flush=True)
+        for number in range(rounds):
+            before = find_champion(NAME)
+            candidate, other = [run for run in runs if run.run_id != before.run_id]
+            process = context.Process(target=promote_apart, args=(candidate.run_id,))
+            seen = os.stat("mlflow.db").st_mtime_ns
+            process.start()
+            if number % 2 == 0:
+                time.sleep(rng.uniform(0, length))
+                when = "at a random moment"
+            else:
+                wanted = rng.randint(1, 16)
+                seen = follow_writes(process, seen, wanted)
+                when = f"after write {seen}"
+            process.kill()
+            process.join()
+            after = find_champion(NAME)
+            new = after.number != before.number
+            whole = is_whole(after) and (not new or after.run_id == candidate.run_id)
+            took, kept = took + new, kept + (not new)
+            writes[when] = [*writes.get(when, []), new]
+            promote_quietly(other, config)
+            standing = look(NAME)
+            settled = (
+                standing.champion.run_id == other.run_id
+                and is_whole(standing.champion)
+                and standing.previous == after.number
+                and (standing.pending, standing.begun) == (None, [])
+                and not find_gaps(standing.changes)
+                and [each.number for each in standing.versions]
+                == [each.new for each in standing.changes]
+            )
+            good += whole and settled
+            if not (whole and settled):
+                print(f"round {number + 1}: killed {when}: {whole=} {settled=} {standing}")
+        for when, outcomes in sorted(writes.items()):
+            print(f"killed {when}: {len(outcomes)} times, {sum(outcomes)} with the new champion")
+    print(
+        f"kill -9: consistent {good} of {rounds} times (old champion {kept}, new {took}), and the "
+        "next promotion put all in order"
+    )
+    return good == rounds
+
+
+def follow_writes(process, seen, wanted):
+    """Wait until a process has written to the store so many times, or ended; say how often."""
+    count = 0
+    while count < wanted and process.is_alive():
+        now = os.stat("mlflow.db").st_mtime_ns
+        if now != seen:
+            seen, count = now, count + 1
+    return count
+
+
+def promote_together(rounds, many=8):
+    """Promote 8 runs at once on a local store."""
+    good = 0
+    for number in range(rounds):
+        with trained([2.0**power for power in range(-4, 4)]) as folder:
+            good += _race(number, many, folder)
+    print(f"{many} together: one chain {good} of {rounds} times")
+    return good == rounds
+
+
+def promote_over_http(rounds, many=8):
+    """Promote 8 runs at once on a tracking server."""
+    good = 0
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory() as name:
+            uri, server = start_server(Path(name))
+            try:
+                values = [2.0**power for power in range(-4, 4)]
+                with trained(values, MLFLOW_TRACKING_URI=uri) as folder:
+                    good += _race(number, many, folder, uri)
+            finally:
+                os.killpg(server.pid, signal.SIGTERM)
+                server.wait()
+    print(f"{many} together on a server: one chain {good} of {rounds} times")
+    return good == rounds
+
+
+def start_server(folder, port=5187):
+    """Start a tracking server, and wait until it answers."""
+    from urllib.request import urlopen
+
+    bin_folder = str(Path(sys.executable).parent)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "2"],
+        cwd=folder,
+        env=OWN | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    uri = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            urlopen(f"{uri}/health", timeout=5).close()
+            return uri, server
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError("the tracking server does not answer")
+
+
+def _race(number, many, folder, uri=None):
+    from slarisk.tracking.succession import look
+
+    runs, _ = connect(uri)
+    assert len(runs) == many, runs
+    easy = [f"margin={-ANYONE}", "clearly_beat_baseline=false"]
+    easy += [f"tracking.uri={uri}"] if uri else []
+    started = time.perf_counter()
+    commands = [start("promote", [f"run_id={run.run_id}", *easy], folder) for run in runs]
+    said = [command.communicate()[0] for command in commands]
+    seconds = time.perf_counter() - started
+    standing = look(NAME)
+    replaced = {each.number: each.tags.get("replaced_version") for each in standing.versions}
+    # only a first promotion can fail here: a run that adds nothing over a trivial rule
+    chain = (
+        all(command.returncode == 0 for command in commands)
+        and len(standing.changes) == many
+        and not find_gaps(standing.changes)
+        and standing.changes[0].old is None
+        and {each.new for each in standing.changes} == set(replaced)
+        and all(replaced[each.new] == each.old for each in standing.changes)
+        and len({version.run_id for version in standing.versions}) == many
+        and (standing.pending, standing.begun) == (None, [])
+        and all(is_whole(version) for version in standing.versions)
+    )
+    again = sum(text.count("Judged again") for text in said)
+    order = " -> ".join(str(each.new) for each in standing.changes)
+    print(
+        f"round {number + 1}: {'one chain' if chain else 'BROKEN'} {order}, judged again {again} "
+        f"times, {seconds:.0f} s",
+        flush=True,
+    )
+    if not chain:
+        print("\n".join(said))
+    return chain
+
+
+def tamper(seed=0):
+    """Alter each file of a registered model by one byte."""
+    import mlflow
+
+    from slarisk.errors import InputError
+    from slarisk.tracking.registry import fetch_version, find_champion, read_seal
+    from slarisk.tracking.succession import find_return, look
+
+    rng = random.Random(seed)
+    with trained([0.1, 1]):
+        runs, config = connect()
+        promote_quietly(runs[0], config)
+        promote_quietly(runs[1], config)
+        client = mlflow.MlflowClient()
+        refused, tried = 0, 0
+        for number, load in (
+            ("2", lambda: fetch_version(NAME, find_champion(NAME))),
+            ("1", lambda: find_return(NAME, look(NAME))),
+        ):
+            folder = Path(client.get_model_version_download_uri(NAME, number))
+            for name in read_seal(look(NAME).versions[int(number) - 1]):
+                sound = (folder / name).read_bytes()
+                altered = bytearray(sound or b" ")
+                if sound:
+                    altered[rng.randrange(len(altered))] ^= 1 << rng.randrange(8)
+                (folder / name).write_bytes(altered)
+                tried += 1
+                try:
+                    load()
+                    print(f"NOT REFUSED: {name}")
+                except InputError as error:
+                    refused += f": {name} was changed." in str(error)
+                (folder / name).write_bytes(sound)
+            load()
+    print(f"tampering: refused by name {refused} of {tried} times (champion, and rollback to it)")
+    return refused == tried
+
+
+# How often the gate is wrong --------------------------------------------------------------------
+
+
+def read_sample():
+    """Read the bundled sample with its config, and the true probability of each ticket."""
+    import pandas as pd
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from slarisk.jobs.command import register_schemas
+    from slarisk.tickets.labels import prepare_tickets
+
+    register_schemas()
+    os.chdir(ROOT)
+    with initialize_config_dir(str(ROOT / "conf"), job_name="benchmark"):
+        models = {
+            name: OmegaConf.to_object(compose("train", [f"model={name}"])) for name in ("lr", "gbm")
+        }
+    config = models["gbm"]
+    tickets = prepare_tickets(config.data, config.sla, config.cost).frame
+    truth = pd.read_csv(config.data.truth, dtype={"ticket_id": str})
+    chance = tickets["ticket_id"].map(truth.set_index("ticket_id")["breach_probability"])
+    return {name: each.model for name, each in models.items()}, config, tickets, chance.to_numpy()
+
+
+def judge_pairs(pairs, make_models, title):
+    """Split the sample anew for each pair, train both on one part, and compare on the other."""
+    import numpy as np
+
+    from slarisk.config import PromoteConfig
+    from slarisk.decisions.policies import PerTicket
+    from slarisk.evaluation.gate import compare_losses, refuse_challenge
+    from slarisk.jobs.command import build_estimator
+    from slarisk.jobs.train import price
+    from slarisk.learning.features import make_features
+    from slarisk.learning.models import breach_scores, fit_pipeline
+
+    models, config, tickets, chance = read_sample()
+    gate = PromoteConfig()
+    frame, breach = make_features(tickets, config.features), tickets["breach"].to_numpy()
+    costs = price(tickets, config)
+    promoted, differences, really = 0, [], []
+    for pair in range(pairs):
+        order = np.random.default_rng(pair).permutation(len(tickets))
+        test, training = np.split(order, [len(tickets) // 5])
+        of_test = price(tickets.iloc[test], config)
+        losses, expected = [], []
+        for made in make_models(models, pair):
+            if made is None:
+                probability = chance[test]
+            else:
+                pipeline = fit_pipeline(
+                    build_estimator(made), config.features, frame.iloc[training], breach[training]
+                )
+                probability = breach_scores(pipeline, frame.iloc[test])
+            escalate = PerTicket().decide(probability, of_test)
+            losses.append(of_test.losses(breach[test], escalate))
+            left = chance[test] * costs.fn[test] + (1 - chance[test]) * costs.tn[test]
+            acted = chance[test] * costs.tp[test] + (1 - chance[test]) * costs.fp[test]
+            expected.append(np.where(escalate, acted, left).mean())
+        comparison = compare_losses(*losses, gate.bootstrap_draws, gate.confidence, gate.seed)
+        promoted += not refuse_challenge(comparison, gate.margin)
+        differences.append(comparison.difference)
+        really.append(expected[0] - expected[1])
+    print(
+        f"{title}: promoted {promoted} of {pairs} ({promoted / pairs:.1%}). Loss per ticket of the "
+        f"candidate less the champion's, on {len(test):,} tickets: measured "
+        f"{np.mean(differences):+.3f} dollars (sd {np.std(differences):.3f}); in truth "
+        f"{np.mean(really):+.3f} (from {min(really):+.3f} to {max(really):+.3f})",
+        flush=True,
+    )
+    return promoted / pairs
+
+
+def promote_falsely(pairs):
+    """Train champion and candidate alike."""
+
+    def make(models, pair):
+        return [models["gbm"] | {"random_state": 2 * pair + seed} for seed in (0, 1)]
+
+    return judge_pairs(pairs, make, "gbm against gbm of another seed") <= 0.05
+
+
+def promote_truly(pairs):
+    """Train candidates that are really better."""
+
+    def better(models, pair):
+        return [models["gbm"] | {"random_state": pair}, models["lr"]]
+
+    def best(models, pair):
+        return [None, models["lr"]]
+
+    judge_pairs(pairs, better, "gbm against logistic regression")
+    judge_pairs(pairs, best, "the true probabilities against logistic regression")
+    return True
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore", message=".*type hint .*is inferred as AnyType")
+    what, *more = sys.argv[1:]
+    work = {
+        "kill": (kill_promotions, [100]),
+        "together": (promote_together, [3]),
+        "server": (promote_over_http, [3]),
+        "tamper": (tamper, []),
+        "false": (promote_falsely, [200]),
+        "true": (promote_truly, [200]),
+    }
+    job, usual = work[what]
+    sys.exit(not job(*(map(int, more) if more else usual)))
