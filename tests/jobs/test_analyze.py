@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from slarisk.jobs import analyze as job
 from slarisk.jobs.promote import promote
 from slarisk.tracking.registry import find_best_run
 
@@ -130,14 +131,17 @@ def test_the_model_is_judged_on_honest_scores(trained, composed, analyze):
     assert best["expected saving"] > best["priority"]
 
 
-def test_no_in_sample_score_takes_part(trained, composed, analyze):
+def test_no_in_sample_score_takes_part(trained, composed, analyze, monkeypatch):
     """A training ticket whose out-of-fold score is lost is left out, not scored in sample."""
     promote(composed("bootstrap_draws=200", root="promote"))
-    source = MlflowClient().get_model_version("sla-breach-risk", "1").source
-    (seen,) = trained.glob(f"mlruns/*/models/{source.removeprefix('models:/')}/**/seen.parquet")
-    memory = pd.read_parquet(seen)
-    memory.loc[memory["origin"] == "out_of_fold", "probability"] = np.nan
-    memory.to_parquet(seen, index=False)
+
+    def forget(*version):
+        bundle = fetch_version(*version)
+        bundle.seen.loc[bundle.seen["origin"] == "out_of_fold", "probability"] = np.nan
+        return bundle
+
+    fetch_version = job.fetch_version
+    monkeypatch.setattr(job, "fetch_version", forget)
     done(analyze())
     page = (trained / "outputs" / "report.html").read_text("utf-8")
     assert "scores: 120 test, 2 new" in page
