@@ -259,14 +259,16 @@ def _write_where(analysis: Analysis, page: Page) -> str:
         )
     if analysis.trend is not None:
         parts.append(f"<h3>Over time, by {analysis.trend.unit} of creation</h3>")
+        written = "%Y-%m-%d %H:%M" if analysis.trend.unit == "hour" else "%Y-%m-%d"
         table = analysis.trend.table
+        table = table.assign(**{"from": table["start"].dt.strftime(written)})
         figure = page.figure(
             draw_trend(analysis.trend, analysis.period.rate),
             f"Breach rate from {table['breach_rate'].iloc[0]:.1%} in the first "
             f"{analysis.trend.unit} to {table['breach_rate'].iloc[-1]:.1%} in the last.",
         )
         columns = {
-            "start": (f"{analysis.trend.unit.capitalize()} from", "moment"),
+            "from": (f"{analysis.trend.unit.capitalize()} from", "right"),
             "tickets": ("Tickets", "count"),
             "breach_rate": ("Breach rate", "rate"),
             "rate_low..rate_high": ("Interval", "rate"),
@@ -719,9 +721,6 @@ def _write(value: Any, kind: str) -> str:
     """Write a value."""
     if kind in ("text", "right"):
         return escape(str(value))
-    if kind == "moment":
-        moment = pd.Timestamp(value)
-        return moment.strftime("%Y-%m-%d" if moment == moment.normalize() else "%Y-%m-%d %H:%M")
     if pd.isna(value):
         return "\u2013"
     match kind:
