@@ -151,6 +151,15 @@ def test_a_champion_of_another_data_policy_is_left_out(trained, composed, analyz
     assert "reads exports by another data policy (sample; this analysis: sample)" in ended.out
 
 
+def test_a_champion_that_is_damaged_costs_its_section_only(trained, composed, analyze):
+    promote(composed("bootstrap_draws=200", root="promote"))
+    for path in trained.glob("mlruns/**/bundle.json"):
+        path.write_text("{}")
+    ended = analyze()
+    done(ended)
+    assert "What the model adds: left out. The model models:/sla-breach-risk/1 cannot" in ended.out
+
+
 def test_promotion_does_not_take_an_analysis_for_a_run(trained, analyze, run):
     analysis = done(analyze())
     experiment = MlflowClient().get_experiment_by_name("sla-breach-risk").experiment_id
