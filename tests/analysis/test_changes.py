@@ -64,6 +64,11 @@ def test_another_mix_alone_changes_no_rate():
     assert (mix, own) == pytest.approx((0.21, 0))
 
 
+def test_a_level_that_neither_period_has_adds_nothing():
+    with_it = split_change(*map(np.array, ([50.0, 0], [40.0, 0], [80.0, 0], [60.0, 0])))
+    assert with_it == split_change(*map(np.array, ([50.0], [40.0], [80.0], [60.0])))
+
+
 def test_other_prices_are_told(changes):
     assert changes.same_policy
     assert not replace(changes, earlier=replace(BEFORE, policy="other")).same_policy

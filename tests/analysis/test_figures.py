@@ -29,10 +29,12 @@ def test_heat_keeps_the_order_of_priorities(code, outcome):
 
 def test_hours_are_split_at_the_target():
     edges = np.geomspace(1, 100, 3)
-    figure = draw_hours([Hours("High", edges, np.array([3.0, 1.0]), 10.0, 5.0)])
+    figure = draw_hours(
+        [Hours("High", edges, np.array([3.0, 1.0]), np.array([1.0, 1.0]), 4.0, 5.0)]
+    )
     within, beyond = figure.data
-    assert (list(within.y), list(beyond.y)) == ([0.75], [0.25])
-    assert figure.layout.annotations[0].text == "<b>High</b>: median 5.0 h, target 10 h"
+    assert (list(within.y), list(beyond.y)) == ([0.5, 0], [0.25, 0.25])
+    assert figure.layout.annotations[0].text == "<b>High</b>: median 5.0 h, target 4 h"
 
 
 def test_text_of_the_data_is_no_markup(code, outcome):

@@ -56,7 +56,7 @@ def test_findings_are_computed(analysis):
     assert find(analysis, "Where the money goes") == (
         "Critical tickets are 20% of all and 98% of the cost."
     )
-    assert "$833 a point, $1,000 in all" in find(analysis, "What helps most")
+    assert "$333 a point, $1,000 in all" in find(analysis, "What helps most")
     assert "S1 (Urgent ones) comes out best: 5 breaches avoided and $2,500 saved, $1,500 after" in (
         find(analysis, "Scenarios")
     )

@@ -42,7 +42,7 @@ def test_hours_by_priority_against_their_target(code, outcome):
     high, low = spread_hours(field, outcomes)
     assert (high.name, high.target, high.median) == ("High", 8, 50.5)
     assert (low.name, low.target, low.counts.sum()) == ("Low", 72, 1)
-    assert high.counts.sum() == 2
+    assert (high.counts.sum(), high.late.sum(), low.late.sum()) == (2, 1, 0)
     assert spread_hours(None, outcome([1, 0])) == []
 
 

@@ -147,6 +147,7 @@ def split_change(
     rate_0, rate_1 = _divide(breaches_0, tickets_0), _divide(breaches_1, tickets_1)
     rate_0 = np.where(np.isnan(rate_0), rate_1, rate_0)
     rate_1 = np.where(np.isnan(rate_1), rate_0, rate_1)
+    rate_0, rate_1 = np.nan_to_num(rate_0), np.nan_to_num(rate_1)  # of a level in neither period
     mix = float((share_1 - share_0) @ ((rate_0 + rate_1) / 2))
     return mix, float((rate_1 - rate_0) @ ((share_0 + share_1) / 2))
 

@@ -416,6 +416,35 @@ def _rate_of(named: str) -> str:
     return f"{rate} ({level.strip('()')})"
 
 
+def tabulate_drivers(drivers: Sequence[Driver]) -> pd.DataFrame:
+    """Write the tests as a table, one row per driver."""
+    rows = []
+    for each in drivers:
+        rows.append(
+            {
+                "driver": label_field(each.name),
+                "tickets": each.tickets,
+                "test": each.test.name,
+                "statistic": each.test.statistic,
+                "p_value": each.test.p_value,
+                "q_value": each.q_value,
+                "effect": each.effect,
+                "measure": each.measure,
+                "strength": each.strength,
+                "lowest": each.low,
+                "highest": each.high,
+                "welch_t": each.welch.statistic if each.welch else np.nan,
+                "welch_p": each.welch.p_value if each.welch else np.nan,
+                "with_priority": np.nan if each.confounding is None else each.confounding,
+                "within_test": each.within.name if each.within else "",
+                "within_p": each.within.p_value if each.within else np.nan,
+                "within_q": each.within_q_value,
+                "verdict": each.verdict.value,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def write_p(p_value: float) -> str:
     """Write a p-value as short as it can be without claiming more than it says.
 

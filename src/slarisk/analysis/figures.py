@@ -155,20 +155,20 @@ def _take_levels(
 def draw_hours(hours: Sequence[Hours]) -> go.Figure:
     """Draw how long resolutions take, priority by priority, on either side of the target."""
     hours = hours[:8]
-    figure = make_subplots(rows=len(hours), cols=1, shared_xaxes=True, vertical_spacing=0.035)
+    space = min(0.08, 0.4 / len(hours))  # for the name above each
+    figure = make_subplots(rows=len(hours), cols=1, shared_xaxes=True, vertical_spacing=space)
     for row, each in enumerate(hours, start=1):
         middle = np.sqrt(each.edges[:-1] * each.edges[1:])
-        late = middle > each.target if not np.isnan(each.target) else np.zeros(len(middle), bool)
-        share = each.counts / each.counts.sum()
-        for mask, colour, name in ((~late, BLUE, "within target"), (late, VERMILION, "beyond it")):
+        met = each.counts - each.late
+        for part, colour, name in ((met, BLUE, "within target"), (each.late, VERMILION, "beyond")):
             figure.add_bar(
-                x=np.log10(middle)[mask],
-                y=share[mask],
+                x=np.log10(middle),
+                y=part / each.counts.sum(),
                 marker_color=colour,
                 name=name,
                 legendgroup=name,
                 showlegend=row == 1,
-                customdata=np.column_stack([each.edges[:-1], each.edges[1:]])[mask],
+                customdata=np.column_stack([each.edges[:-1], each.edges[1:]]),
                 hovertemplate=f"{escape(each.name)}: %{{y:.1%}} take %{{customdata[0]:,.1f}} to "
                 "%{customdata[1]:,.1f} h<extra></extra>",
                 row=row,
@@ -186,15 +186,15 @@ def draw_hours(hours: Sequence[Hours]) -> go.Figure:
             text=f"<b>{shorten(each.name)}</b>: median {each.median:,.1f} h{target}",
             xref="x domain" if row == 1 else f"x{row} domain",
             yref="y domain" if row == 1 else f"y{row} domain",
-            x=0.01,
-            y=0.98,
+            x=0,
+            y=1,
             showarrow=False,
             xanchor="left",
-            yanchor="top",
-            bgcolor="rgba(255,255,255,0.8)",
+            yanchor="bottom",
         )
-    _dress(figure, 70 + 110 * len(hours))
-    figure.update_layout(bargap=0.06, barmode="overlay", showlegend=True)
+    _dress(figure, 90 + 120 * len(hours))
+    figure.update_layout(bargap=0.06, barmode="stack", showlegend=True)
+    figure.update_layout(legend_y=1.04, margin_t=60)
     figure.update_yaxes(showticklabels=False, showgrid=False)
     low, high = hours[0].edges[0], hours[0].edges[-1]
     exponents = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)

@@ -54,12 +54,14 @@ class Hours:
     """The distribution of resolution hours of one priority (or of all tickets).
 
     ``edges`` has one number more than ``counts``; in hours, evenly spaced on a logarithmic scale.
-    ``target`` is the hours allowed (their median), or NaN.
+    ``late`` counts those of each bin that took longer than their own target; ``target`` is the
+    median of the targets, or NaN.
     """
 
     name: str
     edges: Floats
     counts: Floats
+    late: Floats
     target: float
     median: float
 
@@ -132,12 +134,15 @@ def spread_hours(field: Field | None, outcomes: Outcomes) -> list[Hours]:
         if not mine.any():
             continue
         target = outcomes.target[resolved][mine]
-        counts, _ = np.histogram(np.clip(hours[mine], edges[0], edges[-1]), edges)
+        inside = np.clip(hours[mine], edges[0], edges[-1])
+        counts, _ = np.histogram(inside, edges)
+        late, _ = np.histogram(inside[hours[mine] > target], edges)
         spread.append(
             Hours(
                 name,
                 edges,
                 counts.astype(float),
+                late.astype(float),
                 float(np.nanmedian(target)) if not np.isnan(target).all() else float("nan"),
                 float(np.median(hours[mine])),
             )

@@ -32,8 +32,8 @@ from slarisk.analysis.measures import (
     check_measures,
     rank_measures,
 )
-from slarisk.analysis.page import write_page
 from slarisk.analysis.rates import wilson_interval
+from slarisk.analysis.report import write_report
 from slarisk.analysis.results import Analysis
 from slarisk.analysis.scenarios import check_scenarios, simulate_scenarios
 from slarisk.analysis.trend import Kpi, find_trend, measure_kpi, spread_hours
@@ -82,7 +82,7 @@ def analyze(config: AnalyzeConfig) -> None:
     with tracked_run(f"analysis {config.data.name}", tags) as run_id:
         send(report_analysis_start(config, source))
         analysis = look_into(tickets, config, run_id, earlier)
-        page = write_page(analysis)
+        page = write_report(analysis)
         send(report_analysis(analysis, page))
         write_all({output: page})
     tell(analysis, output, run_id)
@@ -220,7 +220,10 @@ def measure_model(tickets: pd.DataFrame, config: AnalyzeConfig) -> Escalation | 
     champion = find_champion(name)
     if champion is None:
         return f"{name} has no champion yet. Promote one: python promote.py"
-    bundle = fetch_version(name, champion)
+    try:
+        bundle = fetch_version(name, champion)
+    except InputError as error:  # all else can be told without a model
+        return str(error)
     theirs = bundle.manifest.data
     if policy_meaning(theirs) != policy_meaning(config.data):
         return (

@@ -11,9 +11,10 @@ from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
 from slarisk.analysis.changes import SEGMENT_COLUMNS, Period, list_segments
+from slarisk.analysis.drivers import tabulate_drivers
 from slarisk.analysis.escalation import Escalation
 from slarisk.analysis.findings import describe_dropped, list_caveats, list_findings
-from slarisk.analysis.page import name_policies, tabulate_drivers
+from slarisk.analysis.report import name_policies
 from slarisk.analysis.scenarios import Simulated
 from slarisk.errors import InputError
 from slarisk.tickets.write import neutralise
