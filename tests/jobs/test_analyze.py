@@ -159,7 +159,10 @@ def test_a_champion_that_is_damaged_costs_its_section_only(trained, composed, an
         path.write_text("{}")
     ended = analyze()
     done(ended)
-    assert "What the model adds: left out. The model models:/sla-breach-risk/1 cannot" in ended.out
+    assert (
+        "What the model adds: left out. The model models:/sla-breach-risk/1 is not what"
+        in ended.out
+    )
 
 
 def test_promotion_does_not_take_an_analysis_for_a_run(trained, analyze, run):
