@@ -90,7 +90,8 @@ def test_a_good_run_is_tracked_in_full(good):
     assert found.data.metrics["training_seconds"] > 0
     files = set(artifacts(found))
     assert files - {"uncommitted.diff"} == {
-        *("config.yaml", "versions.json", "checks.csv", "tickets.csv", "importance.csv"),
+        *("config.yaml", "versions.json", "model_files.json", "checks.csv", "tickets.csv"),
+        "importance.csv",
         *("plots/roc.png", "plots/precision_recall.png", "plots/calibration.png"),
         *("plots/loss_by_threshold.png", "plots/importance.png"),
     }

@@ -94,7 +94,7 @@ def write(judged, run, verdict):
 
 def test_a_card_says_what_it_rests_on_and_where_it_ends(write):
     card = write()
-    assert card.index("Better.") < card.index("| table |") < card.index("- A note.")
+    assert card.index("Better.") < card.index("- A note.") < card.index("| table |")
     assert "test loss $100 [$80 to $130], value over the best rule (by priority) $50" in card
     assert "- warning SR001: Saves $50" in card  # its interval holds 0
     assert "- warning SR003: 100 test tickets, 20 breached." in card

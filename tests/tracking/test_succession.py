@@ -407,6 +407,28 @@ def test_before_a_version_comes_who_was_in_charge_when_it_first_was():
     assert [found.before(number) for number in "123456"] == [None, "1", "1", "2", None, None]
 
 
+def test_a_record_that_was_edited_is_told(promote):
+    promote()
+    client = MlflowClient()
+    client.set_registered_model_tag(NAME, "change_log", "see the wiki")  # somebody's own
+    assert promote() == "2"
+    for value in ("oops", '{"new": "1"}', "[]"):
+        client.set_registered_model_tag(NAME, "change_0002", value)
+        with pytest.raises(InputError, match="its tag change_0002 is on record"):
+            look(NAME)
+
+
+def test_a_rollback_that_was_overtaken_changes_nothing(promote):
+    promote()
+    promote()
+    stale = settle(NAME, alone=True)
+    promote()
+    before = look(NAME)
+    with pytest.raises(Refused, match="another promotion came first"):
+        roll_back(NAME, "worse", stale)
+    assert look(NAME) == before
+
+
 def test_a_record_can_be_read_by_people(promote):
     promote()
     tags = MlflowClient().get_registered_model(NAME).tags

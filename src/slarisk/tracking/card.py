@@ -134,7 +134,9 @@ def write_card(
     """Write the model card of a version: what it is for, what it rests on, where it ends."""
     sections = {
         "": _say_purpose(manifest),
-        "Why it is in charge": f"{why}\n\n{space_out(table)}\n\n{_list(verdict.notes)}".rstrip(),
+        "Why it is in charge": "\n\n".join(
+            filter(None, [why, _list(verdict.notes), space_out(table)])
+        ),
         "Data": _say_data(run, grounds),
         "Label and costs": _say_policy(grounds.config),
         "Model": _say_model(run, grounds.config, manifest),

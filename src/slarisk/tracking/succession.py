@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from slarisk.errors import Refused
+from slarisk.errors import InputError, Refused
 from slarisk.tracking.registry import CHAMPION, FILES_TAG, Version, fetch_version, list_versions
 
 if TYPE_CHECKING:
@@ -177,9 +177,9 @@ def look(name: str) -> Standing:
     versions = tuple(list_versions(name))
     in_charge = [each for each in versions if each.number == aliases.get(CHAMPION)]
     changes = [
-        Change(number=int(key.removeprefix(CHANGE_TAG)), **json.loads(value))
+        _read(name, key, value)
         for key, value in found.tags.items()
-        if key.startswith(CHANGE_TAG)
+        if key.startswith(CHANGE_TAG) and key.removeprefix(CHANGE_TAG).isdigit()
     ]
     return Standing(
         registered=True,
@@ -313,11 +313,13 @@ def roll_back(name: str, why: str, standing: Standing) -> tuple[Version, Version
     Raises
     ------
     Refused
-        There is no champion, or none before it.
+        There is no champion, or none before it; or another came first.
     InputError
         Files of the version before were changed or are missing.
     """
     old, restored = find_return(name, standing)
+    if look(name).in_charge != old.number:
+        raise Refused("Not rolled back: another promotion came first. Look, and try again.")
     _move(_client(), name, _change(standing, ROLLED_BACK, old.number, restored.number, why))
     return old, restored
 
@@ -374,6 +376,16 @@ def _user() -> str:
 
 def _key(change: Change) -> str:
     return f"{CHANGE_TAG}{change.number:04}"
+
+
+def _read(name: str, key: str, value: str) -> Change:
+    try:
+        return Change(number=int(key.removeprefix(CHANGE_TAG)), **json.loads(value))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{name}: its tag {key} is on record for a change of champion, but was edited and "
+            f"cannot be read: {error}. Correct or delete the tag."
+        ) from error
 
 
 def _write(change: Change) -> str:
