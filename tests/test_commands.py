@@ -88,11 +88,25 @@ def test_parallel_jobs_share_a_cold_store(call, folder):
     assert set(statuses(folder)) == {"FINISHED"}
 
 
+def wait_for_fits(folder, expected):
+    """Wait until a job is busy fitting: a signal amid a write would be told by the database, too.
+
+    Every job but the parent run has written its config and versions before it fits.
+    """
+    deadline = time.monotonic() + 120
+    jobs = len(expected) - (len(expected) > 1)
+    while (
+        sorted(statuses(folder)) != expected
+        or len(list(folder.glob("mlruns/*/*/artifacts/versions.json"))) < jobs
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(0.5)
+
+
 def test_a_killed_command_leaves_no_run_running(start, folder):
     process = start("train", "model=rf", "model.n_estimators=100000", *HERE)
-    deadline = time.monotonic() + 60
-    while statuses(folder) != ["RUNNING"] and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for_fits(folder, ["RUNNING"])
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
@@ -107,10 +121,7 @@ def test_a_parallel_grid_that_is_stopped_keeps_what_finished(start, folder, numb
         *("model.n_estimators=1,100000", "model.n_jobs=1"),
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
-    while sorted(statuses(folder)) != ["FINISHED", "RUNNING", "RUNNING"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for_fits(folder, ["FINISHED", "RUNNING", "RUNNING"])
     if number == signal.SIGINT:
         os.killpg(process.pid, number)
     else:
