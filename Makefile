@@ -34,8 +34,8 @@ demo: $(READY) ## train on the bundled sample, promote the best run, score with 
 	@echo 'Risk scores:  $(CURDIR)/$(SCORES)'
 	@echo 'All runs:     make ui, then open $(UI)'
 
-test: $(READY) ## run the tests
-	$(PY) -m pytest
+test: $(READY) ## run the tests, in two processes
+	$(PY) -m pytest --numprocesses 2 --dist worksteal
 
 check: $(READY) ## lint, format, types, then the tests
 	$(PY) -m ruff check .

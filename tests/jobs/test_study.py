@@ -686,7 +686,7 @@ ALL_PLOTS = HISTORY | {"plots/param_importances.png", "plots/parallel_coordinate
         ([1.0, 2.0], ALL_PLOTS),
         ([1.0, None, 3.0, 2.0, None, 5.0, 4.0, 2.0], ALL_PLOTS),
     ],
-    ids=str,
+    ids=["none", "a failure", "one", "alike", "two", "many"],
 )
 @pytest.mark.parametrize("space", [SPACE, {"model.C": FloatDistribution(0.1, 10, log=True)}])
 def test_what_can_be_drawn_is_drawn(here, values, plots, space):

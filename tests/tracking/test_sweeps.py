@@ -131,11 +131,10 @@ def test_all_jobs_are_listed_oldest_first(experiment, parent, record, monkeypatc
 
 def test_a_job_with_a_model_is_told_apart(experiment, parent, record):
     with_model, without = (record("FINISHED", mlflow__parentRunId=parent) for _ in range(2))
-    with mlflow.start_run(with_model):
-        model = mlflow.create_external_model(name="model", source_run_id=with_model)
-        MlflowClient().log_outputs(
-            with_model, [mlflow.entities.LoggedModelOutput(model.model_id, step=0)]
-        )
+    model = MlflowClient().create_logged_model(experiment, "model", source_run_id=with_model)
+    MlflowClient().log_outputs(
+        with_model, [mlflow.entities.LoggedModelOutput(model.model_id, step=0)]
+    )
     jobs = {job.run_id: job.has_model for job in list_jobs(experiment, parent)}
     assert jobs == {with_model: True, without: False}
 
