@@ -153,7 +153,7 @@ def count_finished(database):
 def read_trials(database):
     storage = optuna.storages.RDBStorage(database)
     study = optuna.load_study(study_name="shared", storage=storage)
-    trials = study.get_trials(states=[TrialState.COMPLETE])
+    trials = study.trials
     storage.remove_session()
     storage.engine.dispose()
     return trials
@@ -172,7 +172,10 @@ def test_two_machines_work_on_one_study_and_one_is_killed(postgres, start, tmp_p
         said = [worker.communicate(timeout=240)[0] for worker in workers]
         assert [worker.returncode for worker in workers] == [0, 0], said
 
-        trials = read_trials(storage)
+        told = read_trials(storage)
+        failures = [trial.user_attrs["failure"] for trial in told if "failure" in trial.user_attrs]
+        assert failures == []
+        trials = [trial for trial in told if trial.state is TrialState.COMPLETE]
         assert len(trials) == TRIALS, said
         assert len({trial.params["model.C"] for trial in trials}) == TRIALS
         client = MlflowClient(f"http://127.0.0.1:{port}")

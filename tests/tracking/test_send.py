@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
 from slarisk.config import Tracking
 from slarisk.tracking.items import Dataset, Metrics, Params, Plot, Table, Tags, Text
@@ -59,6 +61,25 @@ def test_a_data_set_is_logged_without_its_rows(log, place):
     assert json.loads(used.dataset.profile)["num_rows"] == 3
     assert "priority" in used.dataset.schema
     assert b"Secret" not in (place / "mlflow.db").read_bytes()
+
+
+def test_a_data_set_that_another_worker_has_just_logged_is_logged_for_this_run_too(
+    log, monkeypatch
+):
+    frame = pd.DataFrame({"priority": ["High"], "breach": [True]})
+    calls = []
+
+    def lose_the_race(*arguments, **more):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise MlflowException("UNIQUE constraint failed: datasets.name", BAD_REQUEST)
+        return log_input(*arguments, **more)
+
+    log_input = mlflow.log_input
+    monkeypatch.setattr(mlflow, "log_input", lose_the_race)
+    run = log(Dataset("sample", "data/t.csv", "0123456789abcdef", frame, "breach", "training"))
+    assert len(calls) == 2
+    assert run.inputs.dataset_inputs[0].dataset.name == "sample"
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ def _send(item: Item) -> None:
 def _log_dataset(item: Dataset) -> None:
     import mlflow.data.pandas_dataset
     from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
+    from mlflow.exceptions import MlflowException
 
     dataset = mlflow.data.pandas_dataset.from_pandas(
         item.frame,
@@ -95,7 +96,13 @@ def _log_dataset(item: Dataset) -> None:
     )
     # else MLflow finds the types out by looking at every value
     dataset.__dict__["schema"] = _read_schema(item.frame)
-    mlflow.log_input(dataset, context=item.context)
+    try:
+        mlflow.log_input(dataset, context=item.context)
+    except MlflowException as error:
+        # Another worker logged the same tickets first, between MLflow's look for them and its write
+        if "unique" not in str(error).lower():
+            raise
+        mlflow.log_input(dataset, context=item.context)
 
 
 def _read_schema(frame: pd.DataFrame) -> Any:
