@@ -32,6 +32,7 @@ from slarisk.jobs.sweepers import (
     SweepRun,
     collect_errors,
     complete_job,
+    end_sweep,
     open_tracking,
     parent_run,
     raise_errors,
@@ -47,7 +48,6 @@ from slarisk.tracking.sweeps import (
     JobRun,
     add_figures,
     add_to_parent,
-    end_parent,
     end_trial,
     list_jobs,
     log_steps,
@@ -117,11 +117,7 @@ def run_search(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[s
                 conclude(sweeper, study, task, sweep)
         finally:
             search.leave_finishing()
-    if errors:
-        end_parent(parent, "FAILED", f"{len(errors)} of {sweeper.n_trials} trials failed")
-    else:
-        end_parent(parent, "FINISHED")
-    raise_errors(errors, sweeper.n_trials)
+    end_sweep(parent, errors, sweeper.n_trials, "trials")
 
 
 def read_task(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[str]) -> Task:
@@ -184,8 +180,8 @@ def begin_study(
         defaults = take_defaults(task.config.model, task.space)
         if defaults is not None and not study.trials:
             study.enqueue_trial(defaults, {RANK: 0})
-        tags[STUDY_TAG] = task.name
-        return start_parent(experiment, f"search {task.name}", "search", tags)
+        all_tags = tags | {STUDY_TAG: task.name}
+        return start_parent(experiment, f"search {task.name}", "search", all_tags)
 
     study, parent = open_study(sweeper.storage, task.name, task.ground, set_up)
     try:

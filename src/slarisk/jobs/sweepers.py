@@ -60,7 +60,7 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the jobs; one that fails does not stop the others."""
-        from slarisk.tracking.sweeps import end_parent, start_parent
+        from slarisk.tracking.sweeps import start_parent
 
         assert self.config is not None
         assert self.hydra_context is not None
@@ -82,11 +82,7 @@ class GridSweeper(BasicSweeper):
                 errors += collect_errors(self.launcher.launch(jobs, initial_job_idx=done))
                 done += len(jobs)
             finish_grid(sweep)
-        if errors:
-            end_parent(parent, "FAILED", f"{len(errors)} of {total} jobs failed")
-        else:
-            end_parent(parent, "FINISHED")
-        raise_errors(errors, total)
+        end_sweep(parent, errors, total, "jobs")
 
 
 def pick_new(jobs: Sequence[list[str]]) -> list[list[str]]:
@@ -188,6 +184,17 @@ def collect_errors(results: Sequence[JobReturn]) -> list[Exception]:
         except Exception as error:
             errors.append(error)
     return errors
+
+
+def end_sweep(parent: str, errors: Sequence[Exception], total: int, what: str) -> None:
+    """End the parent run as its jobs ended, and fail if one did; ``what`` names the jobs."""
+    from slarisk.tracking.sweeps import end_parent
+
+    if errors:
+        end_parent(parent, "FAILED", f"{len(errors)} of {total} {what} failed")
+    else:
+        end_parent(parent, "FINISHED")
+    raise_errors(errors, total)
 
 
 def raise_errors(errors: Sequence[Exception], total: int) -> None:
