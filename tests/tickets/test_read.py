@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from slarisk.errors import InputError
 from slarisk.tickets.contract import read_tickets
-from slarisk.tickets.read import as_text, read_fields
+from slarisk.tickets.read import read_fields
+from slarisk.tickets.rows import as_text
 
 HEADER = "Id,Opened,Replied,Done,Prio"
 ROWS = [

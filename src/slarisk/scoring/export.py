@@ -34,7 +34,7 @@ from slarisk.tickets.labels import (
     price_breaches,
     price_escalations,
 )
-from slarisk.tickets.read import SOURCE_FILE, SOURCE_ROW
+from slarisk.tickets.rows import SOURCE_FILE, SOURCE_ROW
 from slarisk.tickets.write import neutralise
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pandas as pd
 from slarisk.errors import InputError
 from slarisk.scoring.bundle import Bundle, load_bundle
 from slarisk.tickets.contract import type_fields
-from slarisk.tickets.read import as_text
+from slarisk.tickets.rows import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

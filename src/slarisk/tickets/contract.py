@@ -10,7 +10,8 @@ import pandas as pd
 
 from slarisk.config import CreationKind, LabelKind, Moment
 from slarisk.errors import InputError
-from slarisk.tickets.read import SOURCE_FILE, SOURCE_ROW, read_fields, show, where
+from slarisk.tickets.read import read_fields, show, where
+from slarisk.tickets.rows import SOURCE_FILE, SOURCE_ROW
 
 if TYPE_CHECKING:
     from slarisk.config import DataPolicy

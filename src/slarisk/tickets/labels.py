@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 from slarisk.config import CreationKind, DataPolicy, LabelKind, SlaPolicy, UnknownPriority
 from slarisk.errors import InputError
 from slarisk.tickets.contract import UNREADABLE, date_fields, read_tickets, take_dates
-from slarisk.tickets.read import SOURCE_FILE, SOURCE_ROW, show, where
+from slarisk.tickets.read import show, where
+from slarisk.tickets.rows import SOURCE_FILE, SOURCE_ROW
 
 if TYPE_CHECKING:
     from slarisk.config import CostPolicy, Creation
