@@ -379,16 +379,30 @@ class Export:
     name: str = MISSING
 
 
+class Engine(Enum):
+    """What ``score.py`` scores with."""
+
+    local = "local"
+    spark = "spark"
+
+
 @dataclass
 class ScoreConfig:
     """``python score.py``.
 
-    ``input`` defaults to the file the model was trained on, ``run_id`` to the champion.
+    ``input`` defaults to the file the model was trained on, ``run_id`` to the champion,
+    ``decision`` to the policy the model was trained with, ``rejected`` to
+    ``<output>.rejected.csv``. ``-`` is standard input, and standard output. ``max_rejected`` is the
+    share of rows above which nothing is written.
     """
 
     input: str | None = None
     output: str = "outputs/risk_scores.csv"
+    rejected: str | None = None
     run_id: str | None = None
+    engine: Engine = Engine.local
+    max_rejected: float = 0.5
+    decision: Decision | None = None
     export: Export = MISSING
     tracking: Tracking = MISSING
 

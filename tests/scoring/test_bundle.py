@@ -23,21 +23,18 @@ from slarisk.scoring.bundle import (
     ESCALATED,
     LEFT,
     MANIFEST,
-    NEW,
     ORIGIN,
-    OUT_OF_FOLD,
     PIPELINE,
     PROBABILITY,
     SEAL,
     SEEN,
-    TEST,
     TRUSTED_TYPES,
-    identify,
     load_bundle,
     risk_buckets,
     save_bundle,
     seal_bundle,
 )
+from slarisk.scoring.memory import NEW, OUT_OF_FOLD, TEST, identify
 
 CHOICES = [
     *(("lr", (f"calibration={kind}",)) for kind in ("none", "sigmoid", "isotonic")),
@@ -186,7 +183,7 @@ def test_held_out_and_new_tickets_have_the_models_score(train):
 
 
 def test_a_ticket_in_neither_part_is_new(trained):
-    met = trained.bundle.recognise(trained.tickets)
+    met = trained.bundle.memory.recognise(trained.tickets)
 
     origins = met["origin"].value_counts()
     assert origins[OUT_OF_FOLD] == len(trained.training)
@@ -253,14 +250,14 @@ def test_imputed_tickets_score_alone_as_in_a_batch(imputed, rows):
 def test_imputed_creation_is_the_one_that_was_trained_on(imputed):
     bundle, training = imputed.bundle, imputed.training
     raw_training = training.drop(columns="created_at")
-    met = bundle.recognise(raw_training)
+    met = bundle.memory.recognise(raw_training)
     assert (met["origin"] == OUT_OF_FOLD).all()
-    times = bundle.creation_times(raw_training, met)
+    times = bundle.memory.creation_times(raw_training, met)
     assert (times == training["created_at"]).all()
     assert training["created_at"].ne(training["first_response_at"] - pd.Timedelta("3h")).any()
 
     unseen = strange(imputed.tickets)
-    times = bundle.creation_times(unseen, bundle.recognise(unseen))
+    times = bundle.memory.creation_times(unseen, bundle.memory.recognise(unseen))
     assert (unseen["first_response_at"] - times == pd.Timedelta("3h")).all()  # between 1 and 5
     assert (
         bundle.decide(raw_training)[PROBABILITY].to_numpy() == imputed.learned.probability
@@ -312,7 +309,7 @@ def test_a_price_that_is_none_is_replaced(priced):
     tickets = strange(priced.tickets)
     tickets["lost"] = pd.Series([None, "inf", "-3", "60"], dtype="str")
     tickets["effort"] = pd.Series(["5", None, "-inf", "free"], dtype="str")
-    costs = priced.bundle.costs(tickets)
+    costs = priced.bundle.manifest.costs(tickets)
     mean = priced.training["breach_cost"].mean()
 
     assert costs.fn == pytest.approx([mean, mean, mean, 60])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from slarisk.errors import InputError
 from slarisk.scoring import export as export_module
-from slarisk.scoring.bundle import NEW, OUT_OF_FOLD, PROBABILITY, TEST
+from slarisk.scoring.bundle import PROBABILITY
 from slarisk.scoring.export import (
     neutralise,
     notebook_export,
@@ -18,6 +18,7 @@ from slarisk.scoring.export import (
     score_tickets,
     write_all,
 )
+from slarisk.scoring.memory import NEW, OUT_OF_FOLD, TEST
 from slarisk.tickets.contract import read_tickets
 from slarisk.tickets.labels import prepare_tickets
 

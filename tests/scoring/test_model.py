@@ -15,12 +15,11 @@ from slarisk.scoring.bundle import (
     ESCALATE,
     ESCALATED,
     LEFT,
-    NEW,
     ORIGIN,
-    OUT_OF_FOLD,
     PROBABILITY,
     save_bundle,
 )
+from slarisk.scoring.memory import NEW, OUT_OF_FOLD
 from slarisk.scoring.model import DecisionModel, _load_pyfunc
 
 SRC = Path(__file__).parents[2] / "src"

@@ -42,8 +42,9 @@ from slarisk.errors import InputError
 from slarisk.jobs.command import check_bootstrap
 from slarisk.jobs.promote import as_scored, policy_meaning
 from slarisk.jobs.train import fingerprint_terms, price
-from slarisk.scoring.bundle import ORIGIN, OUT_OF_FOLD, PROBABILITY, creation_days
-from slarisk.scoring.export import write_all
+from slarisk.scoring.bundle import ORIGIN, PROBABILITY, creation_days
+from slarisk.scoring.memory import OUT_OF_FOLD
+from slarisk.scoring.write import write_all
 from slarisk.tickets.labels import LabelledTickets, prepare_tickets
 from slarisk.tracking.analyses import (
     Earlier,
@@ -231,7 +232,7 @@ def measure_model(tickets: pd.DataFrame, config: AnalyzeConfig) -> Escalation | 
             f"policy ({theirs.name}; this analysis: {config.data.name})."
         )
     scored = as_scored(tickets, config.data)
-    met = bundle.recognise(scored)
+    met = bundle.memory.recognise(scored)
     # a training ticket without its out-of-fold score would be given the in-sample one
     honest = ~((met["origin"] == OUT_OF_FOLD) & met["probability"].isna()).to_numpy()
     if not honest.any():

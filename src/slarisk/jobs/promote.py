@@ -22,7 +22,8 @@ from slarisk.evaluation.gate import (
 from slarisk.jobs.command import check_bootstrap
 from slarisk.jobs.train import fingerprint_grounds, judge_baselines, price
 from slarisk.learning.splits import hold_out
-from slarisk.scoring.bundle import ESCALATE, ORIGIN, OUT_OF_FOLD, PROBABILITY, TEST
+from slarisk.scoring.bundle import ESCALATE, ORIGIN, PROBABILITY
+from slarisk.scoring.memory import OUT_OF_FOLD, TEST
 from slarisk.scoring.seal import write_seal
 from slarisk.tickets.labels import fingerprint_policy, prepare_tickets
 from slarisk.tracking.card import Grounds, tabulate, write_card

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slarisk.config import DecisionKind
 from slarisk.decisions.costs import dollars
+from slarisk.decisions.policies import make_policy
 from slarisk.errors import InputError
-from slarisk.scoring.bundle import BUCKETS, ESCALATE, ESCALATED, LEFT
-from slarisk.scoring.export import notebook_export, rejected_path, score_tickets, write_all
-from slarisk.tickets.contract import read_tickets
+from slarisk.evaluation.drift import MODERATE
+from slarisk.scoring.bundle import BUCKETS
+from slarisk.scoring.export import notebook_export
+from slarisk.scoring.stream import Task, score_stream
+from slarisk.scoring.write import rejected_path, write_all
+from slarisk.tickets.files import STDIN
 from slarisk.tickets.labels import prepare_tickets
 from slarisk.tracking.registry import (
     fetch_run_bundle,
@@ -21,9 +27,11 @@ from slarisk.tracking.registry import (
 from slarisk.tracking.store import open_store
 
 if TYPE_CHECKING:
-    from slarisk.config import ScoreConfig
+    from slarisk.config import Decision, ScoreConfig
     from slarisk.scoring.bundle import Bundle
-    from slarisk.scoring.export import Scored
+    from slarisk.scoring.tally import Tally
+
+STDOUT = "-"
 
 
 def score(config: ScoreConfig) -> None:
@@ -35,22 +43,61 @@ def score(config: ScoreConfig) -> None:
         There is no champion, the export cannot be read, or the output cannot be written.
     """
     open_store(config.tracking)
+    output = find_output(config)
+    bundle, version = fetch_model(config)
+    source = config.input or bundle.manifest.data.path
+    if output is not None and output.resolve() == Path(source).resolve():
+        raise InputError(f"output={output}: is the input, and would be lost.")
+    if config.export.name == "notebook":
+        write_notebook_export(bundle, source, output or Path(config.output))
+        return
+    task = Task(
+        bundle=bundle,
+        decision=choose_decision(config, bundle),
+        source=source,
+        output=output,
+        rejected=find_rejected(config, output),
+        version=version,
+        scored_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        max_rejected=config.max_rejected,
+    )
+    tally = score_stream(task)
+    # on standard output there are the scores
+    out = sys.stdout if output is not None else sys.stderr
+    print(
+        f"{name_input(source)} -> {output or 'standard output'}, by "
+        f"{describe_model(config, bundle, version)}",
+        file=out,
+    )
+    print(summarise(tally, bundle), file=out)
+
+
+def find_output(config: ScoreConfig) -> Path | None:
+    """Give the file to write; None is standard output."""
+    if not 0 <= config.max_rejected <= 1:
+        raise InputError(f"max_rejected={config.max_rejected}: must be a share between 0 and 1.")
+    if config.output == STDOUT:
+        return None
     output = Path(config.output)
     if output.is_dir():
         raise InputError(f"output={output}: is a folder; name a file in it.")
-    bundle, version = fetch_model(config)
-    source = config.input or bundle.manifest.data.path
-    if output.resolve() == Path(source).resolve():
-        raise InputError(f"output={output}: is the input, and would be lost.")
-    if config.export.name == "notebook":
-        write_notebook_export(bundle, source, output)
-        return
-    tickets = read_tickets(bundle.manifest.data, ["ticket_id", *bundle.required_fields()], source)
-    scored_at = datetime.now(UTC).isoformat(timespec="seconds")
-    scored = score_tickets(bundle, tickets, version, scored_at)
-    write_all({rejected_path(output): scored.rejected, output: scored.export})
-    print(f"{source} -> {output}, by {describe_model(config, bundle, version)}")
-    print(summarise(scored, bundle))
+    return output
+
+
+def find_rejected(config: ScoreConfig, output: Path | None) -> Path:
+    """Give the file of the rejected rows."""
+    if config.rejected is not None:
+        return Path(config.rejected)
+    return rejected_path(output if output is not None else Path("outputs/risk_scores.csv"))
+
+
+def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
+    """Give the decision policy of the command, or the one the model was trained with."""
+    decision = config.decision or bundle.manifest.decision
+    if config.decision is not None and decision.name is DecisionKind.grid:
+        raise InputError("decision=grid: chooses on tickets that are labelled; it cannot score.")
+    make_policy(decision, bundle.manifest.threshold)  # checks the capacity
+    return decision
 
 
 def fetch_model(config: ScoreConfig) -> tuple[Bundle, str]:
@@ -71,6 +118,11 @@ def describe_model(config: ScoreConfig, bundle: Bundle, version: str) -> str:
     return f"{name} version {version} ({bundle.manifest.model_name}), the champion"
 
 
+def name_input(source: str) -> str:
+    """Name what was scored."""
+    return "standard input" if source == STDIN else source
+
+
 def write_notebook_export(bundle: Bundle, source: str, output: Path) -> None:
     """Write the notebook's own dashboard file, with its in-sample scores and simulated dates."""
     manifest = bundle.manifest
@@ -84,30 +136,30 @@ def write_notebook_export(bundle: Bundle, source: str, output: Path) -> None:
     )
 
 
-def summarise(scored: Scored, bundle: Bundle) -> str:
+def summarise(tally: Tally, bundle: Bundle) -> str:
     """Say what came in, what went out, and what the decisions are expected to be worth."""
-    export, decided = scored.export, scored.decided
-    if len(export) + len(scored.rejected) != scored.rows_in:
+    rejected = tally.rejected.total()
+    lines = []
+    rows = tally.rows_in
+    if bundle.manifest.data.events is not None:
+        lines.append(f"events read {rows:,}")
+        rows = tally.scored + rejected
+    if rows != tally.scored + rejected:
         raise AssertionError("rows in and rows out do not add up")
-    lines = [
-        f"tickets in {scored.rows_in:,} = scored {len(export):,} + rejected "
-        f"{len(scored.rejected):,}"
-    ]
-    for reason, count in scored.rejected["reason"].value_counts().items():
-        lines.append(f"  rejected, {reason}: {count:,}")
-    origins = ", ".join(
-        f"{n:,} {name}" for name, n in export["Score_Origin"].value_counts().items()
-    )
-    lines.append(f"scores: {origins}; open tickets {int(export['Is_SLA_Breach'].isna().sum()):,}")
-    buckets = export["Risk_Bucket"].value_counts()
-    lines.append(", ".join(f"{name} {buckets.get(name, 0):,}" for name in BUCKETS))
-    escalate = decided[ESCALATE].to_numpy(dtype=bool)
-    left = float(decided[LEFT].sum())
-    acted = float(decided[LEFT].where(~escalate, decided[ESCALATED]).sum())
+    lines.append(f"tickets in {rows:,} = scored {tally.scored:,} + rejected {rejected:,}")
+    lines += [f"  rejected, {reason}: {n:,}" for reason, n in tally.rejected.most_common()]
+    origins = ", ".join(f"{n:,} {name}" for name, n in tally.origins.most_common())
+    lines.append(f"scores: {origins or 'none'}; open tickets {tally.still_open:,}")
+    lines.append(", ".join(f"{name} {tally.buckets[name]:,}" for name in BUCKETS))
     lines.append(
-        f"escalate {int(escalate.sum()):,}: expected loss {dollars(acted)}, against "
-        f"{dollars(left)} if all are left"
+        f"escalate {tally.escalated:,}: expected loss {dollars(tally.acted)}, against "
+        f"{dollars(tally.left)} if all are left ({dollars(tally.left - tally.acted)} averted)"
     )
-    for name, count in bundle.unseen_categories(scored.tickets).items():
+    for name, count in tally.unseen.most_common():
         lines.append(f"  {count:,} tickets have a {name} that training did not have")
+    drift = tally.measure_drift(bundle)
+    if len(drift):
+        moved = drift[drift["psi"] >= MODERATE]
+        told = [f"{row.feature} {row.psi:.2f} ({row.band})" for row in moved.itertuples()]
+        lines.append(f"drift against training: {', '.join(told) or 'none'} (PSI from {MODERATE})")
     return "\n".join(lines)

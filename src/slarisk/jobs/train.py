@@ -27,13 +27,15 @@ from slarisk.evaluation.baselines import fit_baselines
 from slarisk.evaluation.checks import Verdict, run_checks
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.evaluation.importance import measure_importance
+from slarisk.evaluation.profile import Bins, bin_values
 from slarisk.jobs.command import build_estimator, check_bootstrap
 from slarisk.jobs.sharing import Outcome, prepare_once, tell_outcome
 from slarisk.jobs.unsent import Unsent, keeping, take_unsent
 from slarisk.learning.crossfit import Learned, learn
-from slarisk.learning.features import check_features, feature_fields, make_features
+from slarisk.learning.features import check_features, feature_fields, feature_names, make_features
 from slarisk.learning.splits import HeldOut, fingerprint_split, hold_out, make_folds
-from slarisk.scoring.bundle import OUT_OF_FOLD, TEST, Bundle, Manifest, creation_days, identify
+from slarisk.scoring.bundle import PROBABILITY, Bundle, Manifest, creation_days
+from slarisk.scoring.memory import OUT_OF_FOLD, TEST, identify
 from slarisk.tickets.contract import check_known, check_policy
 from slarisk.tickets.labels import LabelledTickets, fingerprint_policy
 from slarisk.tracking.registry import find_run, has_run
@@ -440,6 +442,7 @@ def pack(
         threshold=min(threshold, float(np.finfo(float).max)),  # JSON has no infinity
         fallback_cost=float(training["breach_cost"].mean()),
         model_name=config.choices.get("model") or type(learned.model.pipeline[-1]).__name__,
+        profile=profile_tickets(config, training, learned),
     )
     seen = pd.DataFrame(
         {
@@ -453,6 +456,15 @@ def pack(
     seen.loc[held_out.train, "probability"] = learned.probability
     seen.loc[held_out.test, "origin"] = TEST
     return Bundle(manifest, learned.model, seen)
+
+
+def profile_tickets(
+    config: TrainConfig, training: pd.DataFrame, learned: Learned
+) -> dict[str, Bins]:
+    """Say what the training tickets look like, so that scoring can tell how far others are."""
+    frame = make_features(training, config.features)
+    looks = {name: bin_values(frame[name]) for name in feature_names(config.features, words=False)}
+    return looks | {PROBABILITY: bin_values(pd.Series(learned.probability))}
 
 
 def tell(trained: Trained, run_id: str) -> None:

@@ -16,6 +16,7 @@ from slarisk.errors import InputError
 from slarisk.tickets.contract import take_dates, take_text
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
 
     from slarisk.config import FeatureSet
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 UNKNOWN = "Unknown"  # the category of a missing value
 _TEXT_WORDS = 300  # the most frequent words of a text field
 _LARGEST = 2.0**53  # a float counts whole numbers up to here; forests refuse much larger ones
+_MOST_KEYS = 2**62  # what 64 bits can tell apart, and some
 _DAY_HOURS, _WEEK_DAYS = 24, 7
 
 Encoding = Literal["one_hot", "native"]
@@ -42,12 +44,12 @@ def feature_fields(features: FeatureSet) -> list[str]:
     return list(dict.fromkeys(fields))
 
 
-def feature_names(features: FeatureSet) -> list[str]:
-    """The columns of the feature frame, in order."""
+def feature_names(features: FeatureSet, words: bool = True) -> list[str]:
+    """The columns of the feature frame, in order; with or without those of free text."""
     calendar = [name for part in features.calendar for name in _calendar_names(part)]
     since = [f"days_since_{name}" for name in features.days_since]
-    words = [_words(name) for name in features.text]
-    return [*features.categorical, *words, *features.numeric, *calendar, *since]
+    text = [_words(name) for name in features.text] if words else []
+    return [*features.categorical, *text, *features.numeric, *calendar, *since]
 
 
 def _words(name: str) -> str:
@@ -138,6 +140,27 @@ def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
         days = (created - take_dates(tickets, name)).dt.total_seconds() / 86400
         columns[f"days_since_{name}"] = days.astype(float)
     return pd.DataFrame(columns, index=tickets.index)
+
+
+def find_distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Find the distinct rows of a feature frame, in an order that puts similar ones together.
+
+    Returns
+    -------
+    distinct : DataFrame
+        Each row that occurs, once.
+    place : int array of shape (n,)
+        Which of them each row is: ``distinct.iloc[place]`` is the frame again.
+    """
+    key, keys = np.zeros(len(frame), dtype=np.int64), 1
+    for name in frame:
+        codes, values = pd.factorize(frame[name], use_na_sentinel=False)
+        if keys * len(values) >= _MOST_KEYS:
+            found, key = np.unique(key, return_inverse=True)
+            keys = len(found)
+        key, keys = key * len(values) + codes, keys * len(values)
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    return frame.iloc[first], place
 
 
 def read_numbers(tickets: pd.DataFrame, name: str) -> pd.Series:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lightgbm.basic import LightGBMError
+from scipy.sparse import csr_array, issparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
@@ -31,7 +32,11 @@ class BreachModel:
 
     def probability(self, tickets: pd.DataFrame) -> NDArray[np.float64]:
         """Give the calibrated breach probability of each ticket, shape (n,)."""
-        return self.calibrator.apply(self.score(make_features(tickets, self.features)))
+        return self.calibrate(make_features(tickets, self.features))
+
+    def calibrate(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Give the calibrated breach probability of each row of a feature frame, shape (n,)."""
+        return self.calibrator.apply(self.score(frame))
 
     def score(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Give the uncalibrated score of each row of a feature frame, shape (n,)."""
@@ -39,10 +44,17 @@ class BreachModel:
 
 
 def breach_scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Give the estimator's probability of the class *breach*, shape (n,)."""
+    """Give the estimator's probability of the class *breach*, shape (n,).
+
+    A row's score does not depend on the rows beside it.
+    """
     if len(frame) == 0:
         return np.empty(0)
-    scores: NDArray[np.float64] = pipeline.predict_proba(frame)[:, 1].astype(np.float64)
+    encoded, model = pipeline["encode"].transform(frame), pipeline["model"]
+    if hasattr(model, "coef_") and not issparse(encoded):
+        # a dense product adds up the rows at the edge of a block in another order
+        encoded = csr_array(encoded)
+    scores: NDArray[np.float64] = model.predict_proba(encoded)[:, 1].astype(np.float64)
     return scores
 
 

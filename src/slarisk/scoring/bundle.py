@@ -10,7 +10,7 @@ not what was written).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,15 +21,17 @@ import skops.io
 import skops.io.exceptions
 from pydantic import TypeAdapter
 
-from slarisk.config import CostPolicy, CreationKind, DataPolicy, Decision, FeatureSet, SlaPolicy
+from slarisk.config import CostPolicy, DataPolicy, Decision, FeatureSet, SlaPolicy
 from slarisk.decisions.costs import CostMatrix, cost_matrix
 from slarisk.decisions.policies import make_policy
 from slarisk.errors import InputError
+from slarisk.evaluation.profile import Bins
 from slarisk.learning.calibration import Calibrator
-from slarisk.learning.features import UNKNOWN, feature_fields
+from slarisk.learning.features import feature_fields, find_distinct, make_features
 from slarisk.learning.models import BreachModel
+from slarisk.scoring.memory import Memory, birth_field
 from slarisk.scoring.seal import find_damage, seal_folder, write_seal
-from slarisk.tickets.contract import take_dates, take_text
+from slarisk.tickets.contract import take_dates
 from slarisk.tickets.labels import price_breaches, price_escalations
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MANIFEST, PIPELINE, SEEN, SEAL = "bundle.json", "pipeline.skops", "seen.parquet", "seal.json"
-OUT_OF_FOLD, TEST, NEW = "out_of_fold", "test", "new"
 
 # What a decision says of a ticket, in order.
 PROBABILITY = "breach_probability"
@@ -70,7 +71,8 @@ class Manifest:
     """What ``bundle.json`` holds.
 
     ``threshold`` is the one chosen in training; ``fallback_cost`` (dollars) prices a ticket whose
-    own breach cost is not known: the mean over the training tickets.
+    own breach cost is not known: the mean over the training tickets. ``profile`` says by feature
+    what these looked like, and under the name of the probability what was made of them.
     """
 
     data: DataPolicy
@@ -82,6 +84,7 @@ class Manifest:
     threshold: float
     fallback_cost: float
     model_name: str
+    profile: dict[str, Bins] = field(default_factory=dict)
     format: int = FORMAT
 
     def required_fields(self) -> list[str]:
@@ -96,6 +99,31 @@ class Manifest:
         priced = data.costs.breach or ("priority" if "priority" in data.columns else None)
         fields += [name for name in (priced, data.costs.escalation) if name]
         return list(dict.fromkeys(fields))
+
+    def costs(self, tickets: pd.DataFrame) -> CostMatrix:
+        """Price each ticket; one whose own cost is unknown at the mean of training."""
+        breach = price_breaches(tickets, self.data, self.sla)
+        escalation = price_escalations(tickets, self.data, self.cost)
+        return cost_matrix(
+            breach.where(is_price(breach), self.fallback_cost).to_numpy(),
+            escalation.where(is_price(escalation), self.cost.escalation_cost).to_numpy(),
+            self.cost.charged,
+            self.cost.effectiveness,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Tickets with their creation times, their breach probabilities and the origin of these.
+
+    ``distinct`` has what the model looked at, each row once; ``place`` says which is a ticket's.
+    """
+
+    tickets: pd.DataFrame
+    probability: NDArray[np.float64]
+    origin: pd.Series
+    distinct: pd.DataFrame
+    place: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,93 +154,52 @@ class Bundle:
             ``score_origin``. A ticket that the model was trained on has its out-of-fold
             probability.
         """
-        met = self.recognise(tickets)
-        tickets = tickets.assign(created_at=self.creation_times(tickets, met))
-        known = met["probability"].to_numpy(dtype=float)
-        probability = np.where(np.isnan(known), self.model.probability(tickets), known)
-        costs = self.costs(tickets)
+        judged = self.judge(tickets)
+        costs = self.manifest.costs(judged.tickets)
+        left, escalated = costs.expected(judged.probability)
         policy = make_policy(self.manifest.decision, self.manifest.threshold)
-        left, escalated = costs.expected(probability)
         return pd.DataFrame(
             {
-                PROBABILITY: probability,
-                BUCKET: risk_buckets(probability),
-                ESCALATE: policy.decide(probability, costs, creation_days(tickets)),
+                PROBABILITY: judged.probability,
+                BUCKET: np.array(list(BUCKETS), dtype=object)[risk_buckets(judged.probability)],
+                ESCALATE: policy.decide(judged.probability, costs, creation_days(judged.tickets)),
                 LEFT: left,
                 ESCALATED: escalated,
-                ORIGIN: met["origin"].to_numpy(),
+                ORIGIN: judged.origin.to_numpy(),
             },
             index=tickets.index,
         )
 
-    def recognise(self, tickets: pd.DataFrame) -> pd.DataFrame:
-        """Find tickets among those of the training run: a row of ``seen`` for each, or NEW."""
-        identity = identify(tickets, self.manifest.data)
-        met = self._seen_by_identity.reindex(identity)
-        met["origin"] = met["origin"].fillna(NEW)
-        return met.set_axis(tickets.index)
+    def judge(self, tickets: pd.DataFrame) -> Judged:
+        """Give each ticket its creation time, its probability and where that comes from."""
+        met = self.memory.recognise(tickets)
+        dated = tickets.assign(created_at=self.memory.creation_times(tickets, met))
+        frame = make_features(dated, self.manifest.features)
+        # few tickets differ in all that a model looks at; each difference is scored once
+        distinct, place = find_distinct(frame)
+        known = met["probability"].to_numpy(dtype=float)
+        probability = np.where(np.isnan(known), self.model.calibrate(distinct)[place], known)
+        return Judged(dated, probability, met["origin"], distinct, place)
 
     @cached_property
-    def _seen_by_identity(self) -> pd.DataFrame:
-        return self.seen.set_index("identity")  # its index is built once, and not for each request
-
-    def creation_times(self, tickets: pd.DataFrame, met: pd.DataFrame) -> pd.Series:
-        """Give creation times; where they are imputed, those the model was trained on.
-
-        A ticket it has not met gets the middle of the imputation's range: a draw would depend on
-        the other tickets of the batch.
-        """
-        creation = self.manifest.data.creation
-        if creation.kind is CreationKind.observed:
-            return take_dates(tickets, "created_at")
-        middle = pd.Timedelta(hours=(creation.low_hours + creation.high_hours) / 2)
-        return met["created_at"].fillna(tickets["first_response_at"] - middle)
-
-    def costs(self, tickets: pd.DataFrame) -> CostMatrix:
-        """Price each ticket; one whose own cost is unknown at the mean of training."""
-        manifest = self.manifest
-        breach = price_breaches(tickets, manifest.data, manifest.sla)
-        escalation = price_escalations(tickets, manifest.data, manifest.cost)
-        return cost_matrix(
-            breach.where(is_price(breach), manifest.fallback_cost).to_numpy(),
-            escalation.where(is_price(escalation), manifest.cost.escalation_cost).to_numpy(),
-            manifest.cost.charged,
-            manifest.cost.effectiveness,
-        )
+    def memory(self) -> Memory:
+        """What the model remembers of the tickets it has met."""
+        return Memory(self.manifest.data, self.seen)
 
     def required_fields(self) -> list[str]:
         """Name the fields without which there is no decision."""
         return self.manifest.required_fields()
 
-    def unseen_categories(self, tickets: pd.DataFrame) -> dict[str, int]:
-        """Count, by feature, the tickets with a category that training did not have."""
+    def unseen_categories(self, frame: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+        """Say which rows of a feature frame have a category that training did not have."""
         names = self.manifest.features.categorical
         if not names:
             return {}
         encoder = self.model.pipeline["encode"].named_transformers_["categories"]
-        counts = {}
-        for name, known in zip(names, encoder.categories_, strict=True):
-            values = tickets[name].fillna(UNKNOWN) if name in tickets else pd.Series(dtype="str")
-            counts[name] = int((~values.isin(list(known))).sum())
-        return {name: count for name, count in counts.items() if count}
-
-
-def identify(tickets: pd.DataFrame, data: DataPolicy) -> pd.Index:
-    """Identify tickets by id and birth, so that ids that start anew name other tickets.
-
-    The birth is the creation time, or what it is imputed from.
-    """
-    birth = birth_field(data)
-    identity = pd.DataFrame({"ticket_id": take_text(tickets, "ticket_id")})
-    if birth in tickets:
-        identity["birth"] = tickets[birth].astype("datetime64[us]")
-    hashed = pd.util.hash_pandas_object(identity, index=False).to_numpy()
-    return pd.Index(hashed.astype(np.uint64), name="identity")
-
-
-def birth_field(data: DataPolicy) -> str:
-    """The field that says when a ticket was born, as the data has it."""
-    return "created_at" if data.creation.kind is CreationKind.observed else "first_response_at"
+        return {
+            name: ~frame[name].isin(list(known)).to_numpy()
+            for name, known in zip(names, encoder.categories_, strict=True)
+        }
 
 
 def is_price(dollars: pd.Series) -> pd.Series:
@@ -227,13 +214,9 @@ def creation_days(tickets: pd.DataFrame) -> Days:
     return np.where(days.isna().to_numpy(), -1, numbers)
 
 
-def risk_buckets(probability: NDArray[np.float64]) -> NDArray[np.object_]:
-    """Name the bucket of each probability: [0, .33], (.33, .66], (.66, 1]."""
-    names = np.array(list(BUCKETS), dtype=object)
-    buckets: NDArray[np.object_] = names[
-        np.searchsorted(list(BUCKETS.values())[:-1], probability, side="left")
-    ]
-    return buckets
+def risk_buckets(probability: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Number the bucket of each probability, in the order of BUCKETS: [0, .33], (.33, .66], ..."""
+    return np.searchsorted(list(BUCKETS.values())[:-1], probability, side="left")
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:

@@ -123,7 +123,11 @@ def impute_creation(tickets: pd.DataFrame, creation: Creation) -> pd.Series:
 
 
 def label_tickets(
-    tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy, cost: CostPolicy
+    tickets: pd.DataFrame,
+    data: DataPolicy,
+    sla: SlaPolicy,
+    cost: CostPolicy,
+    observed: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """Add target, breach, costs and the moment the label was known.
 
@@ -133,6 +137,8 @@ def label_tickets(
         As :func:`~slarisk.tickets.contract.read_tickets` gives them, with ``created_at``.
     data, sla, cost : policies
         Where the label and the costs come from.
+    observed : Timestamp, optional
+        When the export was taken; by default as configured, or the latest time in it.
 
     Returns
     -------
@@ -150,7 +156,12 @@ def label_tickets(
     if data.label.kind is LabelKind.column:
         labels = _label_by_column(labelled, data)
     else:
-        labels = _label_by_time(labelled, created, resolved, data)
+        labels = _label_by_time(
+            labelled,
+            created,
+            resolved,
+            observed_at(labelled, data) if observed is None else observed,
+        )
     labelled[["breach", "label_known_at", "reason"]] = labels
     if data.label.known_at is not None:
         labelled["label_known_at"] = labelled[data.label.known_at]
@@ -172,11 +183,10 @@ def _on_unknown(sla: SlaPolicy) -> str:
 
 
 def _label_by_time(
-    tickets: pd.DataFrame, created: pd.Series, resolved: pd.Series, data: DataPolicy
+    tickets: pd.DataFrame, created: pd.Series, resolved: pd.Series, observed: pd.Timestamp
 ) -> pd.DataFrame:
     """Label by resolution time; an open ticket past its target is a breach, in time it is open."""
     overdue_at = created + pd.to_timedelta(tickets["sla_target_hours"], unit="h")
-    observed = observed_at(tickets, data)
     still_open = resolved.isna()
     late = (tickets["resolution_hours"] > tickets["sla_target_hours"]) | (
         still_open & (overdue_at < observed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = r"[=+\-@\t\r]"
 
 
 def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
@@ -19,9 +19,15 @@ def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     for position in range(frame.shape[1]):  # by position: the notebook's export repeats a name
         column = frame.iloc[:, position]
         if isinstance(column.dtype, pd.StringDtype) or column.dtype == object:
-            text = column.astype("str")
-            risky = text.str.startswith(_FORMULA, na=False)
-            risky &= pd.to_numeric(text.where(risky), errors="coerce").isna()
-            column = text.mask(risky, "'" + text)
+            column = neutralise_text(column.astype("str"))
         columns[position] = column
     return pd.DataFrame(columns, index=frame.index).set_axis(frame.columns, axis="columns")
+
+
+def neutralise_text(text: pd.Series) -> pd.Series:
+    """Put an apostrophe before each text that a spreadsheet would run as a formula."""
+    risky = text.str.match(_FORMULA, na=False)
+    if not risky.any():
+        return text
+    risky &= pd.to_numeric(text.where(risky), errors="coerce").isna()
+    return text.mask(risky, "'" + text)

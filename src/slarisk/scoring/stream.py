@@ -1,0 +1,228 @@
+"""The local engine: an export of any size is scored part by part, with little memory.
+
+It is read once and waits on disk, so that wrong rows, repeated ids and a day's capacity are known
+before the first row is written: no result depends on how the export is cut into parts.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from slarisk.config import Decision, DecisionKind
+from slarisk.decisions.policies import PerTicket, make_policy
+from slarisk.errors import InputError
+from slarisk.scoring.bundle import creation_days
+from slarisk.scoring.export import DUPLICATE, lay_out_export
+from slarisk.scoring.intake import DETAIL, FILE, REASON, Intake, take_in
+from slarisk.scoring.outputs import RejectedFile, form_csv, form_parquet, open_export
+from slarisk.scoring.progress import show_progress
+from slarisk.scoring.ration import Ration, shorten_claims
+from slarisk.scoring.spool import Spool, spooling
+from slarisk.scoring.tally import Tally
+from slarisk.scoring.threads import map_ahead
+from slarisk.scoring.write import is_parquet, replacing, told_errors
+from slarisk.tickets.files import count_bytes, find_files
+from slarisk.tickets.rows import SOURCE_ROW
+
+if TYPE_CHECKING:
+    from slarisk.scoring.bundle import Bundle
+    from slarisk.scoring.outputs import Formed
+
+WINDOW = 1 << 18  # tickets that are scored together
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is to be scored, by what, into which files.
+
+    ``output`` None is standard output. ``max_rejected`` is a share of the rows.
+    """
+
+    bundle: Bundle
+    decision: Decision
+    source: str
+    output: Path | None
+    rejected: Path
+    version: str
+    scored_at: str
+    max_rejected: float = 1.0
+
+    @property
+    def per_day(self) -> int | None:
+        """How many may be escalated on a day, if there is such a limit."""
+        return self.decision.per_day if self.decision.name is DecisionKind.capacity else None
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Tickets that are scored together: their export, and those whose id had come before.
+
+    ``claims`` are those of the tickets that would gain from an escalation.
+    """
+
+    batch: pa.RecordBatch
+    repeated: pd.DataFrame = field(default_factory=pd.DataFrame)
+    claims: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tally: Tally = field(default_factory=Tally)
+
+
+def score_stream(task: Task) -> Tally:
+    """Score an export and write its two files: both whole, or none.
+
+    Raises
+    ------
+    InputError
+        The export cannot be read, too many of its rows are wrong, or a file cannot be written.
+    """
+    beside = task.output or task.rejected
+    with ExitStack() as opened:
+        with told_errors(beside):
+            folder = opened.enter_context(spooling(beside))
+            intake = read_export(task, folder)
+            check_rejected(task, intake)
+            targets = [task.rejected, *([task.output] if task.output else [])]
+            rejected, *output = opened.enter_context(replacing(targets, folder))
+            part = output[0] if output else folder / "output"
+            tally = write_export(task, intake, folder, part, rejected)
+        if task.output is None:
+            with part.open("rb") as finished:
+                shutil.copyfileobj(finished, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+    return tally
+
+
+def read_export(task: Task, folder: Path) -> Intake:
+    """Take the export in."""
+    total = count_bytes(find_files(task.source))
+    with show_progress("reading", "B", total) as tell:
+        return take_in(task.bundle.manifest, task.source, folder, tell)
+
+
+def check_rejected(task: Task, intake: Intake) -> None:
+    """Refuse to score an export of which too much is wrong.
+
+    Raises
+    ------
+    InputError
+        Gives the share, the reasons and the first such row.
+    """
+    wrong = intake.reasons.total()
+    rows = wrong + intake.scored
+    if wrong <= task.max_rejected * rows:
+        return
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in intake.reasons.items())
+    first = next(intake.rejected.read(1), None)
+    example = ""
+    if first is not None:
+        row = first.to_pylist()[0]
+        told = " ".join(filter(None, [row[REASON], row[DETAIL]]))
+        example = f" The first is {intake.files[row[FILE]]}, row {row[SOURCE_ROW]}: {told}."
+    raise InputError(
+        f"{task.source}: {wrong:,} of {rows:,} rows ({wrong / rows:.1%}) cannot be scored "
+        f"({reasons}), more than max_rejected={task.max_rejected:g} allows. Nothing was written."
+        + example
+    )
+
+
+def write_export(task: Task, intake: Intake, folder: Path, output: Path, rejected: Path) -> Tally:
+    """Score the tickets that wait, decide about each, and write what came of it."""
+    tally = Tally(rows_in=intake.rows, rejected=intake.reasons)
+    parquet = task.output is not None and is_parquet(task.output)
+    form = form_parquet if parquet else form_csv
+    with (
+        show_progress("scoring", " tickets", intake.scored) as tell,
+        open_export(output, parquet) as write,
+        RejectedFile(rejected, intake.files) as refused,
+    ):
+        for table in intake.rejected.read(WINDOW):
+            refused.write(table.to_pandas())
+        windows = map_ahead(partial(decide_window, task, intake), _number(intake.tickets))
+        if task.per_day is not None:
+            windows = ration_windows(windows, task.per_day, folder)
+        for window, formed, counted in map_ahead(partial(form_window, form), windows):
+            write(formed)
+            refused.write(window.repeated)
+            tally.add(window.tally)
+            tally.add(counted)
+            tell(tally.scored)
+    return tally
+
+
+def _number(tickets: Spool) -> Iterator[tuple[int, pa.Table]]:
+    start = 0
+    for table in tickets.read(WINDOW):
+        yield start, table
+        start += len(table)
+
+
+def decide_window(task: Task, intake: Intake, numbered: tuple[int, pa.Table]) -> Window:
+    """Score the tickets of a window, each for itself, and decide about them."""
+    start, table = numbered
+    bundle, manifest = task.bundle, task.bundle.manifest
+    frame = table.to_pandas()
+    before, after = np.searchsorted(intake.repeated, [start, start + len(frame)])
+    again = np.zeros(len(frame), dtype=np.bool_)
+    again[intake.repeated[before:after] - start] = True
+    repeated = frame[again].assign(**{REASON: DUPLICATE, DETAIL: ""})
+    judged = bundle.judge(frame[~again].reset_index(drop=True) if len(repeated) else frame)
+    costs = manifest.costs(judged.tickets)
+    losses = costs.expected(judged.probability)
+    claims = pd.DataFrame()
+    if task.per_day is not None:
+        gains = PerTicket().decide(judged.probability, costs)
+        tickets = judged.tickets[gains]
+        claims = pd.DataFrame(
+            {
+                "day": creation_days(tickets),
+                "saving": (losses[0] - losses[1])[gains],
+                "created_at": tickets["created_at"].to_numpy(),
+                "ticket_id": tickets["ticket_id"].to_numpy(),
+                "place": start - before + np.flatnonzero(gains),
+            }
+        )
+        claims = shorten_claims(claims, task.per_day)
+        escalate = np.zeros(len(judged.tickets), dtype=np.bool_)  # not known before all have come
+    else:
+        policy = make_policy(task.decision, manifest.threshold)
+        escalate = policy.decide(judged.probability, costs)
+    batch = lay_out_export(manifest, judged, escalate, losses, task.version, task.scored_at)
+    window = Window(batch, repeated, claims)
+    window.tally.count_looks(bundle, judged)
+    return window
+
+
+def ration_windows(windows: Iterable[Window], per_day: int, folder: Path) -> Iterator[Window]:
+    """Wait for the claims of all tickets, then say which are escalated."""
+    ration = Ration(per_day)
+    waiting = Spool(folder / "decided")
+    for window in windows:
+        waiting.write(window.batch)
+        ration.claim(window.claims)
+        yield replace(window, batch=window.batch.slice(0, 0))  # its rejected rows go ahead
+    start = 0
+    for table in waiting.read(WINDOW):
+        for batch in table.to_batches():
+            place = batch.schema.get_field_index("Escalate")
+            chosen = pa.array(ration.escalate(start, len(batch)))
+            yield Window(batch.set_column(place, "Escalate", chosen))
+            start += len(batch)
+
+
+def form_window(
+    form: Callable[[pa.RecordBatch], Formed], window: Window
+) -> tuple[Window, Formed, Tally]:
+    """Give a window's export its form in the file, and count it."""
+    tally = Tally()
+    tally.count_export(window.batch)
+    return window, form(window.batch), tally
