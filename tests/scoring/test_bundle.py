@@ -16,9 +16,11 @@ from sklearn.pipeline import Pipeline
 
 from slarisk.config import DataPolicy, Decision, DecisionKind
 from slarisk.errors import InputError
+from slarisk.learning.features import make_features
 from slarisk.learning.models import BreachModel
 from slarisk.scoring.bundle import (
     BUCKET,
+    BUCKETS,
     ESCALATE,
     ESCALATED,
     LEFT,
@@ -343,17 +345,15 @@ def test_the_threshold_of_training_decides(trained):
 def test_buckets_include_their_upper_end():
     edges = [0, 0.33, np.nextafter(0.33, 1), 0.66, np.nextafter(0.66, 1), 1]
 
-    assert risk_buckets(np.array(edges)).tolist() == [
-        *("Low Risk", "Low Risk"),
-        *("Medium Risk", "Medium Risk"),
-        *("High Risk", "High Risk"),
-    ]
+    assert list(BUCKETS) == ["Low Risk", "Medium Risk", "High Risk"]
+    assert risk_buckets(np.array(edges)).tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_buckets_follow_the_probability(trained):
     decided = trained.bundle.decide(trained.tickets)
 
-    assert decided[BUCKET].tolist() == risk_buckets(decided[PROBABILITY].to_numpy()).tolist()
+    numbers = risk_buckets(decided[PROBABILITY].to_numpy())
+    assert decided[BUCKET].tolist() == [list(BUCKETS)[number] for number in numbers]
 
 
 def test_no_tickets_need_no_decision(trained):
@@ -374,12 +374,17 @@ def test_required_are_features_birth_and_prices(train, imputed, priced):
     assert timeless.required_fields() == ["channel", "created_at", "priority"]
 
 
-def test_unseen_categories_are_counted(trained):
+def test_unseen_categories_are_found(trained):
     tickets = strange(trained.tickets, channel="Pigeon")
     tickets["product"] = pd.Series(["Jet Pack", *tickets["product"].iloc[1:]], dtype="str")
+    features = trained.bundle.manifest.features
 
-    assert trained.bundle.unseen_categories(tickets) == {"channel": 4, "product": 1}
-    assert trained.bundle.unseen_categories(trained.training) == {}
+    found = trained.bundle.unseen_categories(make_features(tickets, features))
+    assert found["channel"].all()
+    assert found["product"].tolist() == [True] + [False] * (len(tickets) - 1)
+    assert not found["priority"].any()
+    known = trained.bundle.unseen_categories(make_features(trained.training, features))
+    assert not any(unseen.any() for unseen in known.values())
 
 
 def test_tickets_without_times_are_still_told_apart():

@@ -16,7 +16,6 @@ from slarisk.errors import InputError
 from slarisk.tickets.contract import take_dates, take_text
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
 
     from slarisk.config import FeatureSet
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 UNKNOWN = "Unknown"  # the category of a missing value
 _TEXT_WORDS = 300  # the most frequent words of a text field
 _LARGEST = 2.0**53  # a float counts whole numbers up to here; forests refuse much larger ones
-_MOST_KEYS = 2**62  # what 64 bits can tell apart, and some
 _DAY_HOURS, _WEEK_DAYS = 24, 7
 
 Encoding = Literal["one_hot", "native"]
@@ -140,27 +138,6 @@ def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
         days = (created - take_dates(tickets, name)).dt.total_seconds() / 86400
         columns[f"days_since_{name}"] = days.astype(float)
     return pd.DataFrame(columns, index=tickets.index)
-
-
-def find_distinct(frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Find the distinct rows of a feature frame, in an order that puts similar ones together.
-
-    Returns
-    -------
-    distinct : DataFrame
-        Each row that occurs, once.
-    place : int array of shape (n,)
-        Which of them each row is: ``distinct.iloc[place]`` is the frame again.
-    """
-    key, keys = np.zeros(len(frame), dtype=np.int64), 1
-    for name in frame:
-        codes, values = pd.factorize(frame[name], use_na_sentinel=False)
-        if keys * len(values) >= _MOST_KEYS:
-            found, key = np.unique(key, return_inverse=True)
-            keys = len(found)
-        key, keys = key * len(values) + codes, keys * len(values)
-    _, first, place = np.unique(key, return_index=True, return_inverse=True)
-    return frame.iloc[first], place
 
 
 def read_numbers(tickets: pd.DataFrame, name: str) -> pd.Series:

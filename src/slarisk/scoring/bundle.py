@@ -27,9 +27,10 @@ from slarisk.decisions.policies import make_policy
 from slarisk.errors import InputError
 from slarisk.evaluation.profile import Bins
 from slarisk.learning.calibration import Calibrator
-from slarisk.learning.features import feature_fields, find_distinct, make_features
+from slarisk.learning.features import feature_fields, make_features
 from slarisk.learning.models import BreachModel
 from slarisk.scoring.memory import Memory, birth_field
+from slarisk.scoring.recall import Recall
 from slarisk.scoring.seal import find_damage, seal_folder, write_seal
 from slarisk.tickets.contract import take_dates
 from slarisk.tickets.labels import price_breaches, price_escalations
@@ -170,15 +171,21 @@ class Bundle:
             index=tickets.index,
         )
 
-    def judge(self, tickets: pd.DataFrame) -> Judged:
-        """Give each ticket its creation time, its probability and where that comes from."""
+    def judge(self, tickets: pd.DataFrame, recall: Recall | None = None) -> Judged:
+        """Give each ticket its creation time, its probability and where that comes from.
+
+        Of many tickets few differ in all that a model looks at: a ``recall`` scores each difference
+        once.
+        """
         met = self.memory.recognise(tickets)
         dated = tickets.assign(created_at=self.memory.creation_times(tickets, met))
         frame = make_features(dated, self.manifest.features)
-        # few tickets differ in all that a model looks at; each difference is scored once
-        distinct, place = find_distinct(frame)
+        if recall is None:
+            distinct, place, scores = frame, np.arange(len(frame)), self.model.calibrate(frame)
+        else:
+            distinct, place, scores = recall.score(frame)
         known = met["probability"].to_numpy(dtype=float)
-        probability = np.where(np.isnan(known), self.model.calibrate(distinct)[place], known)
+        probability = np.where(np.isnan(known), scores[place], known)
         return Judged(dated, probability, met["origin"], distinct, place)
 
     @cached_property

@@ -134,13 +134,12 @@ def find_rejections(manifest: Manifest, tickets: pd.DataFrame) -> tuple[pd.Serie
     if unreadable.any():
         details = details.mask(unreadable, "column " + tickets[UNREADABLE])
     bad_cost = np.zeros(len(tickets), dtype=np.bool_)
-    prices = (
-        (data.costs.breach, price_breaches(tickets, data, manifest.sla)),
-        (data.costs.escalation, price_escalations(tickets, data, manifest.cost)),
-    )
-    for field, amounts in prices:
-        if field is None:
-            continue
+    prices: dict[str, pd.Series] = {}
+    if data.costs.breach is not None:
+        prices[data.costs.breach] = price_breaches(tickets, data, manifest.sla)
+    if data.costs.escalation is not None:
+        prices[data.costs.escalation] = price_escalations(tickets, data, manifest.cost)
+    for field, amounts in prices.items():
         # an empty cost is unknown, and priced as such; a wrong one is a mistake to be told
         wrong = (tickets[field].notna() & ~is_price(amounts)).to_numpy()
         bad_cost |= wrong

@@ -24,11 +24,12 @@ class IdFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("wb")
+        path.touch()
 
     def write(self, ids: pd.Series) -> None:
         """Add ids; none is missing."""
-        _hash(ids).tofile(self._file)
+        with self._path.open("ab") as file:
+            file.write(_hash(ids).tobytes())
 
     def find_repeated(self, all_ids: Iterable[pd.Series]) -> Places:
         """Find the ids that an earlier one equals.
@@ -43,7 +44,6 @@ class IdFile:
         int array
             Their places, from 0 on, in order.
         """
-        self._file.close()
         alike = self._find_alike()
         if not len(alike):
             return alike

@@ -28,6 +28,7 @@ from slarisk.scoring.intake import DETAIL, FILE, REASON, Intake, take_in
 from slarisk.scoring.outputs import RejectedFile, form_csv, form_parquet, open_export
 from slarisk.scoring.progress import show_progress
 from slarisk.scoring.ration import Ration, shorten_claims
+from slarisk.scoring.recall import Recall
 from slarisk.scoring.spool import Spool, spooling
 from slarisk.scoring.tally import Tally
 from slarisk.scoring.threads import map_ahead
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from slarisk.scoring.bundle import Bundle
     from slarisk.scoring.outputs import Formed
 
-WINDOW = 1 << 18  # tickets that are scored together
+WINDOW = 1 << 17  # tickets that are scored together
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,8 @@ def write_export(task: Task, intake: Intake, folder: Path, output: Path, rejecte
     ):
         for table in intake.rejected.read(WINDOW):
             refused.write(table.to_pandas())
-        windows = map_ahead(partial(decide_window, task, intake), _number(intake.tickets))
+        decide = partial(decide_window, task, intake, Recall(task.bundle.model))
+        windows = map_ahead(decide, _number(intake.tickets))
         if task.per_day is not None:
             windows = ration_windows(windows, task.per_day, folder)
         for window, formed, counted in map_ahead(partial(form_window, form), windows):
@@ -166,7 +168,9 @@ def _number(tickets: Spool) -> Iterator[tuple[int, pa.Table]]:
         start += len(table)
 
 
-def decide_window(task: Task, intake: Intake, numbered: tuple[int, pa.Table]) -> Window:
+def decide_window(
+    task: Task, intake: Intake, recall: Recall, numbered: tuple[int, pa.Table]
+) -> Window:
     """Score the tickets of a window, each for itself, and decide about them."""
     start, table = numbered
     bundle, manifest = task.bundle, task.bundle.manifest
@@ -175,7 +179,8 @@ def decide_window(task: Task, intake: Intake, numbered: tuple[int, pa.Table]) ->
     again = np.zeros(len(frame), dtype=np.bool_)
     again[intake.repeated[before:after] - start] = True
     repeated = frame[again].assign(**{REASON: DUPLICATE, DETAIL: ""})
-    judged = bundle.judge(frame[~again].reset_index(drop=True) if len(repeated) else frame)
+    kept = frame[~again].reset_index(drop=True) if len(repeated) else frame
+    judged = bundle.judge(kept, recall)
     costs = manifest.costs(judged.tickets)
     losses = costs.expected(judged.probability)
     claims = pd.DataFrame()

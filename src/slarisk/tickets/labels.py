@@ -274,8 +274,10 @@ def _by_priority(
     fallback = math.nan if default is None else float(default)
     if "priority" not in tickets:
         return pd.Series(fallback, index=tickets.index)
-    priority = tickets["priority"].replace(sla.aliases)
-    return priority.map(table).astype(float).fillna(fallback)
+    # a name is looked up once, however many tickets have it
+    codes, names = pd.factorize(tickets["priority"])
+    found = [table.get(sla.aliases.get(name, name), fallback) for name in names]
+    return pd.Series(np.array([*found, fallback], dtype=float)[codes], index=tickets.index)
 
 
 def unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:

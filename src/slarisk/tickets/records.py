@@ -26,6 +26,7 @@ class Block:
 
     data: bytes
     line: int
+    newlines: int
     broken: bool = False
 
 
@@ -56,9 +57,10 @@ def cut_blocks(stream: Readable, delimiter: str, size: int) -> Iterator[Block]:
         final = chunk == b""
         pieces, rest = _cut(rest + chunk, final, quoted)
         for data, broken in pieces:
+            newlines = data.count(b"\n")
             if data:
-                yield Block(data, line, broken)
-            line += data.count(b"\n")
+                yield Block(data, line, newlines, broken)
+            line += newlines
 
 
 def _match_quoted(delimiter: str) -> re.Pattern[bytes]:
@@ -132,9 +134,9 @@ def number_lines(block: Block, delimiter: str, records: int) -> NDArray[np.int64
     int array of shape (records,)
     """
     data = block.data
-    newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == _NEWLINE)
-    if len(newlines) + (not data.endswith(b"\n")) == records:
+    if block.newlines + (not data.endswith(b"\n")) == records:
         return np.arange(block.line, block.line + records)
+    newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == _NEWLINE)
     starts = np.concatenate([[0], newlines + 1])
     ends = np.concatenate([newlines, [len(data)]])
     begins = starts < ends  # an empty line is no record

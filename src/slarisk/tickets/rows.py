@@ -77,8 +77,9 @@ def read_header(name: str, block: Block, policy: DataPolicy) -> tuple[list[str],
             header = [value.strip() for value in values]
             lines = block.data.split(b"\n", reader.line_num)
             rest = lines[-1] if len(lines) > reader.line_num else b""
-            return header, Block(rest, block.line + reader.line_num)
-    return [], Block(b"", block.line)
+            newlines = block.newlines - min(reader.line_num, block.newlines)
+            return header, Block(rest, block.line + reader.line_num, newlines)
+    return [], Block(b"", block.line, 0)
 
 
 def parse_csv(name: str, block: Block, layout: Layout, policy: DataPolicy) -> Rows:
