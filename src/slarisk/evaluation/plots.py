@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
@@ -30,6 +31,7 @@ from slarisk.analysis.palette import (
 from slarisk.analysis.rates import wilson_interval
 from slarisk.decisions.costs import Bools, Floats
 from slarisk.decisions.thresholds import ThresholdCurve
+from slarisk.evaluation.drift import MAJOR, MODERATE
 from slarisk.evaluation.metrics import bin_by_mass, measure_calibration_error
 
 _POINTS = 2000  # a longer curve shows no more at this size, and makes a slow picture
@@ -263,6 +265,41 @@ def format_dollars(dollars: float) -> str:
         if amount >= size:
             return f"{sign}${amount / size:,.4g}{unit}"
     return f"{sign}${amount:,.4g}"
+
+
+def plot_drift(drift: pd.DataFrame, probability: str) -> Figure:
+    """Draw how far each feature has moved, against the bands of the index.
+
+    Parameters
+    ----------
+    drift : DataFrame
+        ``feature`` and ``psi``, in the order to be drawn, from the top.
+    probability : str
+        The name under which the probability of breach is among the features.
+
+    Returns
+    -------
+    Figure
+    """
+    height = 1.9 + 0.32 * len(drift)
+    figure, axes = _start("Drift since training", "Population stability index", "", height=height)
+    names = ["probability of breach" if name == probability else name for name in drift["feature"]]
+    colours = [VERMILION if x > MAJOR else ORANGE if x >= MODERATE else BLUE for x in drift["psi"]]
+    axes.barh(names, drift["psi"], color=colours, height=0.62)
+    axes.invert_yaxis()
+    for edge, name in ((MODERATE, "moderate"), (MAJOR, "major")):
+        axes.axvline(edge, color=GREY, linewidth=1, linestyle="--")
+        axes.annotate(
+            name,
+            (edge, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, 2),
+            textcoords="offset points",
+            size=9,
+            color=GREY,
+        )
+    axes.set_xlim(0, max(1.1 * float(drift["psi"].max()), 1.3 * MAJOR))
+    return figure
 
 
 def _start(

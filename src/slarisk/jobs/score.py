@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from slarisk.config import DecisionKind
 from slarisk.decisions.costs import dollars
 from slarisk.decisions.policies import make_policy
-from slarisk.errors import InputError
+from slarisk.errors import InputError, StoreError
 from slarisk.evaluation.drift import MODERATE
 from slarisk.scoring.bundle import BUCKETS
 from slarisk.scoring.export import notebook_export
@@ -24,7 +25,15 @@ from slarisk.tracking.registry import (
     find_run,
     require_champion,
 )
-from slarisk.tracking.store import open_store
+from slarisk.tracking.scorings import (
+    identify_scoring,
+    report_scoring,
+    report_scoring_start,
+    separate,
+)
+from slarisk.tracking.send import send
+from slarisk.tracking.store import open_store, tracked_run
+from slarisk.tracking.sweeps import end_orphans
 
 if TYPE_CHECKING:
     from slarisk.config import Decision, ScoreConfig
@@ -42,7 +51,8 @@ def score(config: ScoreConfig) -> None:
     InputError
         There is no champion, the export cannot be read, or the output cannot be written.
     """
-    open_store(config.tracking)
+    config = separate(config)
+    end_orphans(open_store(config.tracking))
     output = find_output(config)
     bundle, version = fetch_model(config)
     source = config.input or bundle.manifest.data.path
@@ -61,7 +71,7 @@ def score(config: ScoreConfig) -> None:
         scored_at=datetime.now(UTC).isoformat(timespec="seconds"),
         max_rejected=config.max_rejected,
     )
-    tally = score_stream(task)
+    tally, run_id = track(config, task)
     # on standard output there are the scores
     out = sys.stdout if output is not None else sys.stderr
     print(
@@ -70,6 +80,25 @@ def score(config: ScoreConfig) -> None:
         file=out,
     )
     print(summarise(tally, bundle), file=out)
+    print(f"  run {run_id}", file=out, flush=True)
+
+
+def track(config: ScoreConfig, task: Task) -> tuple[Tally, str]:
+    """Score as a run; the scores are not lost with a store that goes away meanwhile."""
+    started = time.monotonic()
+    tally: Tally | None = None
+    run_id = "not logged"
+    try:
+        with tracked_run("scoring", identify_scoring(task.version)) as run_id:
+            send(report_scoring_start(config, task.bundle, task.version, task.decision))
+            tally = score_stream(task)
+            drift = tally.measure_drift(task.bundle)
+            send(report_scoring(tally, drift, time.monotonic() - started))
+    except StoreError as error:
+        if tally is None:
+            raise
+        print(f"scored, but the run could not be logged: {error}", file=sys.stderr)
+    return tally, run_id
 
 
 def find_output(config: ScoreConfig) -> Path | None:
