@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -13,6 +14,7 @@ from slarisk.decisions.costs import cost_matrix
 from slarisk.decisions.thresholds import best_threshold, threshold_curve
 from slarisk.evaluation.plots import (
     plot_calibration,
+    plot_drift,
     plot_importance,
     plot_loss_curve,
     plot_precision_recall,
@@ -170,3 +172,14 @@ def test_plots_leave_matplotlib_as_it_was():
     assert dict(mpl.rcParams) == before
     code = "import sys, slarisk.evaluation.plots; assert 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_drift_states_every_index_and_the_bands():
+    drift = pd.DataFrame({"feature": ["channel", "risk", "hour"], "psi": [5.89, 0.2, 0.01]})
+    figure = plot_drift(drift, "risk")
+    text = draw(figure)
+
+    for told in ("channel", "probability of breach", "hour", "5.89", "0.20", "moderate", "major"):
+        assert told in text
+    assert "risk" not in text
+    assert len({bar.get_facecolor() for bar in figure.axes[0].patches}) == 3

@@ -35,6 +35,7 @@ from slarisk.evaluation.drift import MAJOR, MODERATE
 from slarisk.evaluation.metrics import bin_by_mass, measure_calibration_error
 
 _POINTS = 2000  # a longer curve shows no more at this size, and makes a slow picture
+_MOST_DRIFT = 1.0  # a longer bar would hide where the bands are
 _LINES = ((ORANGE, "--"), (GREEN, "-."), (PURPLE, (0, (5, 1))), (SKY, ":"))
 
 
@@ -285,7 +286,7 @@ def plot_drift(drift: pd.DataFrame, probability: str) -> Figure:
     figure, axes = _start("Drift since training", "Population stability index", "", height=height)
     names = ["probability of breach" if name == probability else name for name in drift["feature"]]
     colours = [VERMILION if x > MAJOR else ORANGE if x >= MODERATE else BLUE for x in drift["psi"]]
-    axes.barh(names, drift["psi"], color=colours, height=0.62)
+    axes.barh(names, drift["psi"].clip(upper=_MOST_DRIFT), color=colours, height=0.62)
     axes.invert_yaxis()
     for edge, name in ((MODERATE, "moderate"), (MAJOR, "major")):
         axes.axvline(edge, color=GREY, linewidth=1, linestyle="--")
@@ -298,7 +299,11 @@ def plot_drift(drift: pd.DataFrame, probability: str) -> Figure:
             size=9,
             color=GREY,
         )
-    axes.set_xlim(0, max(1.1 * float(drift["psi"].max()), 1.3 * MAJOR))
+    shown = min(max(float(drift["psi"].max()), 1.4 * MAJOR), _MOST_DRIFT)
+    axes.set_xlim(0, 1.12 * shown)
+    for row, index in enumerate(drift["psi"]):
+        end = (min(float(index), shown), row)
+        axes.annotate(f" {index:.2f}", end, va="center", size=9.5, color=INK)
     return figure
 
 

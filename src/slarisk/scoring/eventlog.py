@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from slarisk.scoring.spool import Spool
+from slarisk.scoring.spool import Spool, to_batch
 from slarisk.tickets.contract import collapse_events, name_tickets
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _to_batch(frame: pd.DataFrame) -> pa.RecordBatch:
             for name, kind in frame.dtypes.items()
         ]
     )
-    return pa.RecordBatch.from_pandas(frame, schema, preserve_index=False)
+    return to_batch(frame, schema)
 
 
 class _Waiting:

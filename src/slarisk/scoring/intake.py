@@ -16,7 +16,7 @@ from slarisk.errors import InputError
 from slarisk.scoring.eventlog import EventLog
 from slarisk.scoring.export import DUPLICATE, TICKET_COLUMNS, find_rejections
 from slarisk.scoring.repeats import IdFile
-from slarisk.scoring.spool import Spool
+from slarisk.scoring.spool import Spool, to_batch
 from slarisk.scoring.threads import map_ahead
 from slarisk.tickets.contract import (
     UNREADABLE,
@@ -40,7 +40,7 @@ UNREADABLE_ORDER = "unreadable_event_order"
 _TEXT = pa.large_string()
 _PLACE = [(FILE, pa.int64()), (SOURCE_ROW, pa.int64()), (SOURCE_LINE, pa.int64())]
 REJECTED = pa.schema([*_PLACE, ("ticket_id", _TEXT), (REASON, _TEXT), (DETAIL, _TEXT)])
-_OUTCOME_FIELDS = ("created_at", "first_response_at", "resolved_at", "due_at")
+_OUTCOME_FIELDS = ("created_at", "resolved_at", "due_at")
 _ROWS = 1 << 17  # tickets of an event log, and ids, that are looked at together
 
 
@@ -128,10 +128,10 @@ def take_in(
 
     def keep(good: pd.DataFrame, bad: pd.DataFrame) -> None:
         if len(good):
-            intake.tickets.write(_to_batch(good, _lay_out(data, fields)))
+            intake.tickets.write(to_batch(good, _lay_out(data, fields)))
             ids.write(good["ticket_id"])
         if len(bad):
-            intake.rejected.write(_to_batch(bad, REJECTED))
+            intake.rejected.write(to_batch(bad, REJECTED))
             intake.reasons.update(bad[REASON].tolist())
 
     def take(part: Part) -> _Taken:
@@ -213,7 +213,3 @@ def _lay_out(data: DataPolicy, fields: Iterable[str]) -> pa.Schema:
     dates = date_fields(data)
     kinds = [(name, pa.timestamp("us") if name in dates else _TEXT) for name in fields]
     return pa.schema([*kinds, (UNREADABLE, _TEXT), *_PLACE])
-
-
-def _to_batch(frame: pd.DataFrame, schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pandas(frame[schema.names], schema, preserve_index=False)

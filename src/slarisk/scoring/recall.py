@@ -84,7 +84,7 @@ class Recall:
             ]
             codes[str(name)] = np.array(numbers, dtype=np.int64)[here]
         sizes = {name: len(book) for name, book in layout.values.items()}
-        if any(size.bit_length() > layout.bits.get(name, 0) for name, size in sizes.items()):
+        if any(size.bit_length() > layout.bits.get(name, -1) for name, size in sizes.items()):
             # with one bit more than it takes, so that this does not happen often
             layout.bits = {name: size.bit_length() + 1 for name, size in sizes.items()}
             layout.version += 1

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pyarrow as pa
 
 try:
@@ -35,6 +36,12 @@ def spooling(beside: Path) -> Iterator[Path]:
         if fcntl:
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield Path(name)
+
+
+def to_batch(frame: pd.DataFrame, schema: pa.Schema) -> pa.RecordBatch:
+    """Make a record batch of some columns of a frame that has rows."""
+    table = pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False)
+    return table.combine_chunks().to_batches()[0]
 
 
 class Spool:

@@ -158,7 +158,7 @@ def _read_csv(
     needed: dict[str, str],
 ) -> Iterator[Callable[[], Rows]]:
     layout: Layout | None = None
-    for block in cut_blocks(text, policy.delimiter, PART_BYTES):
+    for block in cut_blocks(name, text, policy.delimiter, PART_BYTES):
         if layout is None:
             header, block = read_header(name, block, policy)
             layout = _lay_out(name, header, wanted, needed) if header else None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from slarisk.errors import InputError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -38,11 +40,13 @@ class Readable(Protocol):
         ...
 
 
-def cut_blocks(stream: Readable, delimiter: str, size: int) -> Iterator[Block]:
+def cut_blocks(name: str, stream: Readable, delimiter: str, size: int) -> Iterator[Block]:
     """Cut a stream into blocks of about ``size`` bytes.
 
     Parameters
     ----------
+    name : str
+        Of the file, in messages.
     stream : readable
         A CSV in UTF-8. Lines may end in any way; inside quotes too, a line comes to end in a
         newline.
@@ -50,12 +54,19 @@ def cut_blocks(stream: Readable, delimiter: str, size: int) -> Iterator[Block]:
         One ASCII character.
     size : int
         The bytes to read at a time. What the records are does not depend on it.
+
+    Raises
+    ------
+    InputError
+        A line does not end.
     """
     quoted = _match_quoted(delimiter)
     rest, line, final = b"", 1, False
     for chunk in _read_lines(stream, size):
         final = chunk == b""
         pieces, rest = _cut(rest + chunk, final, quoted)
+        if len(rest) > 2 * LONGEST + size:
+            raise InputError(f"{name}, line {line}: has more than {LONGEST:,} bytes and no end.")
         for data, broken in pieces:
             newlines = data.count(b"\n")
             if data:
@@ -104,7 +115,7 @@ def _cut(
             look = after = match.end()
             continue
         end = buffer.find(b"\n", quote) + 1
-        if not end and not hopeless:
+        if not end and not final:
             return [*pieces, (buffer[start:record], False)], buffer[record:]
         end = end or len(buffer)
         pieces += [(buffer[start:record], False), (buffer[record:end], True)]
