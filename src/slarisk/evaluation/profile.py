@@ -32,8 +32,9 @@ class Bins:
     def count(self, values: pd.Series, weights: Counts | None = None) -> Counts:
         """Count values by bin, shape (bins,); ``weights`` says how often each stands for itself."""
         if self.categories:
-            place = pd.Index(self.categories).get_indexer(pd.Index(values))
-            place = np.where(place < 0, len(self.categories), place)
+            codes, names = pd.factorize(values, use_na_sentinel=False)
+            found = pd.Index(self.categories).get_indexer(pd.Index(names))
+            place = np.where(found < 0, len(self.categories), found)[codes]
             bins = len(self.categories) + 1
         else:
             numbers = values.to_numpy(dtype=float)

@@ -203,10 +203,11 @@ class Bundle:
         if not names:
             return {}
         encoder = self.model.pipeline["encode"].named_transformers_["categories"]
-        return {
-            name: ~frame[name].isin(list(known)).to_numpy()
-            for name, known in zip(names, encoder.categories_, strict=True)
-        }
+        unseen = {}
+        for name, known in zip(names, encoder.categories_, strict=True):
+            codes, values = pd.factorize(frame[name])
+            unseen[name] = ~np.isin(np.asarray(values, dtype=object), known)[codes]
+        return unseen
 
 
 def is_price(dollars: pd.Series) -> pd.Series:

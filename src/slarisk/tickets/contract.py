@@ -30,6 +30,7 @@ ADDED = (
     "reason",
 )
 _MOMENTS = list(Moment)
+_LIKE_ISO = (ISO_8601, "%Y-%m-%d %H:%M:%S")
 _DAY = r"\d{4}(?:\d{4}|\D\d{1,2}\D\d)"  # how ISO 8601 begins, if it says the day
 
 
@@ -144,6 +145,9 @@ def read_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
     >>> read_dates(pd.Series(["29/2/2016 01:16", "soon"], dtype="str"), ["%d/%m/%Y %H:%M"]).tolist()
     [Timestamp('2016-02-29 01:16:00'), NaT]
     """
+    formats = list(formats)
+    if formats[0] in _LIKE_ISO and (quick := _read_whole(text)) is not None:
+        return quick
     parsed = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us]")
     left = text.notna()
     for date_format in formats:
@@ -156,6 +160,22 @@ def read_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
         parsed = parsed.fillna(times.dt.tz_localize(None).astype("datetime64[us]"))
         left &= parsed.isna()
     return parsed
+
+
+def _read_whole(text: pd.Series) -> pd.Series | None:
+    """Read dates that are all written to the second, as ISO 8601 has them; None if one is not."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    written = pa.array(text.astype("str"))
+    whole = pc.match_substring_regex(written, r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}$")
+    if not pc.all(whole, min_count=0).as_py():
+        return None
+    try:
+        times = written.cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:  # a 30th of February
+        return None
+    return pd.Series(times.to_pandas().array, index=text.index)
 
 
 def collapse_events(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
