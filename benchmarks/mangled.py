@@ -104,15 +104,17 @@ def check(task: Task) -> str:
     """Score a spoilt export and check what came of it; gives that in a word or two."""
     assert task.output is not None
     task.output.write_text("old")
+    refused = ""
     try:
         tally = score_stream(task)
     except InputError as error:
-        assert "\n" not in str(error), f"not one sentence: {error}"
+        refused = str(error)
+    left = [path.name for path in task.output.parent.glob(".*")]
+    assert not left, f"left behind: {left}"
+    if refused:
+        assert "\n" not in refused, f"not one sentence: {refused}"
         assert task.output.read_text() == "old", "a refused export replaced the old one"
         return "refused"
-    finally:
-        left = [path.name for path in task.output.parent.glob(".*")]
-        assert not left, f"left behind: {left}"
     export = pd.read_csv(task.output, dtype="str", keep_default_na=False)
     rejected = pd.read_csv(task.rejected, dtype="str", keep_default_na=False)
     assert tally.rows_in == tally.scored + tally.rejected.total(), "rows do not add up"
