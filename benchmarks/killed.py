@@ -4,8 +4,8 @@ An export of made-up tickets is scored over an older result, and killed somewher
 and its end. Afterwards the output must be the old one or the whole new one; the next scoring must
 clear away what the killed one left.
 
-``python benchmarks/killed.py [rounds] [tickets]``, from the repository root, by default 50 rounds of
-200,000 tickets. Prints what was found and leaves with 1 if an output was neither.
+``python benchmarks/killed.py [rounds] [tickets]``, from the repository root, by default 50 rounds
+of 200,000 tickets. Prints what was found and leaves with 1 if an output was neither.
 """
 
 import os

@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from slarisk.errors import StoreError
+from slarisk.jobs import score as score_module
 from slarisk.jobs.promote import promote
 from slarisk.scoring.export import EXPORT_COLUMNS, REJECTED_COLUMNS
 
@@ -157,3 +159,91 @@ def test_the_notebooks_own_export(champion, score):
         header = file.readline().strip().split(",")
     assert header.count("Breach_Cost") == 2
     assert set(pd.read_csv("nb.csv")["Score_Origin"]) == {"in_sample", "test", "new"}
+
+
+def scorings():
+    found = MlflowClient().get_experiment_by_name("sla-breach-risk-scoring")
+    return MlflowClient().search_runs([found.experiment_id]) if found else []
+
+
+def test_a_scoring_is_a_run_of_its_own(new_tickets, score):
+    ended = score("input=new.csv", "output=scores.csv")
+    (run,) = scorings()
+    assert f"run {run.info.run_id}" in ended.out
+    assert run.info.status == "FINISHED"
+    assert (run.data.tags["kind"], run.data.tags["model_version"]) == ("scoring", "1")
+    assert run.data.params["decision"] == "per_ticket"
+    export = read("scores.csv")
+    assert run.data.metrics["scored"] == len(export) == 38
+    assert run.data.metrics["rejected_duplicate_ticket_id"] == 1
+    assert run.data.metrics["escalated"] == export["Escalate"].sum()
+    loss = export["Expected_Loss_If_Escalated"].where(
+        export["Escalate"], export["Expected_Loss_If_Left"]
+    )
+    assert run.data.metrics["expected_loss"] == pytest.approx(loss.sum(), abs=0.01)
+    assert run.data.metrics["psi_channel"] >= 0
+    files = {each.path for each in MlflowClient().list_artifacts(run.info.run_id)}
+    assert {"config.yaml", "drift.csv", "plots"} <= files
+
+
+def test_a_scoring_that_fails_says_why_in_its_run(champion, score):
+    assert score("input=nowhere.csv").code == 2
+    (run,) = scorings()
+    assert run.info.status == "FAILED"
+    assert "nowhere.csv: no such file" in run.data.tags["failure"]
+
+
+def test_scorings_are_no_candidates(champion, score, run):
+    score()
+    assert run("promote", "action=status").code == 0
+    again = run("promote", "dry_run=true")
+    assert "already" in again.out + again.err
+
+
+def test_a_capacity_at_scoring_time(champion, score):
+    ended = score("decision=capacity", "decision.per_day=1")
+    assert (ended.code, ended.err) == (0, "")
+    per_day = read().groupby("Ticket_Date")["Escalate"].sum()
+    assert per_day.max() == 1
+    (run,) = scorings()
+    assert run.data.params["decision.per_day"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["decision=capacity", "decision.per_day=-1"], "decision.per_day=-1"),
+        (["decision=grid"], "decision=grid"),
+        (["max_rejected=2"], "max_rejected=2"),
+        (["max_rejected=0", "input=half.csv"], "1 of 2 rows (50.0%) cannot be scored"),
+    ],
+)
+def test_what_cannot_be_is_told(champion, score, overrides, told):
+    head = pd.read_csv("tickets.csv", dtype="str").head(2)
+    head.loc[0, "Created At"] = "soon"
+    head.to_csv("half.csv", index=False)
+    ended = score(*overrides)
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+    assert not os.path.exists("outputs/risk_scores.csv")
+
+
+def test_on_standard_output_there_are_only_scores(champion, score):
+    ended = score("output=-", "rejected=wrong.csv")
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    assert len(lines) == 601
+    assert lines[0].startswith('"Ticket ID","Ticket_Date"')
+    assert "tickets in 600 = scored 600 + rejected 0" in ended.err
+    assert os.path.exists("wrong.csv")
+
+
+def test_a_store_that_goes_away_takes_no_scores_with_it(champion, score, monkeypatch):
+    def lose(*_):
+        raise StoreError("the store is out of reach")
+
+    monkeypatch.setattr(score_module, "report_scoring", lose)
+    ended = score()
+    assert ended.code == 0
+    assert "scored, but the run could not be logged: the store is out of reach" in ended.err
+    assert len(read()) == 600
