@@ -118,6 +118,13 @@ def test_a_long_id_with_gaps_beside_it_keeps_its_digits(tmp_path, read):
     assert table["ticket_id"].isna().tolist() == [False, False, True]
 
 
+def test_spoilt_metadata_of_pandas_are_not_looked_at(tmp_path, read):
+    table = pa.table({"Id": ["1"], "Opened": ["2024-01-01"]})
+    spoilt = table.replace_schema_metadata({"pandas": '{"columns": '})
+    pq.write_table(spoilt, tmp_path / "a.parquet")
+    assert ids(read("a.parquet")) == ["1"]
+
+
 def test_quoted_newlines_and_another_delimiter(tmp_path, read):
     (tmp_path / "tickets.csv").write_text('Id;Opened;Prio\n"1\nb";2024-01-01;"a;b"\n')
     table = read(delimiter=";")

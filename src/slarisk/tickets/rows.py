@@ -169,8 +169,9 @@ def _refuse_undecoded(name: str, data: bytes, line: int, policy: DataPolicy) -> 
 def parse_batch(batch: pa.RecordBatch, layout: Layout) -> Rows:
     """Write the typed rows of a Parquet file as text."""
     batch.validate(full=True)
+    plain = batch.replace_schema_metadata(None)  # what pandas left in it may be spoilt
     # a whole number with gaps beside it would become a float, and lose digits
-    frame = as_text(batch.to_pandas(integer_object_nulls=True)).rename(columns=layout.fields)
+    frame = as_text(plain.to_pandas(integer_object_nulls=True)).rename(columns=layout.fields)
     frame[SOURCE_ROW], frame[SOURCE_LINE] = np.arange(1, len(frame) + 1), 0
     return Rows(frame)
 

@@ -1,0 +1,113 @@
+"""How fast ``score.py`` is, and how much memory it takes.
+
+The tickets come from the generator of the bundled sample, as many as wanted and no two alike; the
+models are the defaults, trained on the sample. Every measurement is a process of its own, from its
+start to its end: for ``score.py`` that is imports, the registry, the files, the drift and the run
+that is logged. Its rivals (``plain_scoring.py``) do none of that.
+
+``python benchmarks/scoring.py speed [tickets] [rounds]`` prints, in turn and as a median, the wall
+time of gbm over that of a bare pass of pyarrow through the same columns, and that of the
+straightforward way over rf. ``python benchmarks/scoring.py memory [millions ...]`` prints the peak
+memory of gbm, by default for 1, 5 and 20 million tickets. From the repository root.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from slarisk.tickets.sample import generate_tickets
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
+RIVAL = str(ROOT / "benchmarks" / "plain_scoring.py")
+_AT_ONCE = 1_000_000
+
+
+def write_tickets(path: Path, tickets: int) -> None:
+    """Write made-up tickets: a million at a time, each million from a seed of its own."""
+    for part, start in enumerate(range(0, tickets, _AT_ONCE)):
+        table = generate_tickets(min(_AT_ONCE, tickets - start), seed=100 + part).tickets
+        table["Ticket ID"] = f"{part}-" + table["Ticket ID"].astype("str")
+        table.to_csv(path, mode="a", header=part == 0, index=False)
+
+
+def measure(command: list[str], folder: str) -> tuple[float, float]:
+    """Run a command; gives its wall time in seconds and its peak memory in MB."""
+    environment = {key: os.environ[key] for key in os.environ if key != "MLFLOW_TRACKING_URI"}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=folder, env=environment, stdout=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"failed: {' '.join(command)}")
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def train(model: str, folder: str) -> tuple[str, str]:
+    """Train a model; gives its run and the folder of its bundle."""
+    overrides = [f"model={model}", f"data.path={DATA / 'sample_tickets.csv'}", "data.truth=null"]
+    out = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *overrides],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    newest = max(Path(folder).rglob("bundle.json"), key=lambda path: path.stat().st_mtime)
+    return out.split()[-1], str(newest.parent)
+
+
+def compare_speed(tickets: str = "1000000", rounds: str = "5") -> None:
+    """Measure in turn, after one round that does not count."""
+    with tempfile.TemporaryDirectory() as folder:
+        (gbm, _), (rf, forest) = train("gbm", folder), train("rf", folder)
+        write_tickets(Path(folder) / "tickets.csv", int(tickets))
+        score = [str(ROOT / "score.py"), "input=tickets.csv", "output=risk.csv"]
+        bare_ratios, straight_ratios = [], []
+        for number in range(int(rounds) + 1):
+            ours, _ = measure([*score, f"run_id={gbm}"], folder)
+            bare, _ = measure([RIVAL, "bare", "tickets.csv", "bare.csv"], folder)
+            trees, _ = measure([*score, f"run_id={rf}"], folder)
+            straight, _ = measure([RIVAL, "straight", "tickets.csv", "s.csv", forest], folder)
+            if number:
+                bare_ratios.append(ours / bare)
+                straight_ratios.append(straight / trees)
+                print(
+                    f"gbm {ours:5.2f} s   bare pass {bare:5.2f} s   ratio {ours / bare:.2f}      "
+                    f"rf {trees:5.2f} s   straightforward {straight:5.2f} s   "
+                    f"{straight / trees:.2f} times faster",
+                    flush=True,
+                )
+            ours_risk = pd.read_csv(Path(folder) / "risk.csv", usecols=["Pred_Breach_Prob"])
+            their_risk = pd.read_csv(Path(folder) / "s.csv", usecols=["Pred_Breach_Prob"])
+            if not ours_risk.equals(their_risk):
+                raise SystemExit("the two ways of rf come to other numbers")
+    print(f"{int(tickets):,} tickets: gbm / bare pass: median {statistics.median(bare_ratios):.2f}")
+    print(f"rf: median {statistics.median(straight_ratios):.2f} times faster, same numbers")
+
+
+def measure_memory(*millions: str) -> None:
+    """Measure the peak memory of gbm."""
+    peaks = []
+    with tempfile.TemporaryDirectory() as folder:
+        gbm, _ = train("gbm", folder)
+        for size in millions or ("1", "5", "20"):
+            path = Path(folder) / "tickets.csv"
+            path.unlink(missing_ok=True)
+            write_tickets(path, int(float(size) * 1_000_000))
+            command = ["input=tickets.csv", "output=risk.csv", f"run_id={gbm}"]
+            seconds, peak = measure([str(ROOT / "score.py"), *command], folder)
+            peaks.append(peak)
+            print(f"{size} million tickets: {peak:.0f} MB at most, {seconds:.1f} s", flush=True)
+    print(f"most / least: {max(peaks) / min(peaks):.2f}")
+
+
+if __name__ == "__main__":
+    {"speed": compare_speed, "memory": measure_memory}[sys.argv[1]](*sys.argv[2:])
