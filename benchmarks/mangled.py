@@ -25,7 +25,8 @@ from omegaconf import OmegaConf
 from slarisk.errors import InputError
 from slarisk.jobs.command import register_schemas
 from slarisk.jobs.train import fit_and_judge, prepare
-from slarisk.scoring.stream import Task, score_stream
+from slarisk.scoring.stream import score_stream
+from slarisk.scoring.task import Task
 from slarisk.scoring.write import rejected_path
 from slarisk.tickets import read as read_module
 

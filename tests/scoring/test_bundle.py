@@ -374,17 +374,13 @@ def test_required_are_features_birth_and_prices(train, imputed, priced):
     assert timeless.required_fields() == ["channel", "created_at", "priority"]
 
 
-def test_unseen_categories_are_found(trained):
-    tickets = strange(trained.tickets, channel="Pigeon")
-    tickets["product"] = pd.Series(["Jet Pack", *tickets["product"].iloc[1:]], dtype="str")
+def test_the_categories_of_training_are_known(trained):
+    known = trained.bundle.known_categories()
     features = trained.bundle.manifest.features
-
-    found = trained.bundle.unseen_categories(make_features(tickets, features))
-    assert found["channel"].all()
-    assert found["product"].tolist() == [True] + [False] * (len(tickets) - 1)
-    assert not found["priority"].any()
-    known = trained.bundle.unseen_categories(make_features(trained.training, features))
-    assert not any(unseen.any() for unseen in known.values())
+    frame = make_features(trained.training, features)
+    assert {name: set(values) for name, values in known.items()} == {
+        name: set(frame[name]) for name in features.categorical
+    }
 
 
 def test_tickets_without_times_are_still_told_apart():

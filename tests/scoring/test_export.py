@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from slarisk.scoring.bundle import PROBABILITY
 from slarisk.scoring.export import notebook_export
 from slarisk.scoring.memory import NEW, OUT_OF_FOLD, TEST
-from slarisk.scoring.stream import Task, score_stream
+from slarisk.scoring.stream import score_stream
+from slarisk.scoring.task import Task
 from slarisk.scoring.write import rejected_path, write_all
 from slarisk.tickets.labels import prepare_tickets
 

@@ -14,7 +14,8 @@ from slarisk.config import Decision, DecisionKind
 from slarisk.errors import InputError
 from slarisk.scoring import spool, stream
 from slarisk.scoring import write as write_module
-from slarisk.scoring.stream import Task, score_stream
+from slarisk.scoring.stream import score_stream
+from slarisk.scoring.task import Task
 from slarisk.scoring.write import rejected_path
 from slarisk.tickets import read as read_module
 
@@ -253,13 +254,15 @@ def test_only_needed_columns_are_parsed(trained, raw, score, tmp_path):
 
 
 def test_drift_is_none_on_the_training_tickets_and_shows_on_others(trained, raw, score, tmp_path):
-    same = score(trained, trained.config.data.path).tally.measure_drift(trained.bundle)
+    same = score(trained, trained.config.data.path).tally.measure_drift(
+        trained.bundle.manifest.profile
+    )
     assert same["psi"].max() < 0.05
     assert set(same["band"]) == {"stable"}
 
     raw.assign(**{"Ticket Channel": "Pigeon"}).to_csv(tmp_path / "pigeons.csv", index=False)
     other = score(trained, tmp_path / "pigeons.csv").tally
-    drift = other.measure_drift(trained.bundle).set_index("feature")
+    drift = other.measure_drift(trained.bundle.manifest.profile).set_index("feature")
     assert drift.index[0] == "channel"
     assert drift.loc["channel", "band"] == "major"
     assert drift.loc["priority", "psi"] == same.set_index("feature").loc["priority", "psi"]
@@ -270,7 +273,7 @@ def test_a_model_without_memory_of_looks_tells_no_drift(trained, score):
     manifest = replace(trained.bundle.manifest, profile={})
     made = SimpleNamespace(bundle=replace(trained.bundle, manifest=manifest))
     tally = score(made, trained.config.data.path).tally
-    assert tally.measure_drift(made.bundle).empty
+    assert tally.measure_drift(made.bundle.manifest.profile).empty
 
 
 def test_numbers_of_a_dense_model_do_not_depend_on_the_rows_beside(train, raw, score, tmp_path):

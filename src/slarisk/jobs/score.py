@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slarisk.config import DecisionKind
+from slarisk.config import DecisionKind, Engine
 from slarisk.decisions.costs import dollars
 from slarisk.decisions.policies import make_policy
 from slarisk.errors import InputError, StoreError
 from slarisk.evaluation.drift import MODERATE
 from slarisk.scoring.bundle import BUCKETS
 from slarisk.scoring.export import notebook_export
-from slarisk.scoring.stream import Task, score_stream
+from slarisk.scoring.stream import score_stream
+from slarisk.scoring.task import Task
 from slarisk.scoring.write import rejected_path, write_all
 from slarisk.tickets.files import STDIN
 from slarisk.tickets.labels import prepare_tickets
@@ -24,6 +25,8 @@ from slarisk.tracking.registry import (
     fetch_version,
     find_run,
     require_champion,
+    run_model_uri,
+    version_model_uri,
 )
 from slarisk.tracking.scorings import (
     identify_scoring,
@@ -91,8 +94,8 @@ def track(config: ScoreConfig, task: Task) -> tuple[Tally, str]:
     try:
         with tracked_run("scoring", identify_scoring(task.version)) as run_id:
             send(report_scoring_start(config, task.bundle, task.version, task.decision))
-            tally = score_stream(task)
-            drift = tally.measure_drift(task.bundle)
+            tally = run_engine(config, task)
+            drift = tally.measure_drift(task.bundle.manifest.profile)
             send(report_scoring(tally, drift, time.monotonic() - started))
     except StoreError as error:
         if tally is None:
@@ -101,14 +104,26 @@ def track(config: ScoreConfig, task: Task) -> tuple[Tally, str]:
     return tally, run_id
 
 
+def run_engine(config: ScoreConfig, task: Task) -> Tally:
+    """Score with the engine that is asked for."""
+    if config.engine is Engine.local:
+        return score_stream(task)
+    from slarisk.scoring.spark import score_spark
+
+    if config.run_id is not None:
+        return score_spark(task, run_model_uri(config.run_id))
+    name = config.tracking.registered_model
+    return score_spark(task, version_model_uri(name, task.version))
+
+
 def find_output(config: ScoreConfig) -> Path | None:
     """Give the file to write; None is standard output."""
     if not 0 <= config.max_rejected <= 1:
         raise InputError(f"max_rejected={config.max_rejected}: must be a share between 0 and 1.")
-    if config.output == STDOUT:
+    if config.output == STDOUT and config.engine is Engine.local:
         return None
     output = Path(config.output)
-    if output.is_dir():
+    if output.is_dir() and config.engine is Engine.local:
         raise InputError(f"output={output}: is a folder; name a file in it.")
     return output
 
@@ -186,7 +201,7 @@ def summarise(tally: Tally, bundle: Bundle) -> str:
     )
     for name, count in tally.unseen.most_common():
         lines.append(f"  {count:,} tickets have a {name} that training did not have")
-    drift = tally.measure_drift(bundle)
+    drift = tally.measure_drift(bundle.manifest.profile)
     if len(drift):
         moved = drift[drift["psi"] >= MODERATE]
         told = [f"{row.feature} {row.psi:.2f} ({row.band})" for row in moved.itertuples()]

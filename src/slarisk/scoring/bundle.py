@@ -197,17 +197,13 @@ class Bundle:
         """Name the fields without which there is no decision."""
         return self.manifest.required_fields()
 
-    def unseen_categories(self, frame: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
-        """Say which rows of a feature frame have a category that training did not have."""
+    def known_categories(self) -> dict[str, NDArray[np.object_]]:
+        """Give the categories of each feature that training had."""
         names = self.manifest.features.categorical
         if not names:
             return {}
         encoder = self.model.pipeline["encode"].named_transformers_["categories"]
-        unseen = {}
-        for name, known in zip(names, encoder.categories_, strict=True):
-            codes, values = pd.factorize(frame[name])
-            unseen[name] = ~np.isin(np.asarray(values, dtype=object), known)[codes]
-        return unseen
+        return dict(zip(names, encoder.categories_, strict=True))
 
 
 def is_price(dollars: pd.Series) -> pd.Series:

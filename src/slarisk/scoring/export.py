@@ -51,6 +51,12 @@ EXPORT_SCHEMA = pa.schema(
     ]
 )
 EXPORT_COLUMNS = tuple(EXPORT_SCHEMA.names)
+EXPORT_PLAIN = pa.schema(  # with names written out: readers differ in what they make of numbers
+    [
+        (each.name, pa.string() if pa.types.is_dictionary(each.type) else each.type)
+        for each in EXPORT_SCHEMA
+    ]
+).set(0, pa.field("Ticket ID", pa.string()))
 REJECTED_COLUMNS = ("file", "row", "line", "Ticket ID", "reason", "detail")
 DUPLICATE, BAD_COST = "duplicate_ticket_id", "bad_cost"
 
@@ -88,7 +94,7 @@ def lay_out_export(
     buckets = risk_buckets(judged.probability)
     columns = [
         neutralise_text(take_text(tickets, "ticket_id")),
-        pc.cast(pc.cast(_to_array(tickets["created_at"]), pa.date32()), pa.string()),
+        pc.cast(pc.cast(as_array(tickets["created_at"]), pa.date32()), pa.string()),
         *(_name(take_text(tickets, field)) for field in TICKET_COLUMNS.values()),
         outcome["resolution_hours"],
         outcome["breach"],
@@ -102,13 +108,14 @@ def lay_out_export(
         _repeat(scored_at, len(tickets)),
     ]
     arrays = [
-        _to_array(column).cast(field.type)
+        as_array(column).cast(field.type)
         for column, field in zip(columns, EXPORT_SCHEMA, strict=True)
     ]
     return pa.record_batch(arrays, schema=EXPORT_SCHEMA)
 
 
-def _to_array(values: object) -> pa.Array:
+def as_array(values: object) -> pa.Array:
+    """Make one Arrow array of what pandas or NumPy hold."""
     array = pa.array(values, from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
@@ -116,7 +123,7 @@ def _to_array(values: object) -> pa.Array:
 def _name(text: pd.Series) -> pa.DictionaryArray:
     """Tell names apart by number; what there is to neutralise, there is once for each."""
     codes, names = pd.factorize(text)
-    safe = _to_array(neutralise_text(pd.Series(names, dtype="str")))
+    safe = as_array(neutralise_text(pd.Series(names, dtype="str")))
     return pa.DictionaryArray.from_arrays(
         pa.array(codes.astype(np.int32), mask=codes < 0), safe.cast(pa.large_string())
     )

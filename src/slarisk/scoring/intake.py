@@ -138,7 +138,7 @@ def take_in(
         rows = part.parse()
         sort = sort_tickets if log is None else sort_events
         good, bad = sort(rows.frame, manifest, fields)
-        wrong = _list_malformed(rows.malformed)
+        wrong = list_malformed(rows.malformed)
         bad = pd.concat([bad, wrong]).sort_values(SOURCE_ROW) if len(wrong) else bad
         return _Taken(part, good, bad, len(rows))
 
@@ -197,7 +197,8 @@ def sort_events(
     return frame[~bad].copy(), told
 
 
-def _list_malformed(malformed: Iterable[Malformed]) -> pd.DataFrame:
+def list_malformed(malformed: Iterable[Malformed]) -> pd.DataFrame:
+    """Tell rows that do not fit the header, as the other rejected rows are told."""
     return pd.DataFrame(
         {
             SOURCE_ROW: [each.row for each in malformed],

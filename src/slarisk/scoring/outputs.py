@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from slarisk.scoring.export import EXPORT_SCHEMA, REJECTED_COLUMNS
+from slarisk.scoring.export import EXPORT_PLAIN, EXPORT_SCHEMA, REJECTED_COLUMNS
 from slarisk.scoring.intake import DETAIL, FILE, REASON
 from slarisk.tickets.rows import SOURCE_LINE, SOURCE_ROW
 from slarisk.tickets.write import neutralise
@@ -21,12 +21,6 @@ from slarisk.tickets.write import neutralise
 Formed: TypeAlias = pa.Buffer | pa.RecordBatch  # rows as the file will have them
 
 _TRUTH = pa.array(["False", "True"])
-_PLAIN = pa.schema(
-    [
-        (each.name, pa.string() if pa.types.is_dictionary(each.type) else each.type)
-        for each in EXPORT_SCHEMA
-    ]
-)
 
 
 def form_csv(batch: pa.RecordBatch) -> Formed:
@@ -51,15 +45,15 @@ def _to_csv(batch: pa.RecordBatch, header: bool) -> pa.Buffer:
 
 
 def form_parquet(batch: pa.RecordBatch) -> Formed:
-    """Write names out: readers differ in what they make of numbered ones."""
-    return batch.cast(_PLAIN)
+    """Write every name out."""
+    return batch.cast(EXPORT_PLAIN)
 
 
 @contextmanager
 def open_export(path: Path, parquet: bool) -> Iterator[Callable[[Formed], object]]:
     """Open the export's file: what is yielded adds formed rows to it."""
     if parquet:
-        with pa.parquet.ParquetWriter(path, _PLAIN) as writer:
+        with pa.parquet.ParquetWriter(path, EXPORT_PLAIN) as writer:
             yield writer.write_batch
     else:
         with path.open("wb") as file:

@@ -19,50 +19,25 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from slarisk.config import Decision, DecisionKind
 from slarisk.decisions.policies import PerTicket, make_policy
-from slarisk.errors import InputError
 from slarisk.scoring.bundle import creation_days
 from slarisk.scoring.export import DUPLICATE, lay_out_export
-from slarisk.scoring.intake import DETAIL, FILE, REASON, Intake, take_in
+from slarisk.scoring.intake import DETAIL, REASON, Intake, take_in
 from slarisk.scoring.outputs import RejectedFile, form_csv, form_parquet, open_export
 from slarisk.scoring.progress import show_progress
 from slarisk.scoring.ration import Ration, shorten_claims
 from slarisk.scoring.recall import Recall
 from slarisk.scoring.spool import Spool, spooling
 from slarisk.scoring.tally import Tally
+from slarisk.scoring.task import Task, check_share
 from slarisk.scoring.threads import map_ahead
 from slarisk.scoring.write import is_parquet, replacing, told_errors
 from slarisk.tickets.files import count_bytes, find_files
-from slarisk.tickets.rows import SOURCE_ROW
 
 if TYPE_CHECKING:
-    from slarisk.scoring.bundle import Bundle
     from slarisk.scoring.outputs import Formed
 
 WINDOW = 1 << 17  # tickets that are scored together
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What is to be scored, by what, into which files.
-
-    ``output`` None is standard output. ``max_rejected`` is a share of the rows.
-    """
-
-    bundle: Bundle
-    decision: Decision
-    source: str
-    output: Path | None
-    rejected: Path
-    version: str
-    scored_at: str
-    max_rejected: float = 1.0
-
-    @property
-    def per_day(self) -> int | None:
-        """How many may be escalated on a day, if there is such a limit."""
-        return self.decision.per_day if self.decision.name is DecisionKind.capacity else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,29 +86,11 @@ def read_export(task: Task, folder: Path) -> Intake:
 
 
 def check_rejected(task: Task, intake: Intake) -> None:
-    """Refuse to score an export of which too much is wrong.
-
-    Raises
-    ------
-    InputError
-        Gives the share, the reasons and the first such row.
-    """
-    wrong = intake.reasons.total()
-    rows = wrong + intake.scored
-    if wrong <= task.max_rejected * rows:
-        return
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in intake.reasons.items())
+    """Refuse to score an export of which too much is wrong."""
     first = next(intake.rejected.read(1), None)
-    example = ""
-    if first is not None:
-        row = first.to_pylist()[0]
-        told = " ".join(filter(None, [row[REASON], row[DETAIL]]))
-        example = f" The first is {intake.files[row[FILE]]}, row {row[SOURCE_ROW]}: {told}."
-    raise InputError(
-        f"{task.source}: {wrong:,} of {rows:,} rows ({wrong / rows:.1%}) cannot be scored "
-        f"({reasons}), more than max_rejected={task.max_rejected:g} allows. Nothing was written."
-        + example
-    )
+    row = None if first is None else first.to_pylist()[0]
+    rows = intake.reasons.total() + intake.scored
+    check_share(task, intake.reasons, rows, intake.files, row)
 
 
 def write_export(task: Task, intake: Intake, folder: Path, output: Path, rejected: Path) -> Tally:
@@ -203,7 +160,7 @@ def decide_window(
         escalate = policy.decide(judged.probability, costs)
     batch = lay_out_export(manifest, judged, escalate, losses, task.version, task.scored_at)
     window = Window(batch, repeated, claims)
-    window.tally.count_looks(bundle, judged)
+    window.tally.count_looks(manifest.profile, bundle.known_categories(), judged)
     return window
 
 

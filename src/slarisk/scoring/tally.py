@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from slarisk.scoring.bundle import Bundle, Judged
+    from slarisk.evaluation.profile import Bins
+    from slarisk.scoring.bundle import Judged
 
 
 @dataclass
@@ -55,13 +58,17 @@ class Tally:
         self.left += float(left.sum())
         self.acted += float(np.where(escalate, escalated, left).sum())
 
-    def count_looks(self, bundle: Bundle, judged: Judged) -> None:
-        """Add what the model looked at."""
+    def count_looks(
+        self, profile: Mapping[str, Bins], known: Mapping[str, NDArray[np.object_]], judged: Judged
+    ) -> None:
+        """Add what the model looked at; ``known`` are the categories that training had."""
         weights = np.bincount(judged.place, minlength=len(judged.distinct))
-        for name, unseen in bundle.unseen_categories(judged.distinct).items():
+        for name, categories in known.items():
+            codes, values = pd.factorize(judged.distinct[name])
+            unseen = ~np.isin(np.asarray(values, dtype=object), categories)[codes]
             if met := int(weights[unseen].sum()):
                 self.unseen[name] += met
-        for name, bins in bundle.manifest.profile.items():
+        for name, bins in profile.items():
             if name == PROBABILITY:
                 counts = bins.count(pd.Series(judged.probability))
             else:
@@ -86,7 +93,18 @@ class Tally:
         for name, counts in other.looks.items():
             self.looks[name] = self.looks.get(name, 0) + counts
 
-    def measure_drift(self, bundle: Bundle) -> pd.DataFrame:
+    def write_looks(self) -> str:
+        """Write what was looked at, for :meth:`add_looks` elsewhere."""
+        looks = {name: counts.tolist() for name, counts in self.looks.items()}
+        return json.dumps({"unseen": self.unseen, "looks": looks})
+
+    def add_looks(self, written: str) -> None:
+        """Add what was looked at elsewhere."""
+        read = json.loads(written)
+        looks = {name: np.array(counts) for name, counts in read["looks"].items()}
+        self.add(Tally(unseen=Counter(read["unseen"]), looks=looks))
+
+    def measure_drift(self, profile: Mapping[str, Bins]) -> pd.DataFrame:
         """Say how far these tickets are from those the model was trained on.
 
         Returns
@@ -98,7 +116,7 @@ class Tally:
         """
         indices = {
             name: population_stability_index(bins.counts, self.looks[name])
-            for name, bins in bundle.manifest.profile.items()
+            for name, bins in profile.items()
             if name in self.looks and self.looks[name].sum() and sum(bins.counts)
         }
         table = pd.DataFrame({"feature": list(indices), "psi": list(indices.values())})

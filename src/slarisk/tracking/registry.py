@@ -251,7 +251,7 @@ def _list_few(items: list[str], most: int = 5) -> str:
 
 def fetch_version(name: str, version: Version) -> Bundle:
     """Fetch and load a registered version, if its files are those that were registered."""
-    return fetch_bundle(f"models:/{name}/{version.number}", read_seal(version))
+    return fetch_bundle(version_model_uri(name, version.number), read_seal(version))
 
 
 def fetch_run_bundle(run: RunRecord) -> Bundle:
@@ -261,6 +261,11 @@ def fetch_run_bundle(run: RunRecord) -> Bundle:
     except InputError as error:
         raise InputError(f"run {run.run_id}: {error}.") from error
     return fetch_bundle(run_model_uri(run.run_id), seal)
+
+
+def version_model_uri(name: str, number: str) -> str:
+    """Name the model of a registered version."""
+    return f"models:/{name}/{number}"
 
 
 def run_model_uri(run_id: str) -> str:
