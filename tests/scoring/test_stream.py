@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slarisk.config import Decision, DecisionKind
+from slarisk.config import Decision, DecisionKind, LabelKind
 from slarisk.errors import InputError
 from slarisk.scoring import spool, stream
 from slarisk.scoring import write as write_module
@@ -286,3 +286,28 @@ def test_numbers_of_a_dense_model_do_not_depend_on_the_rows_beside(train, raw, s
     some = score(made, tmp_path / "some.csv").export
     assert (some["Pred_Breach_Prob"] == whole["Pred_Breach_Prob"]).all()
     assert np.isfinite(some["Pred_Breach_Prob"]).all()
+
+
+def test_a_label_of_its_own_needs_no_more_than_its_column(train, raw, score, tmp_path):
+    labelled = raw.assign(Made=["true", "false", ""] * 333 + ["true"], Closed="2024-12-31 00:00:00")
+    labelled.to_csv(tmp_path / "labelled.csv", index=False)
+    made = train()
+    manifest = made.bundle.manifest
+    data = replace(
+        manifest.data,
+        columns=manifest.data.columns | {"made": "Made", "closed_at": "Closed"},
+        dates=[*manifest.data.dates, "closed_at"],
+        label=replace(
+            manifest.data.label,
+            kind=LabelKind.column,
+            column="made",
+            breach_value="false",
+            known_at="closed_at",
+        ),
+    )
+    bundle = replace(made.bundle, manifest=replace(manifest, data=data))
+    export = score(SimpleNamespace(bundle=bundle), tmp_path / "labelled.csv").export
+    resolved = raw["Time to Resolution"].notna().to_numpy()
+    told = export["Is_SLA_Breach"][resolved].map({True: "false", False: "true"}).fillna("")
+    assert told.tolist() == labelled["Made"][resolved].tolist()
+    assert export["Is_SLA_Breach"][~resolved].isna().all()

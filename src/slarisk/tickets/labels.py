@@ -164,7 +164,7 @@ def label_tickets(
         )
     labelled[["breach", "label_known_at", "reason"]] = labels
     if data.label.known_at is not None:
-        labelled["label_known_at"] = labelled[data.label.known_at]
+        labelled["label_known_at"] = take_dates(labelled, data.label.known_at)
     late_reason = labelled["reason"]
     labelled["reason"] = np.select(
         [
