@@ -37,7 +37,7 @@ from slarisk.tickets.files import count_bytes, find_files
 if TYPE_CHECKING:
     from slarisk.scoring.outputs import Formed
 
-WINDOW = 1 << 17  # tickets that are scored together
+WINDOW = 1 << 16  # tickets that are scored together
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,7 +44,7 @@ from slarisk.tickets.rows import (
 if TYPE_CHECKING:
     from slarisk.config import DataPolicy
 
-PART_BYTES, PART_ROWS = 1 << 24, 1 << 17  # of a CSV, and of a Parquet file
+PART_BYTES, PART_ROWS = 1 << 23, 1 << 16  # of a CSV, and of a Parquet file
 
 
 @dataclass(frozen=True)
