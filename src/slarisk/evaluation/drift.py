@@ -64,8 +64,9 @@ def population_stability_index(expected_counts: ArrayLike, actual_counts: ArrayL
 
 
 def _share(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    smoothed: NDArray[np.float64] = counts + _SMOOTHING
-    return smoothed / smoothed.sum()
+    smoothed = counts + _SMOOTHING
+    share: NDArray[np.float64] = smoothed / smoothed.sum()
+    return share
 
 
 def band(index: float) -> Band:
