@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from slarisk.evaluation.checks import Check, Verdict
+from slarisk.evaluation.checks.check import Check, Verdict
 from slarisk.scoring.model import DecisionModel
 from slarisk.tracking.items import Dataset, Metrics, Model, Params, Plot, Table, Tags, Text
 from slarisk.tracking.report import (

@@ -24,7 +24,9 @@ from slarisk.decisions.thresholds import (
 )
 from slarisk.errors import InputError
 from slarisk.evaluation.baselines import fit_baselines
-from slarisk.evaluation.checks import Verdict, run_checks
+from slarisk.evaluation.checks.check import Verdict
+from slarisk.evaluation.checks.evidence import Evidence
+from slarisk.evaluation.checks.run import run_checks
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.evaluation.importance import measure_importance
 from slarisk.jobs.command import build_estimator, check_bootstrap
@@ -317,6 +319,18 @@ def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
     }
     if config.decision.name in {DecisionKind.threshold, DecisionKind.grid}:
         metrics["decision_threshold"] = min(threshold, 1.0)
+    evidence = Evidence(
+        config,
+        tickets,
+        held_out,
+        training,
+        test,
+        learned,
+        threshold,
+        probability,
+        metrics,
+        evaluation.best_baseline,
+    )
     return Trained(
         config=config,
         tickets=tickets,
@@ -328,12 +342,7 @@ def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
         metrics=metrics,
         evaluation=evaluation,
         curve=threshold_curve(probability, _breach(test), costs),
-        checks=run_checks(
-            metrics,
-            evaluation.best_baseline,
-            optimistic=config.decision.name is DecisionKind.grid,
-            imputed=config.data.creation.kind is CreationKind.imputed,
-        ),
+        checks=run_checks(evidence),
     )
 
 

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 class Learned:
     """A model, and the out-of-fold probability of every training ticket.
 
-    ``probability`` and ``honest`` have shape (training tickets,); thresholds and objectives rest
-    on the honest ones alone (see :class:`~slarisk.learning.splits.Fold`).
+    ``score`` (before calibration), ``fold`` (which one it was scored in), ``probability`` and
+    ``honest`` have shape (training tickets,); thresholds and objectives rest on the honest ones
+    alone (see :class:`~slarisk.learning.splits.Fold`).
     """
 
     model: BreachModel
+    score: NDArray[np.float64]
+    fold: NDArray[np.int64]
     probability: NDArray[np.float64]
     honest: NDArray[np.bool_]
 
@@ -72,7 +75,8 @@ def learn(
         calibration, score[honest], breach[honest], fold_of[honest]
     )
     pipeline = fit_pipeline(estimator, features, frame, breach)
-    return Learned(BreachModel(features, pipeline, calibrator), probability, honest)
+    model = BreachModel(features, pipeline, calibrator)
+    return Learned(model, score, fold_of, probability, honest)
 
 
 def _cross_fit(
