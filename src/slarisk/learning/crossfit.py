@@ -9,7 +9,7 @@ import numpy as np
 
 from slarisk.learning.calibration import cross_calibrate, fit_calibrator
 from slarisk.learning.features import check_types, make_features
-from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline
+from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline, refuse_fitted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,8 +63,10 @@ def learn(
     Raises
     ------
     InputError
-        A field is not of the kind that the features take it for, or there is nothing to learn.
+        A field is not of the kind that the features take it for, there is nothing to learn, or the
+        estimator was fitted before.
     """
+    refuse_fitted(estimator)
     check_types(training, features)
     frame = make_features(training, features)
     breach = training["breach"].to_numpy()

@@ -93,17 +93,29 @@ def rate_values(codes: Codes, breach: Bools, levels: int) -> Floats:
     return rates
 
 
-def mutual_information(one: Codes, other: Codes, levels: tuple[int, int]) -> float:
-    """Measure the mutual information of two codes in nats, without its bias.
+def share_information(codes: Codes, other: Codes, levels: tuple[int, int]) -> Floats:
+    """Measure how much each value of one code tells of another, in nats.
 
-    The bias is that of Miller and Madow (1955): what chance alone adds to a table of counts.
+    Parameters
+    ----------
+    codes, other : int arrays of shape (n,)
+        Below the two ``levels``.
+
+    Returns
+    -------
+    array of shape (levels[0],)
+        The Kullback-Leibler divergence of the other code given the value from the other code at
+        large, without what chance alone adds to it (Miller 1955). Weighted by their tickets they
+        make the mutual information. 0 for a value that nobody has.
     """
-    table = np.bincount(one * levels[1] + other, minlength=levels[0] * levels[1])
+    table = np.bincount(codes * levels[1] + other, minlength=levels[0] * levels[1])
     table = table.reshape(levels).astype(float)
-    tickets = table.sum()
     rows, columns = table.sum(1), table.sum(0)
+    expected = np.outer(rows, columns) / table.sum()
     filled = table > 0
-    expected = np.outer(rows, columns)[filled] / tickets
-    information = np.sum(table[filled] * np.log(table[filled] / expected)) / tickets
-    used = int(filled.sum()) - int((rows > 0).sum()) - int((columns > 0).sum()) + 1
-    return float(information - used / (2 * tickets))
+    logs = np.zeros_like(table)
+    np.log(np.divide(table, expected, where=filled, out=logs), where=filled, out=logs)
+    tickets = np.maximum(rows, 1)
+    noise = np.maximum(filled.sum(1) - 1, 0) / (2 * tickets)
+    information: Floats = (table * logs).sum(1) / tickets - noise
+    return information

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TOO_GOOD = 0.99
 _ALONE, _NEARLY = 0.97, 0.95  # ROC AUC of one feature
 _FEW = 10  # of a kind: with fewer, an area under the curve says nothing
-_FEW_MISSING = 20
+_FEW_MISSING, _RARE = 20, 0.01  # tickets, and a share of them
 _LIKELY, _TELLING = 0.5, 0.1  # differences of breach rates
 _LEVEL = 0.001  # of a test, all features together
 
@@ -76,7 +76,7 @@ def check_missing_values(evidence: Evidence) -> Finding:
         missing = np.concatenate(
             [part[name].isna().to_numpy() for part in (evidence.training, evidence.test)]
         )
-        if min(missing.sum(), (~missing).sum()) < _FEW_MISSING:
+        if min(missing.mean(), (~missing).mean()) < _RARE or missing.sum() < _FEW_MISSING:
             continue
         without, with_value = float(breach[missing].mean()), float(breach[~missing].mean())
         table = [
