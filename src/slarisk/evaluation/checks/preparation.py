@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 _EXACT, _FAR = 1e-4, 1e-3  # of a standard deviation
 _FEW = 20  # values of the same kind
+_TILT = 3  # values by which the training part must lie to one side of a median of all
 _SPIKE = 5  # times as frequent as the next value: a gap that was filled
 _FIT, _NO_FIT = 1e-6, 1e-4  # shares of variance that an exact formula leaves, and any other does
 _FEWEST_RATES, _FEWEST_SMOOTHED = 4, 8  # different values that a formula is tried on
 _FEWEST_FIELDS, _FEWEST_PICKED = 20, 5
-_PICKED, _BETTER = 0.99, 0.02
+_PICKED, _BETTER = 0.97, 0.02  # shares of pairs
 
 
 def check_preparation(evidence: Evidence) -> Finding:
@@ -107,11 +108,15 @@ def _is_filled(known: Floats, whole: Floats) -> bool:
     rest, known_rest = whole[whole != fill], known[known != fill]
     if not len(known_rest):
         return False
-    scale = rest.std()
-    return any(
-        abs(fill - of(rest)) < _EXACT * scale / 10 and abs(fill - of(known_rest)) > _EXACT * scale
-        for of in (np.mean, np.median)
-    )
+    by_mean = abs(rest.mean() - fill) < _EXACT * rest.std() / 10
+    by_mean &= abs(known_rest.mean() - fill) > _EXACT * rest.std()
+    by_median = abs(_tilt(rest, fill)) <= 1 and abs(_tilt(known_rest, fill)) > _TILT
+    return bool(by_mean or by_median)
+
+
+def _tilt(values: Floats, middle: float) -> int:
+    """Count how many values lie above a number more than below it: about 0 for their median."""
+    return int((values > middle).sum()) - int((values < middle).sum())
 
 
 def _is_breach_rate(values: Floats, breach: NDArray[np.bool_]) -> bool:
