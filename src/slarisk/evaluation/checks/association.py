@@ -116,6 +116,7 @@ def share_information(codes: Codes, other: Codes, levels: tuple[int, int]) -> Fl
     logs = np.zeros_like(table)
     np.log(np.divide(table, expected, where=filled, out=logs), where=filled, out=logs)
     tickets = np.maximum(rows, 1)
-    noise = np.maximum(filled.sum(1) - 1, 0) / (2 * tickets)
+    # of a sample against one that it is a part of
+    noise = np.maximum(filled.sum(1) - 1, 0) / (2 * tickets) * (1 - rows / table.sum())
     information: Floats = (table * logs).sum(1) / tickets - noise
     return information

@@ -139,7 +139,8 @@ def _is_breach_rate(values: Floats, breach: NDArray[np.bool_]) -> bool:
         return True
     if len(distinct) < _FEWEST_SMOOTHED:
         return False
-    product, terms = distinct * count, [distinct, count, one]
+    centred = distinct - distinct.mean()
+    product, terms = centred * count, [centred, count, one]
     return _leave(product, terms) > _NO_FIT and _leave(product, [*terms, breached]) < _FIT
 
 
