@@ -12,7 +12,10 @@ QUICK = ["evaluation.bootstrap_draws=50", "evaluation.threshold_draws=20"]
 
 @pytest.fixture(scope="session")
 def gather(composed, tmp_path_factory):
-    """Trains on a table, and gives what the checks then look at; ``spoil`` may change anything."""
+    """Trains on a table, and gives what the checks then look at.
+
+    ``spoil`` may change the table and the config, and give an estimator to train.
+    """
     folder = tmp_path_factory.mktemp("checks")
 
     def train_on(table, *overrides, model="lr", spoil=None, data="sample"):
@@ -25,9 +28,12 @@ def gather(composed, tmp_path_factory):
             *overrides,
         )
         estimator = None
-        if spoil:
-            table, estimator = spoil(table.copy(), config)
-        table.to_csv(config.data.path, index=False)
+        if table is None:  # the export is there already
+            spoil(config)
+        else:
+            if spoil:
+                table, estimator = spoil(table.copy(), config)
+            table.to_csv(config.data.path, index=False)
         prepared = job.prepare(config)
         if estimator is not None:
             prepared = replace(prepared, estimator=estimator)

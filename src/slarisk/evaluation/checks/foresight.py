@@ -81,7 +81,7 @@ def _correlate_ranks(values: pd.Series, hours: pd.Series) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class _Days:
+class Days:
     """The values of n tickets, and the days on which these were created and ended.
 
     ``values`` are codes below ``levels``, and the days are counted from a Monday on, below
@@ -94,21 +94,21 @@ class _Days:
     ended: NDArray[np.int64]
     count: int
 
-    def drop(self, value: int) -> _Days:
+    def drop(self, value: int) -> Days:
         """Leave out the tickets of a value."""
         kept = self.values != value
         return replace(
             self, values=self.values[kept], created=self.created[kept], ended=self.ended[kept]
         )
 
-    def swap(self, swapped: NDArray[np.bool_]) -> _Days:
+    def swap(self, swapped: NDArray[np.bool_]) -> Days:
         """Let the two days of some tickets change places."""
         created = np.where(swapped, self.ended, self.created)
         return replace(self, created=created, ended=np.where(swapped, self.created, self.ended))
 
 
 @dataclass(frozen=True)
-class _Gain:
+class Gain:
     """What a category tells of the day of creation, and how much more of the day of the end.
 
     In nats. ``most`` is the value that adds most to the gain.
@@ -135,7 +135,7 @@ def check_days(evidence: Evidence) -> Finding:
     may have reasons of their own, such as refunds that are all paid on the first of the month. A
     small gain may be that of who is assigned at first and works on the ticket later.
     """
-    tickets = _pick_tickets(evidence)
+    tickets = pick_tickets(evidence)
     if len(tickets) < _FEW_DAYS:
         return fine(f"Fewer than {_FEW_DAYS} tickets end on another day: cannot be told.")
     rng = np.random.default_rng(evidence.config.evaluation.seed)
@@ -143,12 +143,8 @@ def check_days(evidence: Evidence) -> Finding:
     likely: list[str] = []
     names = [name for name in evidence.config.features.categorical if name in tickets]
     for name in names:
-        days = _read_days(tickets, name)
-        whole = rest = _measure_gain(days)
-        left = days
-        for _ in range(_SPARED):
-            left = left.drop(rest.most)
-            rest = _measure_gain(left)
+        days = read_days(tickets, name)
+        whole, rest = measure_gains(days)
         if not (whole.reaches(_LARGE) or rest.reaches(_SMALL)):
             continue
         if whole.gain >= _ERRORS * _estimate_error(days, rng):
@@ -170,7 +166,7 @@ def check_days(evidence: Evidence) -> Finding:
     return fine(f"None of {len(names)} categories, on {len(tickets):,} tickets.")
 
 
-def _pick_tickets(evidence: Evidence) -> pd.DataFrame:
+def pick_tickets(evidence: Evidence) -> pd.DataFrame:
     """Pick tickets that end on another day than they began, with both in one and the same period.
 
     Else the two days would differ in their range, which trends and what is still open tell apart.
@@ -189,7 +185,8 @@ def _pick_tickets(evidence: Evidence) -> pd.DataFrame:
     return tickets.sample(_MOST, random_state=evidence.config.evaluation.seed)
 
 
-def _read_days(tickets: pd.DataFrame, name: str) -> _Days:
+def read_days(tickets: pd.DataFrame, name: str) -> Days:
+    """Read the two days of tickets, and a category with its rare values taken together."""
     created, ended = (
         (tickets[day] - pd.Timestamp("1970-01-01")).dt.days.to_numpy(dtype=np.int64)
         for day in ("created_at", "resolved_at")
@@ -198,7 +195,7 @@ def _read_days(tickets: pd.DataFrame, name: str) -> _Days:
     first -= (first + 3) % 7  # 1970 began on a Thursday
     count = int(max(created.max(), ended.max()) - first + 1)
     values, levels = _pool_rare(tickets[name])
-    return _Days(values, levels, created - first, ended - first, count)
+    return Days(values, levels, created - first, ended - first, count)
 
 
 def _pool_rare(values: pd.Series) -> tuple[NDArray[np.int64], int]:
@@ -208,22 +205,31 @@ def _pool_rare(values: pd.Series) -> tuple[NDArray[np.int64], int]:
     return pooled.astype(np.int64), len(found)
 
 
-def _measure_gain(days: _Days) -> _Gain:
+def measure_gains(days: Days) -> tuple[Gain, Gain]:
+    """Measure the gain of all values, and of all but those that gain most."""
+    whole = rest = _measure_gain(days)
+    for _ in range(_SPARED):
+        days = days.drop(rest.most)
+        rest = _measure_gain(days)
+    return whole, rest
+
+
+def _measure_gain(days: Days) -> Gain:
     if not len(days.values):
-        return _Gain(0.0, 0.0, 0)
+        return Gain(0.0, 0.0, 0)
     share = np.bincount(days.values, minlength=days.levels) / len(days.values)
     begun, ended = (share * _share_with_day(days, day) for day in (days.created, days.ended))
     gain = ended - begun
-    return _Gain(float(begun.sum()), float(gain.sum()), int(gain.argmax()))
+    return Gain(float(begun.sum()), float(gain.sum()), int(gain.argmax()))
 
 
-def _share_with_day(days: _Days, day: NDArray[np.int64]) -> NDArray[np.float64]:
+def _share_with_day(days: Days, day: NDArray[np.int64]) -> NDArray[np.float64]:
     """Measure what each value tells of the day, beyond what it tells of the weekday."""
     whole = share_information(days.values, day, (days.levels, days.count))
     return whole - share_information(days.values, day % 7, (days.levels, 7))
 
 
-def _estimate_error(days: _Days, rng: np.random.Generator) -> float:
+def _estimate_error(days: Days, rng: np.random.Generator) -> float:
     """Estimate what chance does to the gain: the days of half of the tickets change places."""
     gains = [
         _measure_gain(days.swap(rng.random(len(days.values)) < 0.5)).gain for _ in range(_SWAPS)

@@ -42,7 +42,7 @@ def check_single_features(evidence: Evidence) -> Finding:
     breach = evidence.test_breach
     if min(breach.sum(), (~breach).sum()) < _FEW:
         return fine(f"Fewer than {_FEW} test tickets of a kind: cannot be told.")
-    found = {name: _score_alone(evidence, name) for name in evidence.features}
+    found = {name: score_alone(evidence, name) for name in evidence.features}
     if not found:
         return fine("No feature but free text.")
     name, auc = max(found.items(), key=lambda each: each[1])
@@ -60,7 +60,8 @@ def check_single_features(evidence: Evidence) -> Finding:
     return fine(f"{detail}.")
 
 
-def _score_alone(evidence: Evidence, name: str) -> float:
+def score_alone(evidence: Evidence, name: str) -> float:
+    """Measure the ROC AUC of a feature on the test tickets, by the rates of its training values."""
     known, new, levels = code_values(evidence.frame[name], evidence.test_frame[name])
     rates = rate_values(known, evidence.breach, levels)
     return measure_auc(evidence.test_breach, rates[new])
