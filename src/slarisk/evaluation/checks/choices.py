@@ -8,6 +8,7 @@ import numpy as np
 
 from slarisk.config import DecisionKind
 from slarisk.evaluation.checks.check import fine, invalid
+from slarisk.learning.calibration import fit_calibrator
 
 if TYPE_CHECKING:
     from slarisk.evaluation.checks.check import Finding
@@ -20,8 +21,6 @@ def check_untouched(evidence: Evidence) -> Finding:
     The calibration is fitted again, on out-of-fold scores alone, and has to come out as it is in
     the model.
     """
-    from slarisk.learning.calibration import fit_calibrator
-
     if evidence.config.decision.name is DecisionKind.grid:
         return invalid("The threshold was picked on the test tickets; the loss is too good.")
     learned, honest = evidence.learned, evidence.learned.honest
