@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
+from slarisk.errors import InputError
 from slarisk.evaluation.checks.association import auc_error, measure_auc
 from slarisk.evaluation.checks.check import doubt, fine, invalid
 from slarisk.learning.models import breach_scores, fit_pipeline
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from slarisk.evaluation.checks.check import Finding
     from slarisk.evaluation.checks.evidence import Evidence
 
@@ -38,14 +41,11 @@ def check_learning(evidence: Evidence) -> Finding:
     outside = measure_auc(breach, evidence.learned.score[evidence.sampled])
     if not (inside > _SKILL and inside - outside < _LEARNED):
         return fine("In sample and out of fold the model differs, as one that learns does.")
-    few = evidence.sampled[:_PROBE]
-    flipped = ~evidence.breach[few]
-    if flipped.all() or not flipped.any():
-        return fine("Too few tickets of a kind: cannot be told.")
-    pipeline = evidence.learned.model.pipeline
-    features = evidence.config.features
-    fitted = fit_pipeline(pipeline[-1], features, evidence.frame.iloc[few], flipped)
-    turned = measure_auc(breach, breach_scores(fitted, evidence.frame.iloc[evidence.sampled]))
+    try:
+        turned = measure_auc(breach, _score_by_turned_labels(evidence))
+    except (InputError, ValueError) as error:  # such as 500 neighbours of 400 tickets
+        reason = str(error).splitlines()[0].rstrip(".")
+        return fine(f"With {_PROBE} tickets it has too few, so this cannot be told: {reason}.")
     detail = f"ROC AUC {inside:.3f}, and {turned:.3f} when fitted on labels turned round."
     if turned >= 0.5 + (inside - 0.5) / 2:
         return invalid(
@@ -53,6 +53,16 @@ def check_learning(evidence: Evidence) -> Finding:
             "before, so there is no test set that it has not seen."
         )
     return fine(detail)
+
+
+def _score_by_turned_labels(evidence: Evidence) -> NDArray[np.float64]:
+    """Score the sampled tickets by a model that was fitted on some with their labels turned."""
+    few = evidence.sampled[:_PROBE]
+    model = evidence.learned.model
+    turned = fit_pipeline(
+        model.pipeline[-1], model.features, evidence.frame.iloc[few], ~evidence.breach[few]
+    )
+    return breach_scores(turned, evidence.frame.iloc[evidence.sampled])
 
 
 def check_overfitting(evidence: Evidence) -> Finding:
