@@ -24,7 +24,7 @@ from slarisk.tickets.sample import generate_tickets
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 MODELS, FEATURES = ["rf", "lr", "gbm"], ["notebook", "customer"]
-CLEAN_TICKETS, LEAK_TICKETS = 12_000, 6_000
+CLEAN_TICKETS, LEAK_TICKETS = 12_000, 3_000
 
 
 def configure(*overrides):
