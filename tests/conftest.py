@@ -82,7 +82,7 @@ def write_tickets() -> Callable[..., Path]:
         rng = np.random.default_rng(seed)
         priority = rng.choice(["Critical", "High", "Normal"], tickets)
         channel = rng.choice(["Email", "Phone", "Chat"], tickets)
-        chance = pd.Series(channel).map({"Email": 0.95, "Phone": 0.01, "Chat": 0}).to_numpy()
+        chance = pd.Series(channel).map({"Email": 0.85, "Phone": 0, "Chat": 0}).to_numpy()
         hours = pd.Series(priority).map({"Critical": 4, "High": 8, "Normal": 24})
         late = rng.random(tickets) < chance
         created = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(tickets) * 5.0, unit="h")

@@ -276,6 +276,25 @@ def test_a_failed_check_is_refused(promote, runs):
     assert registry() is None
 
 
+def test_a_run_that_knew_the_end_is_refused(promote, runs, train_on):
+    """A policy that believes the resolution to be known at creation."""
+    train_on(
+        "data.known.created=[ticket_id,created_at,priority,channel,resolved_at]",
+        "data.known.resolved=[]",
+        "features.categorical=[priority,channel]",
+        "+features.days_since=[resolved_at]",
+    )
+    experiment = MlflowClient().get_experiment_by_name(NAME).experiment_id
+    (last,) = MlflowClient().search_runs(
+        [experiment], order_by=["attributes.start_time DESC"], max_results=1
+    )
+    failed = last.data.tags["failed_checks"]
+    assert "SR008" in failed.split()
+    assert "failed SR008" in last.data.tags["mlflow.note.content"]
+    assert refused(promote(f"run_id={last.info.run_id}"), f"failed checks: {failed}") == 1
+    assert registry() is None
+
+
 def test_every_reason_is_given_at_once(promote, runs):
     client = MlflowClient()
     client.set_tag(runs["grid"], "best_baseline", "priority")

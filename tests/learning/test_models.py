@@ -4,8 +4,11 @@ import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from slarisk.config import FeatureSet
@@ -13,7 +16,7 @@ from slarisk.errors import InputError
 from slarisk.jobs.command import build_estimator
 from slarisk.learning.calibration import Calibrator
 from slarisk.learning.features import make_features
-from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline
+from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline, refuse_fitted
 
 SETS = ["notebook", "calendar", "customer", "text"]
 
@@ -149,3 +152,17 @@ def test_fitting_again_gives_the_same_model(compose, tickets):
 
         assert (breach_scores(one, frame) == breach_scores(two, frame)).all()
         assert clone(one["model"]).get_params() is not None
+
+
+def test_a_part_that_was_fitted_before_is_named(tickets):
+    breach = tickets["breach"].to_numpy()
+    scaler = FrozenEstimator(StandardScaler().fit(breach[:, None]))
+    for before in (
+        make_pipeline(scaler, LogisticRegression()),
+        make_pipeline(make_pipeline(scaler), LogisticRegression()),
+        FrozenEstimator(LogisticRegression().fit(breach[:, None], breach)),
+    ):
+        with pytest.raises(InputError, match=r"(StandardScaler|LogisticRegression) was fitted"):
+            refuse_fitted(before)
+    # these are fitted anew in each fold, whatever they were fitted on
+    refuse_fitted(make_pipeline(StandardScaler().fit(breach[:, None]), LogisticRegression()))

@@ -26,7 +26,7 @@ NAME = "sla-breach-risk"
 MODELS = {
     "lr": [],
     "rf": ["model.n_estimators=20"],
-    "gbm": ["model.n_estimators=20", "model.n_jobs=1", "features=customer"],
+    "gbm": ["model.n_estimators=60", "model.n_jobs=1", "features=customer"],
 }
 NUMBERS = {
     "breach_probability": "Pred_Breach_Prob",

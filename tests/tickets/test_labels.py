@@ -436,6 +436,8 @@ def test_the_account_adds_up_and_row_order_does_not_matter(
     write(lines)
     labelled = prepare_tickets(policy, sla, cost)
     assert labelled.rows_in == len(lines) == len(labelled.frame) + sum(labelled.dropped.values())
+    assert len(labelled.unlabelled) == sum(labelled.dropped.values())
+    assert labelled.unlabelled["source_row"].isin(labelled.frame["source_row"]).sum() == 0
 
     random.Random(seed).shuffle(lines)
     write(lines)

@@ -2,6 +2,8 @@ from dataclasses import replace
 
 import pytest
 
+from slarisk.evaluation.checks.check import Check
+from slarisk.evaluation.checks.check import Verdict as CheckVerdict
 from slarisk.evaluation.gate import Comparison, Verdict
 from slarisk.tracking.card import Grounds, tabulate, write_card
 from slarisk.tracking.registry import RunRecord
@@ -84,20 +86,24 @@ def run():
 def write(judged, run, verdict):
     """Writes the card of a run, with some of its config replaced."""
 
-    def write_it(run=run, **changed):
+    def write_it(run=run, checks=(), **changed):
         config = replace(judged.config, **changed)
-        grounds = Grounds(config, judged.tickets, judged.training, judged.test)
+        grounds = Grounds(config, judged.tickets, judged.training, judged.test, checks)
         return write_card(run, grounds, judged.bundle.manifest, verdict, "| table |", "Better.")
 
     return write_it
 
 
 def test_a_card_says_what_it_rests_on_and_where_it_ends(write):
-    card = write()
+    checks = [
+        Check("SR001", "worth", CheckVerdict.warning, "Saves $50."),
+        Check("SR002", "untouched", CheckVerdict.ok, "Once."),
+    ]
+    card = write(checks=checks)
     assert card.index("Better.") < card.index("- A note.") < card.index("| table |")
     assert "test loss $100 [$80 to $130], value over the best rule (by priority) $50" in card
-    assert "- warning SR001: Saves $50" in card  # its interval holds 0
-    assert "- warning SR003: 100 test tickets, 20 breached." in card
+    assert "- warning SR001: Saves $50." in card
+    assert "SR002" not in card
     assert "code `0123456789`;" in card
     assert "    python train.py\n    python promote.py run_id=abc dry_run=true" in card
 

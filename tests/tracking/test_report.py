@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from slarisk.evaluation.checks import Check, Verdict
+from slarisk.evaluation.checks.check import Check, Verdict
 from slarisk.scoring.model import DecisionModel
 from slarisk.tracking.items import Dataset, Metrics, Model, Params, Plot, Table, Tags, Text
 from slarisk.tracking.report import (
     describe_choices,
     identify_source,
+    read_checks,
     report_result,
     report_start,
     tabulate_checks,
@@ -175,3 +176,11 @@ def test_nobody_is_named(items, judged):
             text = item.example.to_csv() + item.bundle.seen.to_csv() + repr(item.bundle.manifest)
         for secret in ("Ada", "Lovelace", "ada@example.com", "diary"):
             assert secret not in text
+
+
+def test_checks_are_read_as_they_were_written():
+    checks = [
+        Check("SR001", "title", Verdict.warning, 'Saves $1,000: "luck", so to say.'),
+        Check("SR002", "NA", Verdict.ok, "1.0"),
+    ]
+    assert read_checks(tabulate_checks(checks).to_csv(index=False)) == checks

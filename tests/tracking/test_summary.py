@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 
+from slarisk.evaluation.checks.check import Check, Verdict
 from slarisk.tracking.summary import headline, say_decision, say_interval, write_summary
 
 
@@ -47,7 +48,7 @@ def test_the_summary_accounts_for_the_tickets_and_the_decision(judged):
     assert f"tested on {len(judged.test):,}" in summary
     assert "decision: per ticket" in summary
     assert "escalation $20, charged 100% on true breaches, averts 80%" in summary
-    assert "No check raised a doubt." in summary
+    assert "No check raised a doubt (" in summary
 
 
 def test_the_summary_voices_doubts(judge_tickets):
@@ -59,6 +60,21 @@ def test_the_summary_voices_doubts(judge_tickets):
     assert "- warning SR003" in summary
     assert "picked on the test tickets" in summary
     assert "No check raised a doubt" not in summary
+
+
+def test_doubts_come_first_and_what_passed_is_one_line(judged):
+    checks = [
+        Check("SR001", "worth", Verdict.warning, "Luck."),
+        Check("SR002", "untouched", Verdict.ok, "Once."),
+        Check("SR006", "leak", Verdict.failed, "It tells."),
+        Check("SR007", "gaps", Verdict.ok, "None."),
+    ]
+    summary = write_summary(replace(judged, checks=checks))
+    assert summary.splitlines()[-3:] == [
+        "- failed SR006: It tells.",
+        "- warning SR001: Luck.",
+        "- ok SR002 SR007: figures in `checks.csv`",
+    ]
 
 
 def test_every_decision_is_said(judged):

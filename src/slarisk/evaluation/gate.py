@@ -10,7 +10,7 @@ import numpy as np
 
 from slarisk.decisions.costs import dollars
 from slarisk.evaluation.bootstrap import paired_interval
-from slarisk.evaluation.checks import NO_CHECKS
+from slarisk.evaluation.checks.check import NO_CHECKS
 from slarisk.evaluation.metrics import probability_metrics
 
 if TYPE_CHECKING:

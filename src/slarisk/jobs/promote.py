@@ -34,6 +34,7 @@ from slarisk.tracking.registry import (
     fetch_bundle,
     fetch_config,
     fetch_seal,
+    fetch_text,
     fetch_version,
     find_best_run,
     find_run,
@@ -41,7 +42,14 @@ from slarisk.tracking.registry import (
     require_champion,
     run_model_uri,
 )
-from slarisk.tracking.report import BASELINE_TAG, DATA_TAG, POLICY_TAG, SPLIT_TAG
+from slarisk.tracking.report import (
+    BASELINE_TAG,
+    CHECKS_FILE,
+    DATA_TAG,
+    POLICY_TAG,
+    SPLIT_TAG,
+    read_checks,
+)
 from slarisk.tracking.store import open_store
 from slarisk.tracking.succession import (
     Overtaken,
@@ -194,7 +202,8 @@ def read_grounds(run: RunRecord) -> tuple[Grounds, list[str]]:
         tickets.frame.iloc[rows].reset_index(drop=True) for rows in (held_out.train, held_out.test)
     )
     changed = [tag for tag, value in found.items() if run.tags.get(tag) != value]
-    return Grounds(made_with, tickets, training, test), changed
+    checks = read_checks(fetch_text(run.run_id, CHECKS_FILE) or "code,check,verdict,detail")
+    return Grounds(made_with, tickets, training, test, checks), changed
 
 
 def judge(

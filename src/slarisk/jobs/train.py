@@ -24,7 +24,8 @@ from slarisk.decisions.thresholds import (
 )
 from slarisk.errors import InputError
 from slarisk.evaluation.baselines import fit_baselines
-from slarisk.evaluation.checks import Verdict, run_checks
+from slarisk.evaluation.checks.evidence import Evidence
+from slarisk.evaluation.checks.run import run_checks
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.evaluation.importance import measure_importance
 from slarisk.evaluation.profile import Bins, bin_values
@@ -56,7 +57,7 @@ from slarisk.tracking.results import say_job
 from slarisk.tracking.send import send
 from slarisk.tracking.source import Source, find_source
 from slarisk.tracking.store import open_store, reopened_run, tracked_run
-from slarisk.tracking.summary import headline
+from slarisk.tracking.summary import headline, list_doubts
 from slarisk.tracking.sweeps import end_orphans, find_finished, tag_job
 
 if TYPE_CHECKING:
@@ -319,23 +320,31 @@ def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
     }
     if config.decision.name in {DecisionKind.threshold, DecisionKind.grid}:
         metrics["decision_threshold"] = min(threshold, 1.0)
+    bundle = pack(config, learned, threshold, tickets, held_out)
+    evidence = Evidence(
+        config=config,
+        tickets=tickets,
+        held_out=held_out,
+        training=training,
+        test=test,
+        learned=learned,
+        threshold=bundle.manifest.threshold,
+        probability=probability,
+        metrics=metrics,
+        best_baseline=evaluation.best_baseline,
+    )
     return Trained(
         config=config,
         tickets=tickets,
         left_out=held_out.left_out,
         training=training,
         test=test,
-        bundle=pack(config, learned, threshold, tickets, held_out),
+        bundle=bundle,
         probability=probability,
         metrics=metrics,
         evaluation=evaluation,
         curve=threshold_curve(probability, _breach(test), costs),
-        checks=run_checks(
-            metrics,
-            evaluation.best_baseline,
-            optimistic=config.decision.name is DecisionKind.grid,
-            imputed=config.data.creation.kind is CreationKind.imputed,
-        ),
+        checks=run_checks(evidence),
     )
 
 
@@ -470,7 +479,6 @@ def profile_tickets(
 def tell(trained: Trained, run_id: str) -> None:
     """Say on the terminal what the run is worth."""
     print(headline(trained))
-    for check in trained.checks:
-        if check.verdict is not Verdict.ok:
-            print(f"  {check.verdict.value} {check.code}: {check.detail}")
+    for doubt in list_doubts(trained.checks):
+        print(f"  {doubt}")
     print(f"  run {run_id}", flush=True)

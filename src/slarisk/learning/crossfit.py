@@ -9,7 +9,7 @@ import numpy as np
 
 from slarisk.learning.calibration import cross_calibrate, fit_calibrator
 from slarisk.learning.features import check_types, make_features
-from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline
+from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline, refuse_fitted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 class Learned:
     """A model, and the out-of-fold probability of every training ticket.
 
-    ``probability`` and ``honest`` have shape (training tickets,); thresholds and objectives rest
-    on the honest ones alone (see :class:`~slarisk.learning.splits.Fold`).
+    ``score`` (before calibration), ``fold`` (which one it was scored in), ``probability`` and
+    ``honest`` have shape (training tickets,); thresholds and objectives rest on the honest ones
+    alone (see :class:`~slarisk.learning.splits.Fold`).
     """
 
     model: BreachModel
+    score: NDArray[np.float64]
+    fold: NDArray[np.int64]
     probability: NDArray[np.float64]
     honest: NDArray[np.bool_]
 
@@ -60,8 +63,10 @@ def learn(
     Raises
     ------
     InputError
-        A field is not of the kind that the features take it for, or there is nothing to learn.
+        A field is not of the kind that the features take it for, there is nothing to learn, or the
+        estimator was fitted before.
     """
+    refuse_fitted(estimator)
     check_types(training, features)
     frame = make_features(training, features)
     breach = training["breach"].to_numpy()
@@ -72,7 +77,8 @@ def learn(
         calibration, score[honest], breach[honest], fold_of[honest]
     )
     pipeline = fit_pipeline(estimator, features, frame, breach)
-    return Learned(BreachModel(features, pipeline, calibrator), probability, honest)
+    model = BreachModel(features, pipeline, calibrator)
+    return Learned(model, score, fold_of, probability, honest)
 
 
 def _cross_fit(

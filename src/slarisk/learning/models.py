@@ -43,6 +43,24 @@ class BreachModel:
         return breach_scores(self.pipeline, frame)
 
 
+def refuse_fitted(estimator: BaseEstimator) -> None:
+    """Refuse an estimator with a part that was fitted before, and that a fold cannot fit anew.
+
+    Raises
+    ------
+    InputError
+        Names the part.
+    """
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    for part in parts:
+        if isinstance(part, BaseEstimator) and clone(part) is part:
+            fitted = type(getattr(part, "estimator", part)).__name__
+            raise InputError(
+                f"model {type(estimator).__name__}: its part {fitted} was fitted before, on "
+                "tickets that may be those of the test. Leave it unfitted: each fold fits its own."
+            )
+
+
 def breach_scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64]:
     """Give the estimator's probability of the class *breach*, shape (n,).
 

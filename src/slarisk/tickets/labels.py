@@ -50,12 +50,15 @@ class LabelledTickets:
         Tickets without a label, by reason.
     fingerprint : str
         Of the tickets' content, wherever the file lies.
+    unlabelled : DataFrame
+        The fields of the tickets without a label.
     """
 
     frame: pd.DataFrame
     rows_in: int
     dropped: dict[str, int]
     fingerprint: str
+    unlabelled: pd.DataFrame
 
 
 def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> LabelledTickets:
@@ -92,7 +95,9 @@ def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> Label
             "sla.default_cost."
         )
     frame["breach"] = frame["breach"].astype(bool)
-    return LabelledTickets(frame, len(labelled), dropped, fingerprint_tickets(frame, data))
+    unlabelled = labelled[reasons != ""].reset_index(drop=True)
+    fingerprint = fingerprint_tickets(frame, data)
+    return LabelledTickets(frame, len(labelled), dropped, fingerprint, unlabelled)
 
 
 def _describe(dropped: dict[str, int], tickets: pd.DataFrame) -> str:

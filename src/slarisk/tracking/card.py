@@ -7,12 +7,17 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slarisk.config import CreationKind, LabelKind
+from slarisk.config import LabelKind
 from slarisk.decisions.costs import dollars
-from slarisk.evaluation.checks import run_checks
 from slarisk.learning.features import feature_fields
-from slarisk.tracking.report import BASELINE_TAG, DATA_TAG, OPTIMISTIC_TAG, OVERRIDES_TAG
-from slarisk.tracking.summary import BASELINE_WORDS, say_decision, say_interval, say_period
+from slarisk.tracking.report import BASELINE_TAG, DATA_TAG, OVERRIDES_TAG
+from slarisk.tracking.summary import (
+    BASELINE_WORDS,
+    list_doubts,
+    say_decision,
+    say_interval,
+    say_period,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slarisk.config import TrainConfig
+    from slarisk.evaluation.checks.check import Check
     from slarisk.evaluation.gate import Comparison, Verdict
     from slarisk.scoring.bundle import Manifest
     from slarisk.tickets.labels import LabelledTickets
@@ -41,6 +47,7 @@ class Grounds:
     tickets: LabelledTickets
     training: pd.DataFrame
     test: pd.DataFrame
+    checks: list[Check]
 
 
 def tabulate(verdict: Verdict, champion: str | None) -> str:
@@ -140,7 +147,7 @@ def write_card(
         "Data": _say_data(run, grounds),
         "Label and costs": _say_policy(grounds.config),
         "Model": _say_model(run, grounds.config, manifest),
-        "Limits": _list(_find_limits(run, grounds)),
+        "Limits": _list(_find_limits(grounds)),
         "Repeat": _say_repeat(run),
     }
     parts = [f"### {title}\n\n{text}" if title else text for title, text in sections.items()]
@@ -228,16 +235,9 @@ def _say_model(run: RunRecord, config: TrainConfig, manifest: Manifest) -> str:
     )
 
 
-def _find_limits(run: RunRecord, grounds: Grounds) -> list[str]:
-    config = grounds.config
-    checks = run_checks(
-        run.metrics,
-        run.tags[BASELINE_TAG],
-        optimistic=run.tags.get(OPTIMISTIC_TAG) == "true",
-        imputed=config.data.creation.kind is CreationKind.imputed,
-    )
+def _find_limits(grounds: Grounds) -> list[str]:
     return [
-        *(f"{c.verdict.value} {c.code}: {c.detail}" for c in checks if c.verdict.value != "ok"),
+        *list_doubts(grounds.checks),
         "The dollars are those of the costs above. With other costs, train and promote again.",
         f"It knows tickets created until {grounds.training['created_at'].max():%Y-%m-%d}: as "
         "products, customers and teams change, it gets worse. Watch its loss."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from slarisk.config import DecisionKind, ModelLog, SweepJob, Tracking
-from slarisk.evaluation.checks import Check, Verdict, list_codes
+from slarisk.evaluation.checks.check import Check, Verdict, list_codes
 from slarisk.evaluation.plots import (
     plot_calibration,
     plot_importance,
@@ -47,6 +48,7 @@ OVERRIDES_TAG = "overrides"
 JOB_TAG = "job_fingerprint"
 KIND_TAG = "kind"  # of runs that train nothing
 CONFIG_FILE, VERSIONS_FILE, DIFF_FILE = "config.yaml", "versions.json", "uncommitted.diff"
+CHECKS_FILE = "checks.csv"
 _A_MONDAY = pd.Timestamp("2024-01-08 09:00")  # stands in where the training tickets have no date
 
 
@@ -144,7 +146,7 @@ def report_result(trained: Trained) -> Iterator[Item]:
             DESCRIPTION_TAG: write_summary(trained),
         }
     )
-    yield Table("checks.csv", tabulate_checks(trained.checks))
+    yield Table(CHECKS_FILE, tabulate_checks(trained.checks))
     yield Table("tickets.csv", count_tickets(trained))
     yield from _dataset(trained)
     if trained.config.choices.get("experiment"):
@@ -163,6 +165,13 @@ def tabulate_checks(checks: list[Check]) -> pd.DataFrame:
     """Write checks as a table."""
     rows = [(c.code, c.title, c.verdict.value, c.detail) for c in checks]
     return pd.DataFrame(rows, columns=["code", "check", "verdict", "detail"])
+
+
+def read_checks(text: str) -> list[Check]:
+    """Read checks as :func:`tabulate_checks` wrote them, as CSV."""
+    table = pd.read_csv(io.StringIO(text), dtype="str", keep_default_na=False)
+    columns = table[["code", "check", "verdict", "detail"]].itertuples(index=False, name=None)
+    return [Check(code, title, Verdict(word), detail) for code, title, word, detail in columns]
 
 
 def count_tickets(trained: Trained) -> pd.DataFrame:

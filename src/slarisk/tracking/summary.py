@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from slarisk.config import DecisionKind
 from slarisk.decisions.costs import dollars
-from slarisk.evaluation.checks import Verdict
+from slarisk.evaluation.checks.check import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
+    from slarisk.evaluation.checks.check import Check
     from slarisk.scoring.bundle import Manifest
     from slarisk.tracking.report import Trained
 
@@ -34,7 +35,7 @@ def write_summary(trained: Trained) -> str:
             "",
             *_list_facts(trained),
             "",
-            *_list_doubts(trained),
+            *_say_checks(trained.checks),
         ]
     )
 
@@ -124,8 +125,16 @@ def say_period(tickets: pd.DataFrame) -> str:
     return f"{created.min():%Y-%m-%d} to {created.max():%Y-%m-%d}"
 
 
-def _list_doubts(trained: Trained) -> list[str]:
-    doubts = [check for check in trained.checks if check.verdict is not Verdict.ok]
+def list_doubts(checks: Sequence[Check]) -> list[str]:
+    """List in words what the checks object to, what is worst first."""
+    doubts = [check for check in checks if check.verdict is Verdict.failed]
+    doubts += [check for check in checks if check.verdict is Verdict.warning]
+    return [f"{check.verdict.value} {check.code}: {check.detail}" for check in doubts]
+
+
+def _say_checks(checks: Sequence[Check]) -> list[str]:
+    doubts = [f"- {line}" for line in list_doubts(checks)]
+    passed = [check.code for check in checks if check.verdict is Verdict.ok]
     if not doubts:
-        return ["No check raised a doubt."]
-    return [f"- {check.verdict.value} {check.code}: {check.detail}" for check in doubts]
+        return [f"No check raised a doubt ({len(passed)} checks, figures in `checks.csv`)."]
+    return [*doubts, f"- ok {' '.join(passed)}: figures in `checks.csv`"]

@@ -1,0 +1,36 @@
+"""SR002: nothing chosen on the test tickets."""
+
+from dataclasses import replace
+
+import pytest
+
+from slarisk.learning.calibration import fit_calibrator
+from slarisk.learning.features import make_features
+
+
+@pytest.mark.parametrize("calibration", ["none", "sigmoid", "isotonic"])
+def test_what_the_training_tickets_give_is_fine(gather, sample, examine, calibration):
+    evidence = gather(sample, f"calibration={calibration}", "decision=threshold")
+    assert examine("SR002", evidence).verdict.value == "ok"
+
+
+def test_a_threshold_of_the_test_tickets_fails(gather, sample, examine):
+    grid = examine("SR002", gather(sample, "decision=grid"))
+    assert grid.verdict.value == "failed"
+    assert "picked on the test tickets" in grid.detail
+    evidence = gather(sample, "decision=threshold")
+    found = examine("SR002", replace(evidence, threshold=evidence.threshold + 0.01))
+    assert found.verdict.value == "failed"
+    assert "chosen on other tickets" in found.detail
+
+
+@pytest.mark.parametrize("calibration", ["sigmoid", "isotonic"])
+def test_a_calibration_of_the_test_tickets_fails(gather, sample, examine, calibration):
+    evidence = gather(sample, f"calibration={calibration}")
+    model = evidence.learned.model
+    score = model.score(make_features(evidence.test, evidence.config.features))
+    kind = evidence.config.calibration.name
+    touched = replace(model, calibrator=fit_calibrator(kind, score, evidence.test_breach))
+    found = examine("SR002", replace(evidence, learned=replace(evidence.learned, model=touched)))
+    assert found.verdict.value == "failed"
+    assert "calibration" in found.detail

@@ -1,0 +1,88 @@
+"""SR009: no category goes by the day on which a ticket ends."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+TICKETS, DAYS = 4_000, 120
+
+
+@pytest.fixture(scope="module")
+def judge(clean, examine):
+    """Tickets that take up to three weeks, with a category that is made from its two days."""
+
+    def judge_category(make, tickets=TICKETS):
+        rng = np.random.default_rng(0)
+        begun = rng.integers(0, DAYS, tickets)
+        ended = begun + rng.integers(1, 21, tickets)
+        category = make(begun, ended, rng)
+        day = pd.Timestamp("2024-01-01")
+        frame = pd.DataFrame(
+            {
+                "created_at": day + pd.to_timedelta(begun, unit="D"),
+                "resolved_at": day + pd.to_timedelta(ended, unit="D"),
+                "x": category,
+            }
+        )
+        features = replace(clean.config.features, categorical=["x"])
+        config = replace(clean.config, features=features)
+        tickets = replace(clean.tickets, frame=frame)
+        return examine("SR009", replace(clean, tickets=tickets, config=config))
+
+    return judge_category
+
+
+def on_duty(day, rng):
+    """One of three who work in a fortnight, of twelve."""
+    return (day // 14 * 3 + rng.integers(0, 3, len(day))) % 12
+
+
+def test_who_is_on_duty_at_the_end_fails(judge):
+    found = judge(lambda begun, ended, rng: on_duty(ended, rng).astype(str))
+    assert found.verdict.value == "failed"
+    assert found.detail.startswith("Goes by the day on which a ticket ends: x (")
+
+
+def test_who_is_on_duty_at_creation_is_fine(judge):
+    found = judge(lambda begun, ended, rng: on_duty(begun, rng).astype(str))
+    assert found.verdict.value == "ok"
+
+
+def test_what_has_nothing_to_do_with_either_day_is_fine(judge):
+    assert judge(lambda begun, ended, rng: rng.choice(list("abcdef"), len(begun))).detail == (
+        f"None of 1 categories, on {judge_size(judge):,} tickets."
+    )
+
+
+def judge_size(judge):
+    detail = judge(lambda begun, ended, rng: np.full(len(begun), "a")).detail
+    return int(detail.split("on ")[1].split()[0].replace(",", ""))
+
+
+def test_what_ends_on_certain_weekdays_is_fine(judge):
+    """Only what is urgent is worked on at weekends, and that is known at creation."""
+
+    def make(begun, ended, rng):
+        weekend = ended % 7 >= 5
+        return np.where(weekend, "urgent", rng.choice(["a", "b", "c", "d", "e"], len(begun)))
+
+    assert judge(make).verdict.value == "ok"
+
+
+def test_one_value_that_ends_on_one_day_is_doubted_alone(judge):
+    """Refunds are all paid on the first of the month: a reason of its own, so no accusation."""
+
+    def make(begun, ended, rng):
+        category = rng.choice(["refund", *"abcdefgh"], len(begun))
+        refund = category == "refund"
+        ended[refund] = (begun[refund] // 30 + 1) * 30
+        return category
+
+    assert judge(make).verdict.value == "warning"
+
+
+def test_few_tickets_tell_nothing(judge):
+    found = judge(lambda begun, ended, rng: on_duty(ended, rng).astype(str), tickets=250)
+    assert "cannot be told" in found.detail

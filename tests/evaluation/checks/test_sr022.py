@@ -1,0 +1,55 @@
+"""SR022: the test tickets stand for their period."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+
+def with_unlabelled(evidence, count, created):
+    unlabelled = pd.DataFrame({"created_at": [pd.Timestamp(created)] * count})
+    return replace(evidence, tickets=replace(evidence.tickets, unlabelled=unlabelled))
+
+
+def test_few_tickets_without_label_are_fine(clean, examine):
+    found = examine("SR022", clean)
+    assert found.verdict.value == "ok"
+    assert f"{clean.test_breach.mean():.1%} of the test tickets breached" in found.detail
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.08, "ok"), (0.15, "warning")])
+def test_many_tickets_without_label_are_a_doubt(clean, examine, share, verdict):
+    count = round(len(clean.test) * share / (1 - share))
+    last = clean.test["created_at"].max()
+    found = examine("SR022", with_unlabelled(clean, count, last))
+    assert found.verdict.value == verdict
+    assert f"{count:,} of {count + len(clean.test):,} tickets of the test period" in found.detail
+
+
+def test_tickets_of_another_period_do_not_count(clean, examine):
+    earlier = with_unlabelled(clean, 10_000, "2024-02-01")
+    assert examine("SR022", earlier).verdict.value == "ok"
+    until = replace(clean.config.split, test_until="2024-12-01")
+    later = with_unlabelled(clean, 10_000, "2024-12-02")
+    later = replace(later, config=replace(later.config, split=until))
+    assert examine("SR022", later).verdict.value == "ok"
+
+
+def test_a_random_split_takes_its_share_of_them(gather, sample, examine):
+    evidence = gather(sample, "split=random")
+    labelled = len(evidence.tickets.frame)
+    found = examine("SR022", with_unlabelled(evidence, labelled, "2024-02-01"))
+    assert found.verdict.value == "warning"
+    assert "(50.0%)" in found.detail
+
+
+def test_a_breach_rate_of_another_kind_is_a_doubt(clean, examine):
+    rng = np.random.default_rng(0)
+    often = clean.test.assign(breach=rng.random(len(clean.test)) < 0.6)
+    found = examine("SR022", replace(clean, test=often))
+    assert found.verdict.value == "warning"
+    assert "breach rates differ" in found.detail
+    few = often.head(12)
+    few = replace(clean, test=few, tickets=replace(clean.tickets, unlabelled=clean.test.head(0)))
+    assert examine("SR022", few).verdict.value == "ok"
