@@ -20,7 +20,7 @@ from slarisk.jobs.recipe import DRAW, PART, Column, Recipe, StudyJob, Table
 from slarisk.jobs.sharing import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 RESULTS, PAGE = "results.csv", "README.md"
@@ -127,10 +127,13 @@ class Row:
 def make_rows(results: pd.DataFrame, recipe: Recipe, table: Table) -> list[Row]:
     """Take the means of a table's columns over the draws of each combination of labels."""
     runs = _pick(results, table)
-    axes = [name for name in runs if name not in {DRAW, *DIGITS}]
+    axes = [str(name) for name in runs if name not in {DRAW, *DIGITS}]
     if table.baselines is not None:
         runs = pd.concat([_add_baselines(runs, axes, table.baselines), runs])
-    by_labels = {labels: group.set_index(DRAW) for labels, group in _group(runs, axes)}
+    by_labels: dict[tuple[str, ...], pd.DataFrame] = {
+        tuple(map(str, labels)): group.set_index(DRAW)
+        for labels, group in runs.groupby(axes, sort=False)
+    }
     order = list(recipe.parts)
     rows = []
     for labels in sorted(by_labels, key=lambda each: order.index(each[axes.index(PART)])):
@@ -153,12 +156,6 @@ def _pick(results: pd.DataFrame, table: Table) -> pd.DataFrame:
     return results.assign(**numbers)
 
 
-def _group(
-    runs: pd.DataFrame, axes: Sequence[str]
-) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
-    yield from runs.groupby(list(axes), sort=False)
-
-
 def _add_baselines(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> pd.DataFrame:
     """Make runs of the trivial rules, which every run carries, under labels of an axis."""
     others = [name for name in axes if name != axis]
@@ -168,8 +165,9 @@ def _add_baselines(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> pd.Dat
     for name, words in BASELINES.items():
         loss = once[f"baseline_{name}_loss"]
         value = once["best_baseline_loss"] - loss
-        more = {axis: words, "expected_loss": loss, "value_over_baseline": value}
-        made.append(once[same].assign(**more))
+        rule = once[same].assign(expected_loss=loss, value_over_baseline=value)
+        rule[axis] = words
+        made.append(rule)
     return pd.concat(made)
 
 
@@ -183,7 +181,7 @@ def estimate(
     own = runs[tuple(labels.values())]
     values = _measure(own, column)
     if column.against:
-        other = runs.get(tuple((labels | column.against).values()))
+        other = runs.get(tuple((dict(labels) | column.against).values()))
         if other is None or other is own:
             return None
         values = values - _measure(other, column)
@@ -196,7 +194,7 @@ def estimate(
         return Estimate(float(values.iloc[0]), low, high)
     # splits of the same tickets overlap, other draws share no test tickets
     overlap = float((own["test_tickets"] / own["train_tickets"]).mean()) if over == "splits" else 0
-    return Estimate(*mean_interval(values.to_numpy(dtype=float), overlap))
+    return Estimate(*mean_interval(np.asarray(values, dtype=np.float64), overlap))
 
 
 def _measure(runs: pd.DataFrame, column: Column, name: str | None = None) -> pd.Series[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def write_picture(folder: Path, rows: Sequence[Row], table: Table) -> None:
     assert table.figure is not None
     content = io.BytesIO()
     # text stays text, ids come from the content, and no date or version is written
-    style = {"svg.hashsalt": table.figure.file, "svg.fonttype": "none"}
+    style: Any = {"svg.hashsalt": table.figure.file, "svg.fonttype": "none"}
     nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
     with matplotlib.rc_context(style):
         draw_picture(rows, table.figure).savefig(content, format="svg", metadata=nothing)
