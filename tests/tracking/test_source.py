@@ -49,3 +49,18 @@ def test_without_git_the_commit_is_unknown(tmp_path, monkeypatch):
     assert find_source() == source.Source("unknown", "")
     monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
     assert find_source() == source.Source("unknown", "")
+
+
+def test_the_package_alone_is_the_code(checkout):
+    folder, git = checkout
+    module = folder / "src" / "module.py"
+    module.write_text("one = 1\n")
+    git("add", ".")
+    git("commit", "-qm", "second")
+    code = find_source().code
+    (folder / "train.yaml").write_text("seed: 2\n")
+    assert find_source().code == code
+    git("commit", "-qam", "third")  # another commit, the same package
+    assert find_source().code == code
+    module.write_text("one = 2\n")
+    assert find_source().code != code

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,7 +104,8 @@ def run_search(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[s
         print(f"study {task.name}: {sweeper.n_trials - left} of {sweeper.n_trials} trials begun")
     resume_parent(parent)
     total = sweeper.n_trials + 2 * len(list_seeds(sweeper, task))
-    with parent_run(config, experiment, parent, total, sweeper.n_trials - left) as sweep:
+    folder = Path(str(config.hydra.sweep.dir))
+    with parent_run(folder, experiment, parent, total, sweeper.n_trials - left) as sweep:
         with giving_back(search), search.pulse():
             errors = run_trials(sweeper, search, task, sweep)
             while not search.is_whole():

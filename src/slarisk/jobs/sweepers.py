@@ -73,7 +73,8 @@ class GridSweeper(BasicSweeper):
         experiment = open_tracking(self.config)
         parent = start_parent(experiment, name_sweep(arguments), "grid", tag_command(self.config))
         errors: list[Exception] = []
-        with parent_run(self.config, experiment, parent, total) as sweep:
+        folder = Path(str(self.config.hydra.sweep.dir))
+        with parent_run(folder, experiment, parent, total) as sweep:
             done = 0
             for batch in batches:
                 jobs = [
@@ -129,16 +130,16 @@ def name_sweep(arguments: Sequence[str]) -> str:
 
 @contextmanager
 def parent_run(
-    config: DictConfig, experiment: str, parent: str, total: int, done: int = 0
+    folder: Path, experiment: str, parent: str, total: int, done: int = 0
 ) -> Iterator[SweepRun]:
     """Show the jobs' progress; if they are stopped, end their runs and the parent's.
 
-    ``total`` is the number of jobs, ``done`` of those done before.
+    What the jobs share is kept beside ``folder``. ``total`` is the number of jobs, ``done`` of
+    those done before.
     """
     from slarisk.jobs.sharing import Watch, share_folder
     from slarisk.tracking.sweeps import end_jobs, end_parent
 
-    folder = Path(str(config.hydra.sweep.dir))
     try:
         with (
             share_folder(folder) as shared,

@@ -664,15 +664,17 @@ def write_times(times: "pd.Series[pd.Timestamp]") -> "pd.Series[str]":
     return times.dt.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def write_sample(folder: Path) -> None:
-    """Write the bundled sample's two files into a folder, byte for byte the same everywhere.
+def write_sample(folder: Path, tickets: int = 12_000, seed: int = 2024) -> None:
+    """Write a sample's two files into a folder, byte for byte the same everywhere.
 
     Parameters
     ----------
     folder
         An existing folder. Files named `TICKETS_FILE` and `TRUTH_FILE` in it are replaced.
+    tickets, seed
+        As of `generate_tickets`; the defaults give the bundled sample.
     """
-    sample = generate_tickets()
+    sample = generate_tickets(tickets, seed)
     for frame, name in ((sample.tickets, TICKETS_FILE), (sample.truth, TRUTH_FILE)):
         frame.to_csv(folder / name, index=False, lineterminator="\n", float_format="%.6f")
 

@@ -130,7 +130,7 @@ def fingerprint_job(config: TrainConfig, grounds: Mapping[str, str], source: Sou
         log_models=ModelLog.best,
         overrides=[],
     )
-    parts = [repr(alike), *grounds.values(), source.commit, source.diff]
+    parts = [repr(alike), *grounds.values(), source.code]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

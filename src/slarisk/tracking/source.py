@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -17,10 +18,14 @@ _PACKAGES = ("slarisk", "numpy", "scipy", "pandas", "scikit-learn", "lightgbm", 
 
 @dataclass(frozen=True)
 class Source:
-    """The git commit of the code, and what differs from it (empty if nothing does)."""
+    """The git commit of the checkout, and what differs from it (empty if nothing does).
+
+    ``code`` fingerprints the package alone: pages and tables beside it do not change what it does.
+    """
 
     commit: str
     diff: str
+    code: str = "unknown"
 
     @property
     def dirty(self) -> bool:
@@ -35,8 +40,11 @@ def find_source() -> Source:
     if not commit:
         return Source("unknown", "")
     # plainly, whatever the user's own settings are: so that `git apply` reads it
-    plain = ("--no-ext-diff", "--no-color")
-    return Source(commit.strip(), _git(folder, "diff", *plain, "HEAD", "--", ":/"))
+    diff = ("diff", "--no-ext-diff", "--no-color", "HEAD", "--")
+    package = folder.parent
+    code = _git(package, "rev-parse", "HEAD:./") + _git(package, *diff, ".")
+    fingerprint = hashlib.sha256(code.encode()).hexdigest()[:16]
+    return Source(commit.strip(), _git(folder, *diff, ":/"), fingerprint)
 
 
 @cache

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from slarisk.errors import InputError
+from slarisk.jobs.answers import BEGIN, END, read_results
+from slarisk.jobs.lab import Study, compose_job, draw_samples, run_study
+from slarisk.jobs.recipe import StudyJob
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+RECIPE = """
+overrides: [data.truth=null, evaluation.threshold_draws=1, evaluation.bootstrap_draws=50]
+axes:
+  rule: {one: decision=threshold, each: decision=per_ticket}
+parts:
+  here: {overrides: [model=lr, data.path=tickets.csv]}
+  there: {overrides: [model=lr, data.path=others.csv], over: splits, draws: [split.seed=1]}
+tables:
+  - columns: {value: {metric: value_over_baseline}}
+    figure: {file: value.svg, column: value}
+"""
+
+
+@pytest.fixture
+def study(place, write_tickets):
+    write_tickets(place / "tickets.csv")
+    folder = place / "tiny"
+    folder.mkdir()
+    (folder / "study.yaml").write_text(RECIPE)
+    (folder / "README.md").write_text(f"# Tiny\n\n{BEGIN}\n{END}\n")
+    return Study(folder, CONF)
+
+
+def read_all(study):
+    return {path.name: path.read_bytes() for path in study.folder.iterdir()}
+
+
+def list_runs():
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name("study-tiny").experiment_id
+    return [run for run in client.search_runs([experiment]) if "sweep" not in run.data.tags]
+
+
+def test_a_study_end_to_end(study, place, write_tickets, capsys):
+    assert run_study(study, workers=1) is False
+    assert "there is not run, its results stay as they are: no file others.csv" in (
+        capsys.readouterr().out
+    )
+    results = read_results(study.folder)
+    assert results[["data", "rule", "draw"]].to_numpy().tolist() == [
+        ["here", "one", "1"],
+        ["here", "each", "1"],
+    ]
+    runs = list_runs()
+    assert {run.data.params["study.rule"] for run in runs} == {"one", "each"}
+    of = {run.data.params["study.rule"]: run.data.metrics["expected_loss"] for run in runs}
+    found = results["expected_loss"].astype(float).tolist()
+    assert found == pytest.approx([of["one"], of["each"]], abs=0.005)
+
+    first = read_all(study)
+    run_study(study, workers=1)  # takes over what finished, and changes nothing
+    assert len(list_runs()) == 2
+    assert read_all(study) == first
+
+    write_tickets(place / "others.csv", seed=1)  # now the other part can run
+    assert run_study(study, workers=1) is True
+    assert read_results(study.folder)["data"].tolist() == ["here", "here", "there", "there"]
+    (place / "others.csv").unlink()  # and its results outlive its tickets
+    whole = read_all(study)
+    assert run_study(study, workers=1) is False
+    assert read_all(study) == whole
+
+
+def test_a_job_that_fails_leaves_the_results_alone(study):
+    (study.folder / "results.csv").write_text("before\n")
+    text = RECIPE.replace("decision=per_ticket", "split.folds=1")
+    (study.folder / "study.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"1 of 2 jobs failed: split\.folds=1"):
+        run_study(study, workers=1)
+    assert (study.folder / "results.csv").read_text() == "before\n"
+    assert len([run for run in list_runs() if run.info.status == "FINISHED"]) == 1
+
+
+def test_a_study_may_bring_a_model_of_its_own(study):
+    (study.folder / "conf" / "model").mkdir(parents=True)
+    own = study.folder / "conf" / "model" / "mine.yaml"
+    own.write_text("_target_: sklearn.naive_bayes.GaussianNB\n")
+    config = compose_job(study, StudyJob({"data": "here"}, ("model=mine",)))
+    assert config.model == {"_target_": "sklearn.naive_bayes.GaussianNB"}
+    assert config.choices["model"] == "mine"
+
+
+def test_a_fresh_sample_is_drawn_once_and_its_path_composed(study, place):
+    job = StudyJob({"data": "sample"}, ("sample=40x3",))
+    draw_samples([job])
+    config = compose_job(study, job)
+    assert len(Path(config.data.path).read_text().splitlines()) == 41
+    assert len(Path(config.data.truth or "").read_text().splitlines()) == 41
+    before = Path(config.data.path).stat().st_mtime_ns
+    draw_samples([job])
+    assert Path(config.data.path).stat().st_mtime_ns == before
