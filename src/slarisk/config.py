@@ -232,7 +232,8 @@ class Split:
     """How the test tickets are held out, and how the training part is cross-fitted.
 
     ``temporal``: the test tickets are those created from ``test_from`` on (default: the latest
-    ``test_size`` of them), up to but excluding ``test_until``.
+    ``test_size`` of them), up to but excluding ``test_until``. ``train_days`` leaves out of the
+    training part what was created more than so many days before the test tickets.
     """
 
     name: SplitKind = MISSING
@@ -241,6 +242,7 @@ class Split:
     folds: int = 5
     test_from: str | None = None
     test_until: str | None = None
+    train_days: int | None = None
 
 
 @dataclass

@@ -76,6 +76,21 @@ def test_a_period_is_held_out():
     assert held_out.left_out == {"label_unknown_at_cut": 1, "created_after_test": 59}
 
 
+def test_training_may_be_of_the_last_days_alone():
+    dates = {"test_from": "2024-02-01", "test_until": "2024-02-11"}
+    held_out = hold_out(year(100), Split(SplitKind.temporal, **dates, train_days=10))
+
+    assert held_out.train.tolist() == list(range(21, 30))
+    assert held_out.test.tolist() == list(range(31, 41))
+    assert held_out.left_out == {
+        "label_unknown_at_cut": 1,
+        "created_before_training": 21,
+        "created_after_test": 59,
+    }
+    with pytest.raises(InputError, match=r"split\.train_days=0"):
+        hold_out(year(100), Split(SplitKind.temporal, **dates, train_days=0))
+
+
 @settings(deadline=None)
 @given(desks(), st.sampled_from([0.1, 0.25, 0.5]), st.booleans())
 def test_a_temporal_split_trains_on_what_was_known_at_the_cut(tickets, test_size, period):

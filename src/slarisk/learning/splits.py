@@ -79,6 +79,8 @@ def check_split(split: Split) -> None:
     """Refuse shares and numbers of folds that mean nothing."""
     if not 0 < split.test_size < 1:
         raise InputError(f"split.test_size={split.test_size}: must lie between 0 and 1.")
+    if split.train_days is not None and split.train_days < 1:
+        raise InputError(f"split.train_days={split.train_days}: must be at least 1.")
     if split.folds < 2:
         raise InputError(f"split.folds={split.folds}: must be at least 2.")
 
@@ -120,10 +122,14 @@ def _hold_out_latest(tickets: pd.DataFrame, split: Split) -> HeldOut:
     if split.test_until is not None:
         after = created >= read_moment(split.test_until, "split.test_until")
     before = created < cut
-    known = before & (tickets["label_known_at"] < cut)
+    recent = pd.Series(True, index=tickets.index)
+    if split.train_days is not None:
+        recent = created >= cut - pd.Timedelta(days=split.train_days)
+    known = before & recent & (tickets["label_known_at"] < cut)
     test = (created >= cut) & ~after
     left_out = {
-        "label_unknown_at_cut": int((before & ~known).sum()),
+        "label_unknown_at_cut": int((before & recent & ~known).sum()),
+        "created_before_training": int((before & ~recent).sum()),
         "created_after_test": int(after.sum()),
         "no_creation_time": int(undated.sum()),
     }
