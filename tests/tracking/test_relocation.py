@@ -36,7 +36,7 @@ def promoted(trained, run):
 
 
 def here(folder):
-    return [path.startswith(f"{folder}/mlruns/1") for path in paths(folder)]
+    return [path.startswith(f"{folder}/mlruns/") for path in paths(folder)]
 
 
 def go(folder, monkeypatch):
