@@ -162,18 +162,24 @@ def open_session() -> SparkSession:
 
 
 def _choose_settings(master: str | None) -> dict[str, str]:
-    """Settings that hold where the user has none."""
+    """Settings that hold where the user has none.
+
+    ``spark-submit`` says ``local[*]`` itself where nobody names a master.
+    """
     settings = {
         "spark.log.level": "ERROR",
+        "spark.sql.caseSensitive": "true",  # as fields are
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
     }
-    if master is None:
+    if master is None or master.startswith("local"):
         settings |= {
             "spark.master": "local[*]",
+            "spark.log.level": "OFF",  # what fails is told in an exception, once
             "spark.ui.enabled": "false",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
-            "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
+            # each part loads the model
+            "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
         }
     return settings
 
@@ -181,12 +187,13 @@ def _choose_settings(master: str | None) -> dict[str, str]:
 @contextmanager
 def told_failures() -> Iterator[None]:
     """Hand on what a task refused, without Spark's own words around it."""
+    from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
     try:
         yield
-    except PySparkException as error:
-        refused = re.search(r"InputError: (.+)", str(error))
+    except (PySparkException, Py4JJavaError) as error:  # the latter if several fail at once
+        refused = re.search(r"slarisk\.errors\.InputError: (.+)", str(error))
         if refused is None:
             raise
         raise InputError(refused.group(1).strip()) from error
