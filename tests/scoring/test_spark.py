@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from slarisk.errors import InputError
-from slarisk.scoring.spark import open_session
+from slarisk.scoring.spark.session import open_session
 
 pytestmark = pytest.mark.commands
 

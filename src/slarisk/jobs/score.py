@@ -16,6 +16,7 @@ from slarisk.evaluation.drift import MODERATE
 from slarisk.scoring.bundle import BUCKETS
 from slarisk.scoring.export import notebook_export
 from slarisk.scoring.stream import score_stream
+from slarisk.scoring.tally import rank_counts
 from slarisk.scoring.task import Task
 from slarisk.scoring.write import rejected_path, write_all
 from slarisk.tickets.files import STDIN
@@ -108,7 +109,7 @@ def run_engine(config: ScoreConfig, task: Task) -> Tally:
     """Score with the engine that is asked for."""
     if config.engine is Engine.local:
         return score_stream(task)
-    from slarisk.scoring.spark import score_spark
+    from slarisk.scoring.spark.engine import score_spark
 
     if config.run_id is not None:
         return score_spark(task, run_model_uri(config.run_id))
@@ -120,7 +121,9 @@ def find_output(config: ScoreConfig) -> Path | None:
     """Give the file to write; None is standard output."""
     if not 0 <= config.max_rejected <= 1:
         raise InputError(f"max_rejected={config.max_rejected}: must be a share between 0 and 1.")
-    if config.output == STDOUT and config.engine is Engine.local:
+    if config.output == STDOUT:
+        if config.engine is Engine.spark:
+            raise InputError("output=-: engine=spark writes a folder of part files; name one.")
         return None
     output = Path(config.output)
     if output.is_dir() and config.engine is Engine.local:
@@ -191,15 +194,15 @@ def summarise(tally: Tally, bundle: Bundle) -> str:
     if rows != tally.scored + rejected:
         raise AssertionError("rows in and rows out do not add up")
     lines.append(f"tickets in {rows:,} = scored {tally.scored:,} + rejected {rejected:,}")
-    lines += [f"  rejected, {reason}: {n:,}" for reason, n in tally.rejected.most_common()]
-    origins = ", ".join(f"{n:,} {name}" for name, n in tally.origins.most_common())
+    lines += [f"  rejected, {reason}: {n:,}" for reason, n in rank_counts(tally.rejected)]
+    origins = ", ".join(f"{n:,} {name}" for name, n in rank_counts(tally.origins))
     lines.append(f"scores: {origins or 'none'}; open tickets {tally.still_open:,}")
     lines.append(", ".join(f"{name} {tally.buckets[name]:,}" for name in BUCKETS))
     lines.append(
         f"escalate {tally.escalated:,}: expected loss {dollars(tally.acted)}, against "
         f"{dollars(tally.left)} if all are left ({dollars(tally.left - tally.acted)} averted)"
     )
-    for name, count in tally.unseen.most_common():
+    for name, count in rank_counts(tally.unseen):
         lines.append(f"  {count:,} tickets have a {name} that training did not have")
     drift = tally.measure_drift(bundle.manifest.profile)
     if len(drift):

@@ -93,16 +93,19 @@ class Tally:
         for name, counts in other.looks.items():
             self.looks[name] = self.looks.get(name, 0) + counts
 
-    def write_looks(self) -> str:
-        """Write what was looked at, for :meth:`add_looks` elsewhere."""
+    def write(self) -> str:
+        """Write it, for :meth:`read` on another machine."""
         looks = {name: counts.tolist() for name, counts in self.looks.items()}
-        return json.dumps({"unseen": self.unseen, "looks": looks})
+        return json.dumps(vars(self) | {"looks": looks})
 
-    def add_looks(self, written: str) -> None:
-        """Add what was looked at elsewhere."""
-        read = json.loads(written)
-        looks = {name: np.array(counts) for name, counts in read["looks"].items()}
-        self.add(Tally(unseen=Counter(read["unseen"]), looks=looks))
+    @classmethod
+    def read(cls, written: str) -> Tally:
+        """Read what was counted elsewhere."""
+        told = json.loads(written)
+        for name in ("rejected", "origins", "buckets", "unseen"):
+            told[name] = Counter(told[name])
+        told["looks"] = {name: np.array(counts) for name, counts in told["looks"].items()}
+        return cls(**told)
 
     def measure_drift(self, profile: Mapping[str, Bins]) -> pd.DataFrame:
         """Say how far these tickets are from those the model was trained on.
@@ -122,3 +125,8 @@ class Tally:
         table = pd.DataFrame({"feature": list(indices), "psi": list(indices.values())})
         table["band"] = [band(index) for index in table["psi"]]
         return table.sort_values("psi", ascending=False, ignore_index=True)
+
+
+def rank_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Put counts in an order that is the same whatever was counted first: by number, then name."""
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))

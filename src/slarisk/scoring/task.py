@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from slarisk.config import Decision, DecisionKind
 from slarisk.errors import InputError
 from slarisk.scoring.intake import DETAIL, FILE, REASON
+from slarisk.scoring.tally import rank_counts
 from slarisk.tickets.files import name_file
 from slarisk.tickets.rows import SOURCE_ROW
 
@@ -66,7 +67,7 @@ def check_share(
     wrong = reasons.total()
     if wrong <= task.max_rejected * rows:
         return
-    counts = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
+    counts = ", ".join(f"{reason}: {count:,}" for reason, count in rank_counts(reasons))
     example = ""
     if first is not None:
         told = " ".join(filter(None, [first[REASON], first[DETAIL]]))

@@ -102,8 +102,30 @@ def read_fields(
     return table
 
 
+def count_groups(policy: DataPolicy, file: str) -> list[int]:
+    """Count the rows of each row group of a Parquet file; a CSV has none.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    with _told_errors(name_file(file), policy), open_raw(file) as raw:
+        if _find_format(policy, file, raw) != "parquet":
+            return []
+        with pq.ParquetFile(raw) as source:
+            found = source.metadata
+            return [found.row_group(each).num_rows for each in range(found.num_row_groups)]
+
+
 def read_parts(
-    policy: DataPolicy, required: Iterable[str], fields: Iterable[str], path: str | None = None
+    policy: DataPolicy,
+    required: Iterable[str],
+    fields: Iterable[str],
+    path: str | None = None,
+    groups: Iterable[int] | None = None,
 ) -> Iterator[Part]:
     """Read an export part by part.
 
@@ -117,6 +139,8 @@ def read_parts(
         Those that are read where they exist.
     path : str, optional
         A file, a folder, a glob or ``-`` (standard input) to read instead of the policy's own.
+    groups : iterable of int, optional
+        The row groups to read of a Parquet file, by default all.
 
     Raises
     ------
@@ -133,9 +157,8 @@ def read_parts(
         with ExitStack() as opened:
             opened.enter_context(_told_errors(name, policy))
             raw = opened.enter_context(open_raw(file))
-            kind = policy.format if policy.format != "auto" else guess_format(file, raw)
-            if kind == "parquet":
-                parts = _read_parquet(file, raw, wanted, needed)
+            if _find_format(policy, file, raw) == "parquet":
+                parts = _read_parquet(file, raw, wanted, needed, groups)
             else:
                 text = opened.enter_context(open_text(file, raw, policy))
                 parts = _read_csv(name, text, policy, wanted, needed)
@@ -143,6 +166,10 @@ def read_parts(
                 read = raw.tell() if raw.seekable() else 0
                 yield Part(name, partial(_parse, parse, name, policy), before + read)
         before += read
+
+
+def _find_format(policy: DataPolicy, file: str, raw: IO[bytes]) -> str:
+    return policy.format if policy.format != "auto" else guess_format(file, raw)
 
 
 def _parse(parse: Callable[[], Rows], name: str, policy: DataPolicy) -> Rows:
@@ -169,7 +196,11 @@ def _read_csv(
 
 
 def _read_parquet(
-    file: str, raw: IO[bytes], wanted: dict[str, str], needed: dict[str, str]
+    file: str,
+    raw: IO[bytes],
+    wanted: dict[str, str],
+    needed: dict[str, str],
+    groups: Iterable[int] | None,
 ) -> Iterator[Callable[[], Rows]]:
     import pyarrow.parquet as pq
 
@@ -178,7 +209,7 @@ def _read_parquet(
             raw = opened.enter_context(_keep(raw))
         source = opened.enter_context(pq.ParquetFile(raw))
         layout = _lay_out(name_file(file), source.schema_arrow.names, wanted, needed)
-        for batch in source.iter_batches(PART_ROWS, columns=list(layout.fields)):
+        for batch in source.iter_batches(PART_ROWS, groups, columns=list(layout.fields)):
             yield partial(parse_batch, batch, layout)
 
 
