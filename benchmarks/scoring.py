@@ -8,7 +8,9 @@ that is logged. Its rivals (``plain_scoring.py``) do none of that.
 ``python benchmarks/scoring.py speed [tickets] [rounds]`` prints, in turn and as a median, the wall
 time of gbm over that of a bare pass of pyarrow through the same columns, and that of the
 straightforward way over rf. ``python benchmarks/scoring.py memory [millions ...]`` prints the peak
-memory of gbm, by default for 1, 5 and 20 million tickets. From the repository root.
+memory of gbm, by default for 1, 5 and 20 million tickets. ``python benchmarks/scoring.py engines
+[tickets] [rounds]`` prints the wall time of gbm by either engine (``make spark``). From the
+repository root.
 """
 
 import os
@@ -116,13 +118,31 @@ def measure_memory(*millions: str) -> None:
     print(f"most / least: {max(peaks) / min(peaks):.2f}")
 
 
+def compare_engines(tickets: str = "1000000", rounds: str = "3") -> None:
+    """Measure both engines in turn."""
+    times: dict[str, list[float]] = {"local": [], "spark": []}
+    with tempfile.TemporaryDirectory() as folder:
+        gbm, _ = train("gbm", folder)
+        write_apart(Path(folder) / "tickets.csv", int(tickets))
+        for _ in range(int(rounds)):
+            for engine, seconds in times.items():
+                command = ["input=tickets.csv", f"output={engine}.csv", f"run_id={gbm}"]
+                ours, _ = measure([str(ROOT / "score.py"), f"engine={engine}", *command], folder)
+                seconds.append(ours)
+                print(f"{engine} {ours:.1f} s", flush=True)
+    told = ", ".join(f"{name} {statistics.median(each):.1f} s" for name, each in times.items())
+    print(f"{int(tickets):,} tickets: median {told}")
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["speed", *rest]:
             compare_speed(*rest)
         case ["memory", *rest]:
             measure_memory(*rest)
+        case ["engines", *rest]:
+            compare_engines(*rest)
         case ["write", path, tickets]:
             write_tickets(Path(path), int(tickets))
         case _:
-            raise SystemExit("python benchmarks/scoring.py speed|memory ...")
+            raise SystemExit("python benchmarks/scoring.py speed|memory|engines ...")

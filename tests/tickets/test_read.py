@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from slarisk.errors import InputError
 from slarisk.tickets.contract import read_tickets
-from slarisk.tickets.read import read_fields
+from slarisk.tickets.read import count_groups, read_fields, read_parts
 from slarisk.tickets.rows import as_text
 
 HEADER = "Id,Opened,Replied,Done,Prio"
@@ -366,3 +366,26 @@ def test_mangled_bytes_are_read_or_refused(tmp_path, make_policy, name, data):
     path.write_bytes(bytes(content))
     with suppress(InputError):  # and nothing else may be raised
         assert len(read_tickets(make_policy(name))) > 0
+
+
+def test_only_the_named_row_groups_are_read(make_policy, tmp_path):
+    policy = make_policy("tickets.parquet")
+    table = pd.DataFrame([row.split(",") for row in ROWS * 5], columns=HEADER.split(","))
+    table["Id"] = [str(n) for n in range(10)]
+    table.to_parquet(tmp_path / "tickets.parquet", row_group_size=3)
+
+    parts = list(read_parts(policy, ["ticket_id"], ["ticket_id"], groups=[1, 3]))
+    assert count_groups(policy, policy.path) == [3, 3, 3, 1]
+    assert [each for part in parts for each in ids(part.parse().frame)] == ["3", "4", "5", "9"]
+
+
+def test_a_csv_has_no_row_groups(write, make_policy):
+    path = write(ROWS)
+    assert count_groups(make_policy("tickets.csv"), str(path)) == []
+
+
+def test_a_spoilt_parquet_file_has_no_row_groups_to_count(make_policy, tmp_path):
+    (tmp_path / "tickets.parquet").write_bytes(b"PAR1 and no more")
+    policy = make_policy("tickets.parquet")
+    with pytest.raises(InputError, match=r"tickets.parquet: not a readable Parquet file"):
+        count_groups(policy, policy.path)

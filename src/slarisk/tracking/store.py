@@ -95,7 +95,7 @@ def _is_out_of_reach(error: Exception) -> bool:
 
 def _keep_quiet() -> None:
     """Silence what MLflow says of its own housekeeping: it is of no use to the reader of a run."""
-    for name in ("mlflow.tracking.fluent", "mlflow.pyfunc", "alembic"):
+    for name in ("mlflow.tracking.fluent", "mlflow.pyfunc", "mlflow.models", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):  # each retry is a warning
         logging.getLogger(name).setLevel(logging.ERROR)

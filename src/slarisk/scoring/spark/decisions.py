@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -93,6 +94,8 @@ def score_rows(
         name = fields[column.name]
         source = name_number(name) if name in numbers else name
         inputs.append(fn.col(f"`{source}`").alias(column.name))
+    # it would have the model run in an environment of its own
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
     decide = mlflow.pyfunc.spark_udf(spark, model_uri, env_manager="local")
     scored = good.withColumn(_DECISION, decide(fn.struct(*inputs)))
     return scored.select(

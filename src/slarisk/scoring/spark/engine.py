@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from slarisk.errors import InputError
+from slarisk.scoring.export import DUPLICATE
 from slarisk.scoring.intake import REASON
 from slarisk.scoring.spark.decisions import decide_rows
 from slarisk.scoring.spark.parts import put_back, swap, write_parts, write_rejected
@@ -92,6 +93,6 @@ def count_rows(
     if not rows_in:
         raise InputError(f"{name_file(task.source)}: there are no tickets in it, only a header.")
     reasons = Counter({row[0]: row[1] for row in wrong.groupBy(REASON).count().collect()})
-    first = wrong.first() if reasons.total() > task.max_rejected * tickets else None
+    first = wrong.where(f"{REASON} != '{DUPLICATE}'").first()  # a repeated row was right in itself
     check_share(task, reasons, tickets, files, None if first is None else first.asDict())
     return Tally(rows_in=rows_in, rejected=reasons)
