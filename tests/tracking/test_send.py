@@ -107,6 +107,23 @@ def test_the_model_decides_about_raw_tickets(logged, judged):
     assert inputs["Ticket Priority"].required
 
 
+def test_a_model_of_another_package_says_so(log, judge_tickets, report):
+    pytest.importorskip("empulse", reason="the extra 'empulse' is not installed")
+    outsider = judge_tickets(
+        "model._target_=empulse.models.CSBoostClassifier",
+        "~model.C",
+        "~model.max_iter",
+        "+model.estimator={_target_: lightgbm.LGBMClassifier, n_estimators: 5, verbosity: -1}",
+        "+model.fp_cost=20",
+        "+model.fn_cost=127",
+    )
+    folder = f"runs:/{log(*report(outsider)).info.run_id}/model"
+    requirements = mlflow.artifacts.load_text(f"{folder}/requirements.txt").split()
+    assert [line.split("==")[0] for line in requirements].count("empulse") == 1
+    model = mlflow.pyfunc.load_model(folder)
+    assert len(model.predict(model.input_example)) == len(model.input_example)
+
+
 def test_the_model_travels_with_its_code_and_without_a_pickle(logged):
     folder = mlflow.artifacts.download_artifacts(f"runs:/{logged.info.run_id}/model")
     model = mlflow.pyfunc.load_model(folder)
