@@ -9,6 +9,7 @@ import numpy as np
 from lightgbm.basic import LightGBMError
 from scipy.sparse import csr_array, issparse
 from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
 from slarisk.errors import InputError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from slarisk.config import FeatureSet
     from slarisk.learning.calibration import Calibrator
+
+_FORESTS = (RandomForestClassifier, ExtraTreesClassifier)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ def breach_scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64
     if hasattr(model, "coef_") and not issparse(encoded):
         # a dense product adds up the rows at the edge of a block in another order
         encoded = csr_array(encoded)
+    elif isinstance(model, _FORESTS) and issparse(encoded):
+        encoded = encoded.astype(np.float32).toarray()  # as its trees want it
     scores: NDArray[np.float64] = model.predict_proba(encoded)[:, 1].astype(np.float64)
     return scores
 
