@@ -57,6 +57,8 @@ BUCKETS = {"Low Risk": 0.33, "Medium Risk": 0.66, "High Risk": 1.0}  # upper end
 # that is not itself trusted is still refused). Nothing in the file can run code of its own.
 TRUSTED_TYPES = (
     "collections.OrderedDict",
+    "empulse.models.boosting._backends.LGBMObjective",
+    "empulse.models.boosting.csboost.CSBoostClassifier",
     "functools.partial",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
