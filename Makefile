@@ -6,6 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCKED := $(VENV)/.locked
 SPARK := $(VENV)/.spark
+EMPULSE := $(VENV)/.empulse
 SCORES := outputs/risk_scores.csv
 UI := http://127.0.0.1:5000/\#/experiments/1/runs?workflowType=machine_learning
 
@@ -16,7 +17,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check spark ui serve bench lock clean
+.PHONY: help demo test check spark empulse ui serve bench lock clean
 
 help: ## list the targets
 	@echo 'usage: make <target>      (make <target> PYTHON=python3.12 chooses the interpreter)'
@@ -44,6 +45,8 @@ check: $(READY) ## lint, format, types, then the tests
 	$(MAKE) test
 
 spark: $(SPARK) ## add Spark to the environment, and with it the tests that need it
+
+empulse: $(EMPULSE) ## add empulse to the environment: cost-sensitive boosting, and the runs that need it
 
 ui: $(READY) ## serve the tracked runs and the registry as web pages
 	@echo 'open $(UI)'
@@ -96,11 +99,18 @@ $(SPARK): $(READY) requirements-spark.lock
 		--no-build-isolation -r requirements-spark.lock
 	@touch $@
 
+# Only one study needs it.
+$(EMPULSE): $(READY) requirements-empulse.lock
+	@rm -f $@
+	$(PY) -m pip install --no-input --disable-pip-version-check --require-hashes --no-deps \
+		-r requirements-empulse.lock
+	@touch $@
+
 # The locks ------------------------------------------------------------------------------------
 # Keeps every pin that still fits; `make lock UPGRADE=--upgrade` takes the newest of everything.
 # uv resolves for all platforms and Pythons at once, which pip cannot; it does not read pip's
 # settings, so the index pip is configured with is handed over here and stays out of every file.
-lock: ## resolve pyproject.toml into requirements.lock and requirements-spark.lock
+lock: ## resolve pyproject.toml into requirements.lock, and a lock for each optional part
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python -m pip install --no-input --disable-pip-version-check --quiet 'uv>=0.13,<0.14'
 	@index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$(build/lock/bin/python -m pip config get global.index-url 2>/dev/null)}}; \
@@ -108,12 +118,14 @@ lock: ## resolve pyproject.toml into requirements.lock and requirements-spark.lo
 	build/lock/bin/uv pip compile pyproject.toml --extra dev --quiet --generate-hashes $(UPGRADE) \
 		--universal --python-version 3.11 --fork-strategy fewest \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-		--output-file requirements.lock && \
-	build/lock/bin/uv pip compile pyproject.toml --extra dev --extra spark --quiet \
-		--generate-hashes $(UPGRADE) --universal --python-version 3.11 --fork-strategy fewest \
-		--constraints requirements.lock $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-		--output-file build/requirements-spark.lock
-	@sed -e '/^# The following packages/,$$d' -e '/^$$/d' build/requirements-spark.lock > requirements-spark.lock
-	@if grep -nE '://|^-' requirements.lock requirements-spark.lock; then \
+		--output-file requirements.lock || exit 1; \
+	for extra in spark empulse; do \
+		build/lock/bin/uv pip compile pyproject.toml --extra dev --extra $$extra --quiet \
+			--generate-hashes $(UPGRADE) --universal --python-version 3.11 --fork-strategy fewest \
+			--constraints requirements.lock $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) \
+			--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+			--output-file build/requirements-$$extra.lock || exit 1; \
+		sed -e '/^# The following packages/,$$d' -e '/^$$/d' build/requirements-$$extra.lock > requirements-$$extra.lock; \
+	done
+	@if grep -nE '://|^-' requirements*.lock; then \
 		echo 'error: an address in a lock' >&2; exit 1; fi

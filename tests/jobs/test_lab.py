@@ -72,6 +72,25 @@ def test_a_study_end_to_end(study, place, write_tickets, capsys):
     assert read_all(study) == whole
 
 
+def test_a_model_whose_package_is_absent_keeps_its_results_and_their_place(study, capsys):
+    run_study(study, workers=1)
+    here = read_results(study.folder)
+    absent = RECIPE.replace("model=lr, ", "").replace("one: ", "one: [model=away, ")
+    absent = absent.replace("decision=threshold", "decision=threshold]")
+    (study.folder / "study.yaml").write_text(absent)
+    (study.folder / "conf" / "model").mkdir(parents=True)
+    away = study.folder / "conf" / "model" / "away.yaml"
+    away.write_text("_target_: no_such_package.Classifier\n")
+    capsys.readouterr()
+    assert run_study(study, workers=1) is False
+    said = capsys.readouterr().out
+    assert "here one is not run, its results stay as they are: no package no_such_package" in said
+    found = read_results(study.folder)
+    assert found["rule"].tolist() == ["one", "each"]
+    assert found.iloc[0].to_dict() == here.iloc[0].to_dict()
+    assert found.iloc[1].to_dict() != here.iloc[1].to_dict()  # the other ran, now with the default
+
+
 def test_a_job_that_fails_leaves_the_results_alone(study):
     (study.folder / "results.csv").write_text("before\n")
     text = RECIPE.replace("decision=per_ticket", "split.folds=1")

@@ -1,12 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -144,6 +146,19 @@ def test_parameters_that_the_estimator_refuses_are_told(compose, tickets, model,
 def test_max_categories_of_nothing_is_told(compose, tickets):
     with pytest.raises(InputError, match="max_categories"):
         fit(compose("features.max_categories=0"), tickets)
+
+
+def test_an_estimator_that_refuses_sparse_columns_gets_dense_ones(compose, tickets):
+    config = compose()
+    frame = make_features(tickets, config.features)
+    breach = tickets["breach"].to_numpy()
+    sparse, dense = (
+        fit_pipeline(estimator, config.features, frame, breach)
+        for estimator in (LogisticRegression(max_iter=2000), GaussianNB())
+    )
+
+    assert issparse(sparse["encode"].transform(frame))  # else this shows nothing
+    assert np.isfinite(breach_scores(dense, frame)).all()
 
 
 def test_fitting_again_gives_the_same_model(compose, tickets):

@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -19,9 +20,12 @@ learning_rate: 0.1
 early_stopping: false
 random_state: 42
 """
+# An outsider's estimator around another, as a study has it.
+CSBOOST = Path(__file__).resolve().parents[2] / "experiments/models-and-features/conf/model"
 SMALL = {
     "rf": ["model.n_estimators=20"],
     "gbm": ["model.n_estimators=20", "model.min_child_samples=10", "model.n_jobs=1"],
+    "csboost": ["model.estimator.n_estimators=20", "model.fn_cost=127", "model.tp_cost=45"],
 }
 
 
@@ -49,6 +53,7 @@ def train(composed, export_file, tmp_path_factory):
     configs = tmp_path_factory.mktemp("configs")
     (configs / "model").mkdir()
     (configs / "model" / "hist.yaml").write_text(HIST)
+    (configs / "model" / "csboost.yaml").write_text((CSBOOST / "csboost.yaml").read_text())
     done = {}
 
     def train_bundle(*overrides, model="lr"):

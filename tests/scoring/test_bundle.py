@@ -4,6 +4,7 @@ import os
 import zipfile
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,13 @@ CHOICES = [
     ("rf", ("features=calendar", "calibration=isotonic", "split=random")),
     ("gbm", ("features=customer", "calibration=sigmoid", "decision=capacity")),
     *(("hist", (f"features={name}",)) for name in ("notebook", "calendar", "customer", "text")),
+    pytest.param(
+        "csboost",
+        ("calibration=sigmoid",),
+        marks=pytest.mark.skipif(
+            not find_spec("empulse"), reason="the extra 'empulse' is not there"
+        ),
+    ),
 ]
 
 

@@ -98,10 +98,12 @@ def keep_results(folder: Path, jobs: Sequence[StudyJob]) -> pd.DataFrame:
 
 
 def join_results(jobs: Sequence[StudyJob], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join results of several parts, in the order of the jobs."""
+    """Join results of several runs of a study, in the order of the jobs."""
     rows = _in_order(pd.concat(tables))
-    place = {name: at for at, name in enumerate(dict.fromkeys(job.labels[PART] for job in jobs))}
-    return rows.sort_values(PART, key=lambda part: part.map(place), kind="stable")
+    axes = [str(name) for name in rows if name not in DIGITS]
+    place = {tuple(job.labels.get(axis, "") for axis in axes): at for at, job in enumerate(jobs)}
+    at = [place[labels] for labels in rows[axes].itertuples(index=False, name=None)]
+    return rows.iloc[np.argsort(at)]
 
 
 # Tables -------------------------------------------------------------------------------------------

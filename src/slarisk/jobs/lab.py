@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from glob import glob
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from omegaconf import OmegaConf, open_dict
 from slarisk.config import SweepJob, TrainConfig
 from slarisk.jobs.answers import join_results, keep_results, tabulate_runs, write_answers
 from slarisk.jobs.command import register_schemas, take_choices
-from slarisk.jobs.recipe import PART, RECIPE, StudyJob, list_jobs, read_recipe
+from slarisk.jobs.recipe import DRAW, PART, RECIPE, StudyJob, list_jobs, read_recipe
 from slarisk.jobs.sweepers import end_sweep, parent_run
 
 if TYPE_CHECKING:
@@ -49,24 +50,24 @@ def run_study(study: Study, workers: int) -> bool:
     """Run what a study asks for, and write its results, tables and figures.
 
     Runs that finished before, with the same config, tickets and code, are taken over. The results
-    of a part whose tickets are not there are left as they are.
+    of a part whose tickets are not there, or of a model whose package is not, are left as they are.
 
     Returns
     -------
     bool
-        Whether every part could be run.
+        Whether everything could be run.
     """
     recipe = read_recipe(study.folder)
     register_schemas()
     jobs = list_jobs(recipe)
     draw_samples(jobs)
     missing = find_missing(study, jobs)
-    for part, path in missing.items():
-        print(f"{study.name}: {part} is not run, its results stay as they are: no file {path}")
-    able = [job for job in jobs if job.labels[PART] not in missing]
+    for lack in dict.fromkeys(missing.values()):
+        print(f"{study.name}: {lack}")
+    able = [job for job in jobs if _choice(job) not in missing]
     if able:
         results = tabulate_runs(able, run_jobs(study, able, workers))
-        kept = keep_results(study.folder, [job for job in jobs if job.labels[PART] in missing])
+        kept = keep_results(study.folder, [job for job in jobs if _choice(job) in missing])
         write_answers(study.folder, recipe, join_results(jobs, [results, kept]))
     return not missing
 
@@ -125,11 +126,33 @@ def compose_job(study: Study, job: StudyJob) -> TrainConfig:
     return typed
 
 
-def find_missing(study: Study, jobs: Sequence[StudyJob]) -> dict[str, str]:
-    """Find the parts whose tickets are not there, and the path where they should be."""
-    first = {job.labels[PART]: job for job in reversed(jobs)}
-    paths = {part: compose_job(study, job).data.path for part, job in first.items()}
-    return {part: path for part, path in paths.items() if not glob(path, recursive=True)}
+def find_missing(study: Study, jobs: Sequence[StudyJob]) -> dict[tuple[str, ...], str]:
+    """Find the choices (labels but the draw) that cannot be run, and say what they lack.
+
+    It is the file of the tickets, or the package of the model.
+    """
+    first = {_choice(job): job for job in reversed(jobs)}
+    missing = {}
+    for choice, job in first.items():
+        config = compose_job(study, job)
+        if not glob(config.data.path, recursive=True):
+            who, lack = job.labels[PART], f"file {config.data.path}"
+        elif package := missing_package(config):
+            who, lack = " ".join(choice), f"package {package}"
+        else:
+            continue
+        missing[choice] = f"{who} is not run, its results stay as they are: no {lack}"
+    return missing
+
+
+def missing_package(config: TrainConfig) -> str | None:
+    """Name the package of the model's class, if it is not installed."""
+    package = str(config.model.get("_target_", "sklearn")).partition(".")[0]
+    return package if find_spec(package) is None else None
+
+
+def _choice(job: StudyJob) -> tuple[str, ...]:
+    return tuple(label for axis, label in job.labels.items() if axis != DRAW)
 
 
 def run_jobs(study: Study, jobs: Sequence[StudyJob], workers: int) -> list[dict[str, float]]:

@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.utils import get_tags
 
 from slarisk.errors import InputError
 from slarisk.tickets.contract import take_dates, take_text
@@ -190,12 +191,19 @@ def encoding_for(estimator: BaseEstimator) -> Encoding:
     return "native" if is_lightgbm or known & set(estimator.get_params()) else "one_hot"
 
 
-def make_encoder(features: FeatureSet, encoding: Encoding) -> ColumnTransformer:
+def takes_sparse(estimator: BaseEstimator) -> bool:
+    """Whether an estimator can be fitted on a sparse matrix, which most indicator columns make."""
+    return bool(get_tags(estimator).input_tags.sparse)
+
+
+def make_encoder(
+    features: FeatureSet, encoding: Encoding, sparse: bool = True
+) -> ColumnTransformer:
     """Build the (unfitted) encoder of a feature frame; categories come first.
 
     ``one_hot``: indicator columns, numbers with gaps filled by the median and scaled to unit
     variance (unless ``features.scale`` is off). ``native``: category codes, with -1 for an unseen
-    category, and numbers as they are.
+    category, and numbers as they are. The matrix is sparse where that is smaller, and ``sparse``.
     """
     numbers = [name for name in feature_names(features) if name not in _worded(features)]
     steps: list[tuple[str, Any, Any]] = []
@@ -204,7 +212,7 @@ def make_encoder(features: FeatureSet, encoding: Encoding) -> ColumnTransformer:
     if numbers:
         steps.append(("numbers", _number_encoder(features, encoding), numbers))
     steps += [(_words(name), _word_encoder(), _words(name)) for name in features.text]
-    dense = {"sparse_threshold": 0.0} if encoding == "native" else {}
+    dense = {"sparse_threshold": 0.0} if encoding == "native" or not sparse else {}
     return ColumnTransformer(steps, **dense)
 
 

@@ -16,7 +16,13 @@ from sklearn.pipeline import Pipeline
 
 from slarisk.config import Weight
 from slarisk.errors import InputError
-from slarisk.learning.features import encoding_for, make_encoder, make_features, wordless
+from slarisk.learning.features import (
+    encoding_for,
+    make_encoder,
+    make_features,
+    takes_sparse,
+    wordless,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +147,8 @@ def fit_pipeline(
         )
     encoding = encoding_for(estimator)
     model = clone(estimator)
-    pipeline = Pipeline([("encode", make_encoder(features, encoding)), ("model", model)])
+    encoder = make_encoder(features, encoding, takes_sparse(model))
+    pipeline = Pipeline([("encode", encoder), ("model", model)])
     arguments: dict[str, Any] = {f"model__{name}": each for name, each in (beside or {}).items()}
     if encoding == "native" and features.categorical:
         columns = list(range(len(features.categorical)))

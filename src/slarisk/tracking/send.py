@@ -135,7 +135,7 @@ def _log_model(bundle: Bundle, example: pd.DataFrame) -> None:
             loader_module="slarisk.scoring.model",
             data_path=str(data),
             code_paths=[str(Path(slarisk.__file__).parent)],
-            pip_requirements=list(_pinned()),
+            pip_requirements=[*_pinned(), *_pin_outsider(bundle)],
             signature=_signature(bundle),
             input_example=example,
         )
@@ -164,6 +164,12 @@ def seal_model(folder: Path) -> dict[str, str]:
 @cache
 def _pinned() -> tuple[str, ...]:
     return tuple(f"{name}=={version(name)}" for name in _REQUIREMENTS)
+
+
+def _pin_outsider(bundle: Bundle) -> list[str]:
+    """Pin the package of an estimator that is of neither scikit-learn nor LightGBM."""
+    package = type(bundle.model.pipeline["model"]).__module__.partition(".")[0]
+    return [] if package in {"sklearn", "lightgbm"} else [f"{package}=={version(package)}"]
 
 
 def _signature(bundle: Bundle) -> Any:
