@@ -60,6 +60,17 @@ class CalibrationKind(Enum):
     none = "none"
     sigmoid = "sigmoid"
     isotonic = "isotonic"
+    venn_abers = "venn_abers"
+
+
+class Weight(Enum):
+    """How much each training ticket counts in a fit.
+
+    ``stakes``: the dollars that an escalation of it saves if it would breach.
+    """
+
+    none = "none"
+    stakes = "stakes"
 
 
 class DecisionKind(Enum):
@@ -254,10 +265,15 @@ class Calibration:
 
 @dataclass
 class Decision:
-    """The decision policy. ``per_day`` is the capacity: the most escalations of one day."""
+    """The decision policy. ``per_day`` is the capacity: the most escalations of one day.
+
+    ``break_even_factor`` multiplies the break-even probability of each ticket. At 2, the per-ticket
+    rule decides as if escalations cost twice what is paid for them: what wrong costs lose.
+    """
 
     name: DecisionKind = MISSING
     per_day: int | None = None
+    break_even_factor: float = 1.0
 
 
 @dataclass
@@ -327,6 +343,7 @@ class TrainConfig:
     features: FeatureSet = MISSING
     split: Split = MISSING
     model: dict[str, Any] = MISSING
+    weight: Weight = Weight.none
     calibration: Calibration = MISSING
     decision: Decision = MISSING
     evaluation: Evaluation = field(default_factory=Evaluation)

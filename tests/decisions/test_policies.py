@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slarisk.config import Decision, DecisionKind
 from slarisk.decisions.costs import CostMatrix, cost_matrix
-from slarisk.decisions.policies import Capacity, PerTicket, SingleThreshold
+from slarisk.decisions.policies import Capacity, PerTicket, SingleThreshold, make_policy
+from slarisk.errors import InputError
 
 TICKET = st.tuples(
     st.integers(0, 10).map(lambda tenths: tenths / 10),
@@ -117,3 +119,29 @@ def test_ample_capacity_is_the_per_ticket_rule(tickets):
 
     assert Capacity(30).decide(probability, costs, day).tolist() == per_ticket.tolist()
     assert Capacity(30).decide(probability, costs).tolist() == per_ticket.tolist()
+
+
+def test_a_factor_decides_as_other_costs_would():
+    rng = np.random.default_rng(0)
+    breach_cost, probability = rng.uniform(10, 500, 200), rng.random(200)
+    paid = cost_matrix(breach_cost, 20.0, charged=1, effectiveness=0.8)
+    decision = Decision(DecisionKind.per_ticket, break_even_factor=2.0)
+    decided = make_policy(decision, 0.5).decide(probability, paid)
+    for dear in (
+        cost_matrix(breach_cost, 40.0, charged=1, effectiveness=0.8),
+        cost_matrix(breach_cost, 20.0, charged=1, effectiveness=0.4),
+        cost_matrix(breach_cost / 2, 20.0, charged=1, effectiveness=0.8),
+    ):
+        assert (decided == PerTicket().decide(probability, dear)).all()
+    assert (decided != PerTicket().decide(probability, paid)).any()
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, np.inf, np.nan])
+def test_a_factor_that_is_none_is_refused(factor):
+    with pytest.raises(InputError, match="break_even_factor"):
+        make_policy(Decision(DecisionKind.per_ticket, break_even_factor=factor), 0.5)
+
+
+def test_only_the_per_ticket_rule_has_a_factor():
+    with pytest.raises(InputError, match="only decision=per_ticket"):
+        make_policy(Decision(DecisionKind.threshold, break_even_factor=2.0), 0.5)

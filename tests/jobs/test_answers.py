@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -63,6 +65,20 @@ def test_money_is_per_thousand_tickets_and_its_interval_over_the_draws(results):
 def test_a_difference_is_paired_by_draw(results):
     assert find(results, data="sample", rule="one")["more"].mean == 40  # of 20 and 60
     assert find(results, data="sample", rule="each")["more"] is None
+
+
+def test_a_difference_may_be_to_a_row_that_is_left_out(results):
+    table = replace(RECIPE.tables[0], where={"rule": ["one"]}, baselines=None)
+    rows = make_rows(results, RECIPE, table)
+    assert [row.labels for row in rows] == [
+        {"data": data, "rule": "one"} for data in ("sample", "kaggle")
+    ]
+    assert rows[0].cells["more"].mean == 40
+
+
+def test_only_labels_of_an_axis_can_be_chosen(results):
+    with pytest.raises(InputError, match="no axis colour"):
+        make_rows(results, RECIPE, Table({}, where={"colour": ["red"]}))
 
 
 def test_one_draw_alone_has_the_interval_over_its_tickets(results):

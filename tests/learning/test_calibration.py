@@ -10,7 +10,8 @@ from slarisk.config import CalibrationKind
 from slarisk.errors import InputError
 from slarisk.learning.calibration import Calibrator, cross_calibrate, fit_calibrator
 
-MAPS = [CalibrationKind.sigmoid, CalibrationKind.isotonic]
+POOLED = [CalibrationKind.sigmoid, CalibrationKind.isotonic]
+MAPS = [*POOLED, CalibrationKind.venn_abers]
 TICKET = st.tuples(st.floats(0, 1), st.booleans())
 
 
@@ -77,7 +78,7 @@ def test_isotonic_is_scikit_learns(overconfident):
 
 
 @pytest.mark.parametrize("kind", MAPS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(tickets=scored(), others=st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_a_map_never_falls_and_stays_a_probability(kind, tickets, others):
     probability = fit_calibrator(kind, *tickets).apply(np.sort(others))
@@ -86,7 +87,31 @@ def test_a_map_never_falls_and_stays_a_probability(kind, tickets, others):
     assert (np.diff(probability) >= 0).all()
 
 
-@pytest.mark.parametrize("kind", MAPS)
+def test_venn_abers_is_two_isotonic_fits_for_each_score(overconfident):
+    score, breach = overconfident[0][:300].round(3), overconfident[1][:300]
+    ours = fit_calibrator(CalibrationKind.venn_abers, score, breach)
+
+    for new in (0.0, 0.001, 0.25, *score[:5], 1.0):
+        low, high = (
+            IsotonicRegression()
+            .fit(np.append(score, new), np.append(breach, label).astype(float))
+            .predict([new])[0]
+            for label in (False, True)
+        )
+        assert low < high
+        assert ours.apply(np.array([new]))[0] == pytest.approx(high / (1 - low + high))
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_venn_abers_is_never_sure(label):
+    calibrator = fit_calibrator(
+        CalibrationKind.venn_abers, np.linspace(0, 1, 50), np.full(50, label)
+    )
+    ends = calibrator.apply(np.array([0.0, 1.0]))
+    assert ((ends > 0) & (ends < 1)).all()
+
+
+@pytest.mark.parametrize("kind", POOLED)
 def test_a_score_that_ranks_backwards_is_not_turned_round(kind):
     score = np.linspace(0.01, 0.99, 200)
     probability = fit_calibrator(kind, score, score < 0.3).apply(score)
@@ -94,7 +119,7 @@ def test_a_score_that_ranks_backwards_is_not_turned_round(kind):
     assert probability == pytest.approx(np.full(200, (score < 0.3).mean()), abs=0.01)
 
 
-@pytest.mark.parametrize("kind", MAPS)
+@pytest.mark.parametrize("kind", POOLED)
 @pytest.mark.parametrize("label", [True, False])
 def test_one_class_gives_one_probability(kind, label):
     score = np.linspace(0, 1, 50)

@@ -13,12 +13,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from slarisk.config import FeatureSet
+from slarisk.config import FeatureSet, Weight
+from slarisk.decisions.costs import cost_matrix
 from slarisk.errors import InputError
 from slarisk.jobs.command import build_estimator
 from slarisk.learning.calibration import Calibrator
 from slarisk.learning.features import make_features
-from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline, refuse_fitted
+from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline, refuse_fitted, stakes
 
 SETS = ["notebook", "calendar", "customer", "text"]
 
@@ -181,3 +182,59 @@ def test_a_part_that_was_fitted_before_is_named(tickets):
             refuse_fitted(before)
     # these are fitted anew in each fold, whatever they were fitted on
     refuse_fitted(make_pipeline(StandardScaler().fit(breach[:, None]), LogisticRegression()))
+
+
+COSTS = cost_matrix(np.array([500.0, 50.0, 10.0, 0.0]), 20.0, charged=1, effectiveness=0.8)
+
+
+class CostSensitive(LogisticRegression):
+    """A cost-sensitive estimator, by the names of its arguments."""
+
+    def fit(self, X, y, tp_cost=None, tn_cost=None, fn_cost=None, fp_cost=None):
+        self.costs_ = (tn_cost, fp_cost, fn_cost, tp_cost)
+        return super().fit(X, y)
+
+
+def test_tickets_weigh_what_an_escalation_saves():
+    weight = stakes(LogisticRegression(), COSTS, Weight.stakes)["sample_weight"]
+    assert weight.tolist() == pytest.approx([3.8, 0.2, 0, 0])  # 380, 20, and two that never pay
+
+
+def test_without_weights_a_fit_takes_features_alone():
+    assert stakes(LogisticRegression(), COSTS, Weight.none) == {}
+
+
+def test_what_cannot_be_weighed_is_said():
+    with pytest.raises(InputError, match="CostSensitive takes no weights"):
+        stakes(CostSensitive(), COSTS, Weight.stakes)
+    free = cost_matrix(np.array([500.0]), 20.0, charged=1, effectiveness=0)
+    with pytest.raises(InputError, match="saves anything"):
+        stakes(LogisticRegression(), free, Weight.stakes)
+
+
+def test_a_weight_tells_in_the_fit(compose, tickets):
+    config = compose(model="lr")
+    frame = make_features(tickets, config.features)
+    breach = tickets["breach"].to_numpy()
+    critical = (tickets["priority"] == "Critical").to_numpy()
+    weight = np.where(critical, 1.0, 0.0)
+
+    def fit_with(beside):
+        estimator = build_estimator(config.model)
+        return breach_scores(fit_pipeline(estimator, config.features, frame, breach, beside), frame)
+
+    assert fit_with({"sample_weight": weight})[critical].mean() == pytest.approx(
+        breach[critical].mean(), abs=0.01
+    )
+    assert (fit_with({"sample_weight": np.ones(len(frame))}) == fit_with({})).all()
+
+
+def test_a_cost_sensitive_estimator_is_given_each_tickets_costs(compose, tickets):
+    config = compose()
+    frame = make_features(tickets[:4], config.features)
+    estimator = CostSensitive()
+    beside = stakes(estimator, COSTS, Weight.none)
+    breach = np.array([True, False, True, False])
+    model = fit_pipeline(estimator, config.features, frame, breach, beside)["model"]
+    given = np.array([np.broadcast_to(each, 4) for each in model.costs_])
+    assert (given == np.array([COSTS.tn, COSTS.fp, COSTS.fn, COSTS.tp])).all()

@@ -14,7 +14,7 @@ class Model:
     def __init__(self):
         self.asked = 0
 
-    def calibrate(self, frame):
+    def score(self, frame):
         self.asked += len(frame)
         return expect(frame)
 
@@ -32,46 +32,55 @@ def draw(rows, seed, ages=30, channels=9):
     return pd.DataFrame({"channel": channel, "age": age})
 
 
-def check(recall, frame):
-    distinct, place, scores = recall.score(frame)
-    assert len(distinct) == len(frame.drop_duplicates())
-    pd.testing.assert_frame_equal(
-        distinct.iloc[place].reset_index(drop=True), frame.reset_index(drop=True)
-    )
-    assert scores[place].tolist() == expect(frame).tolist()
+@pytest.fixture
+def check(tmp_path):
+    """Notes frames, by threads, and recalls each of them; gives the model and the recall."""
+
+    def run(frames):
+        model = Model()
+        recall = Recall(model.score, tmp_path / "numbers")
+        with ThreadPoolExecutor(4) as pool:
+            for numbers in pool.map(recall.number, frames):
+                recall.note(numbers)
+        recall.score()
+        for number, numbers in enumerate(recall.read(len(frames[0]))):
+            frame = frames[number]
+            looks = recall.look(numbers, lambda frame=frame: frame)
+            assert len(looks.distinct) == len(frame.drop_duplicates())
+            found = looks.distinct.iloc[looks.place].reset_index(drop=True)
+            pd.testing.assert_frame_equal(found, frame)
+            assert looks.scores[looks.place].tolist() == expect(frame).tolist()
+        return model, recall
+
+    return run
 
 
-def test_equal_rows_are_scored_once_in_all():
-    model = Model()
-    recall = Recall(model)
+def test_equal_rows_are_scored_once_in_all(check):
     frames = [draw(500, seed) for seed in range(8)]
-    for frame in frames:
-        check(recall, frame)
-    before = model.asked
-    check(recall, pd.concat(frames))
-
-    assert model.asked == before < 2 * len(pd.concat(frames).drop_duplicates())
+    model, recall = check(frames)
+    assert recall.recalls
+    assert model.asked == len(pd.concat(frames).drop_duplicates())
 
 
-def test_values_that_come_later_do_not_confuse_it():
-    recall = Recall(Model())
-    for seed, (ages, channels) in enumerate([(2, 1), (40, 3), (5, 90), (2000, 300), (2, 1)]):
-        check(recall, draw(400, seed, ages, channels))
+def test_values_that_come_later_do_not_confuse_it(check):
+    sizes = [(2, 1), (40, 3), (5, 90), (2000, 300), (2, 1)]
+    check([draw(400, seed, *each) for seed, each in enumerate(sizes)])
 
 
-@pytest.mark.parametrize("limit", ["_MOST_VALUES", "_MOST_ROWS", "_BITS"])
-def test_what_is_too_much_to_remember_is_scored_all_the_same(monkeypatch, limit):
+@pytest.mark.parametrize("limit", ["_MOST_VALUES", "_MOST_ROWS", "_MOST_BITS"])
+def test_what_is_too_much_to_remember_is_scored_all_the_same(check, monkeypatch, limit):
     monkeypatch.setattr(recall_module, limit, 5)
-    recall = Recall(Model())
-    for seed in range(3):
-        check(recall, draw(300, seed))
+    frames = [draw(300, seed) for seed in range(3)]
+    model, recall = check(frames)
+    assert recall.recalls == (limit == "_MOST_ROWS")
+    assert model.asked > len(pd.concat(frames).drop_duplicates())
 
 
-def test_threads_may_share_it():
-    recall = Recall(Model())
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda seed: check(recall, draw(300, seed, 10 + seed, 3 + seed)), range(64)))
+def test_a_feature_of_one_value_takes_no_room(check):
+    check([draw(50, seed, 1, 1) for seed in range(2)])
 
 
-def test_no_rows():
-    check(Recall(Model()), draw(0, 0))
+def test_no_rows(tmp_path):
+    recall = Recall(Model().score, tmp_path / "numbers")
+    recall.score()
+    assert list(recall.read(10)) == []

@@ -45,12 +45,15 @@ class DecisionPolicy(Protocol):
 class PerTicket:
     """Escalate every ticket whose probability exceeds its own threshold (Elkan 2001).
 
-    With calibrated probabilities no other rule loses less in expectation.
+    With calibrated probabilities no other rule loses less in expectation. ``factor`` multiplies the
+    thresholds.
     """
+
+    factor: float = 1.0
 
     def decide(self, probability: Floats, costs: CostMatrix, day: Days | None = None) -> Bools:
         """Say which tickets to escalate; the day plays no part."""
-        return np.greater(probability, costs.thresholds())
+        return np.greater(probability, self.factor * costs.thresholds())
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,15 @@ class Capacity:
 
 def make_policy(decision: Decision, threshold: float) -> DecisionPolicy:
     """Make the policy that a config names; ``threshold`` serves those that have just one."""
+    factor = decision.break_even_factor
+    if not 0 < factor < np.inf or (factor != 1 and decision.name is not DecisionKind.per_ticket):
+        raise InputError(
+            f"decision.break_even_factor={factor:g}: must be above 0; only decision=per_ticket "
+            "has one."
+        )
     match decision.name:
         case DecisionKind.per_ticket:
-            return PerTicket()
+            return PerTicket(factor)
         case DecisionKind.threshold | DecisionKind.grid:
             return SingleThreshold(threshold)
         case DecisionKind.capacity:

@@ -127,8 +127,16 @@ class Row:
 
 
 def make_rows(results: pd.DataFrame, recipe: Recipe, table: Table) -> list[Row]:
-    """Take the means of a table's columns over the draws of each combination of labels."""
-    runs = _pick(results, table)
+    """Take the means of a table's columns over the draws of each combination of labels.
+
+    A difference may be to a row that the table leaves out.
+    """
+    for axis in table.where:
+        if axis not in results:
+            raise InputError(f"study.yaml: tables.where: there is no axis {axis}.")
+    runs = results.assign(
+        **{name: pd.to_numeric(results[name], errors="coerce") for name in DIGITS}
+    )
     axes = [str(name) for name in runs if name not in {DRAW, *DIGITS}]
     if table.baselines is not None:
         runs = pd.concat([_add_baselines(runs, axes, table.baselines), runs])
@@ -140,22 +148,14 @@ def make_rows(results: pd.DataFrame, recipe: Recipe, table: Table) -> list[Row]:
     rows = []
     for labels in sorted(by_labels, key=lambda each: order.index(each[axes.index(PART)])):
         own = dict(zip(axes, labels, strict=True))
+        if any(own[axis] not in kept for axis, kept in table.where.items()):
+            continue
         cells = {
             title: estimate(by_labels, own, column, recipe.parts[own[PART]].over)
             for title, column in table.columns.items()
         }
         rows.append(Row(own, cells))
     return rows
-
-
-def _pick(results: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """Keep the runs that a table is about, their metrics as numbers."""
-    for axis, labels in table.where.items():
-        if axis not in results:
-            raise InputError(f"study.yaml: tables.where: there is no axis {axis}.")
-        results = results[results[axis].isin(labels)]
-    numbers = {name: pd.to_numeric(results[name], errors="coerce") for name in DIGITS}
-    return results.assign(**numbers)
 
 
 def _add_baselines(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> pd.DataFrame:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slarisk.config import AnalyzeConfig, CreationKind, DecisionKind, ModelLog, Stage, TrainConfig
+from slarisk.config import (
+    AnalyzeConfig,
+    CreationKind,
+    DecisionKind,
+    ModelLog,
+    Stage,
+    TrainConfig,
+    Weight,
+)
 from slarisk.decisions.costs import CostMatrix, cost_matrix
 from slarisk.decisions.policies import DecisionPolicy, make_policy
 from slarisk.decisions.thresholds import (
@@ -34,6 +42,7 @@ from slarisk.jobs.sharing import Outcome, prepare_once, tell_outcome
 from slarisk.jobs.unsent import Unsent, keeping, take_unsent
 from slarisk.learning.crossfit import Learned, learn
 from slarisk.learning.features import check_features, feature_fields, feature_names, make_features
+from slarisk.learning.models import stakes
 from slarisk.learning.splits import HeldOut, fingerprint_split, hold_out, make_folds
 from slarisk.scoring.bundle import PROBABILITY, Bundle, Manifest, creation_days
 from slarisk.scoring.memory import OUT_OF_FOLD, TEST, identify
@@ -264,6 +273,7 @@ def name_run(config: TrainConfig) -> str:
         [config.decision.name.value] if config.decision.name is not DecisionKind.per_ticket else []
     )
     words += [config.calibration.name.value] if config.calibration.name.value != "none" else []
+    words += ["weighted"] if config.weight is not Weight.none else []
     words += [f"trial {config.sweep.trial}"] if config.sweep.trial is not None else []
     words += [config.sweep.stage.value] if config.sweep.stage is not Stage.trial else []
     return " ".join(dict.fromkeys(words))
@@ -276,7 +286,9 @@ def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
     training = tickets.frame.iloc[held_out.train].reset_index(drop=True)
     test = tickets.frame.iloc[held_out.test].reset_index(drop=True)
     folds = make_folds(training, config.split)
-    learned = learn(prepared.estimator, config.features, config.calibration.name, training, folds)
+    estimator = prepared.estimator
+    beside = stakes(estimator, price(training, config), config.weight)
+    learned = learn(estimator, config.features, config.calibration.name, training, folds, beside)
 
     honest = training[learned.honest].reset_index(drop=True)
     out_of_fold = learned.probability[learned.honest]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
+from sklearn.isotonic import IsotonicRegression, isotonic_regression
 from sklearn.linear_model import LogisticRegression
 
 from slarisk.config import CalibrationKind
@@ -16,6 +16,7 @@ from slarisk.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_STEPS = 1000  # of a score, for Venn-Abers
 _CLIP = 1e-6  # a forest may score 0 or 1, whose log-odds are infinite
 
 
@@ -24,7 +25,8 @@ class Calibrator:
     """A map from score to probability that never falls, in numbers that JSON can hold.
 
     ``sigmoid`` (Platt 1999, on the log-odds of the score) has ``slope`` and ``intercept``;
-    ``isotonic`` (Zadrozny and Elkan 2002) interpolates between the ``knots`` and their ``values``.
+    ``isotonic`` (Zadrozny and Elkan 2002) interpolates between the ``knots`` and their ``values``;
+    ``venn_abers`` (Vovk and Petej 2014) has a value for each score in thousandths.
     """
 
     kind: CalibrationKind = CalibrationKind.none
@@ -43,6 +45,8 @@ class Calibrator:
                 return raised
             case CalibrationKind.isotonic:
                 return np.interp(score, self.knots, self.values)
+            case CalibrationKind.venn_abers:
+                return np.array(self.values)[_round(score)]
 
 
 def _log_odds(score: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -59,11 +63,40 @@ def fit_calibrator(
             return Calibrator()
         case CalibrationKind.sigmoid:
             return _fit_sigmoid(score, breach)
+        case CalibrationKind.venn_abers:
+            return _fit_venn_abers(score, breach)
         case CalibrationKind.isotonic:
             steps = IsotonicRegression(out_of_bounds="clip").fit(score, breach.astype(float))
             return Calibrator(
                 kind, knots=steps.X_thresholds_.tolist(), values=steps.y_thresholds_.tolist()
             )
+
+
+def _round(score: NDArray[np.float64]) -> NDArray[np.intp]:
+    return np.rint(np.clip(score, 0, 1) * _STEPS).astype(np.intp)
+
+
+def _fit_venn_abers(score: NDArray[np.float64], breach: NDArray[np.bool_]) -> Calibrator:
+    """Fit the inductive Venn-Abers map of the rounded scores.
+
+    A new ticket of some score takes part in the isotonic regression twice, once as a breach and
+    once not; the two probabilities are merged so that the log loss is least in the worse case.
+    """
+    tickets = np.bincount(_round(score), minlength=_STEPS + 1)
+    breaches = np.bincount(_round(score), breach, _STEPS + 1)
+    merged = []
+    for place in range(_STEPS + 1):
+        new = np.arange(_STEPS + 1) == place
+        there = (tickets > 0) | new
+        weight = (tickets + new)[there]
+        low, high = (
+            isotonic_regression((breaches + label * new)[there] / weight, sample_weight=weight)[
+                new[there]
+            ][0]
+            for label in (0, 1)
+        )
+        merged.append(float(high / (1 - low + high)))
+    return Calibrator(CalibrationKind.venn_abers, values=np.maximum.accumulate(merged).tolist())
 
 
 def _fit_sigmoid(score: NDArray[np.float64], breach: NDArray[np.bool_]) -> Calibrator:

@@ -12,7 +12,7 @@ from slarisk.learning.features import check_types, make_features
 from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline, refuse_fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -44,6 +44,7 @@ def learn(
     calibration: CalibrationKind,
     training: pd.DataFrame,
     folds: Sequence[Fold],
+    beside: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> Learned:
     """Cross-fit, calibrate on the out-of-fold scores, and fit the model on all training tickets.
 
@@ -59,6 +60,8 @@ def learn(
         Labelled tickets.
     folds : sequence of Fold
         Together they score every training ticket once.
+    beside : mapping of str to array of shape (training tickets,), optional
+        What a fit takes of each ticket beside its features (:func:`~.models.stakes`).
 
     Raises
     ------
@@ -70,13 +73,13 @@ def learn(
     check_types(training, features)
     frame = make_features(training, features)
     breach = training["breach"].to_numpy()
-    score, fold_of, honest = _cross_fit(estimator, features, frame, breach, folds)
+    score, fold_of, honest = _cross_fit(estimator, features, frame, breach, folds, beside or {})
     calibrator = fit_calibrator(calibration, score[honest], breach[honest])
     probability = calibrator.apply(score).copy()
     probability[honest] = cross_calibrate(
         calibration, score[honest], breach[honest], fold_of[honest]
     )
-    pipeline = fit_pipeline(estimator, features, frame, breach)
+    pipeline = fit_pipeline(estimator, features, frame, breach, beside)
     model = BreachModel(features, pipeline, calibrator)
     return Learned(model, score, fold_of, probability, honest)
 
@@ -87,12 +90,14 @@ def _cross_fit(
     frame: pd.DataFrame,
     breach: NDArray[np.bool_],
     folds: Sequence[Fold],
+    beside: Mapping[str, NDArray[np.float64]],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     score = np.full(len(frame), np.nan)
     fold_of = np.full(len(frame), -1)
     honest = np.zeros(len(frame), dtype=bool)
     for number, fold in enumerate(folds):
-        pipeline = fit_pipeline(estimator, features, frame.iloc[fold.fit], breach[fold.fit])
+        part = {name: each[fold.fit] for name, each in beside.items()}
+        pipeline = fit_pipeline(estimator, features, frame.iloc[fold.fit], breach[fold.fit], part)
         score[fold.score] = breach_scores(pipeline, frame.iloc[fold.score])
         fold_of[fold.score] = number
         honest[fold.score] = fold.honest

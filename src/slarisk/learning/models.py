@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +11,10 @@ import numpy as np
 from lightgbm.basic import LightGBMError
 from scipy.sparse import csr_array, issparse
 from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
+from slarisk.config import Weight
 from slarisk.errors import InputError
 from slarisk.learning.features import (
     encoding_for,
@@ -25,7 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slarisk.config import FeatureSet
+    from slarisk.decisions.costs import CostMatrix, Floats
     from slarisk.learning.calibration import Calibrator
+
+_FORESTS = (RandomForestClassifier, ExtraTreesClassifier)
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,35 @@ def breach_scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64
     if hasattr(model, "coef_") and not issparse(encoded):
         # a dense product adds up the rows at the edge of a block in another order
         encoded = csr_array(encoded)
+    elif isinstance(model, _FORESTS) and issparse(encoded):
+        encoded = encoded.astype(np.float32).toarray()  # as its trees want it
     scores: NDArray[np.float64] = model.predict_proba(encoded)[:, 1].astype(np.float64)
     return scores
+
+
+def stakes(estimator: BaseEstimator, costs: CostMatrix, weight: Weight) -> dict[str, Floats]:
+    """Give what a fit takes of each ticket beside its features: its weight, or its costs.
+
+    ``weight=stakes`` weighs each ticket by the dollars that an escalation of it saves if it would
+    breach, 1 in the mean. A cost-sensitive estimator, whose fit has the arguments ``tn_cost``,
+    ``fp_cost``, ``fn_cost`` and ``tp_cost``, is given the costs.
+
+    Raises
+    ------
+    InputError
+        The estimator takes no weights, or nothing is at stake.
+    """
+    takes = inspect.signature(estimator.fit).parameters
+    if weight is Weight.stakes:
+        saved = np.maximum(costs.fn - costs.tp, 0)
+        if "sample_weight" not in takes:
+            raise InputError(f"weight=stakes: {type(estimator).__name__} takes no weights.")
+        if not saved.any():
+            raise InputError("weight=stakes: no escalation saves anything, so nothing is at stake.")
+        return {"sample_weight": saved / saved.mean()}
+    if "fn_cost" in takes:
+        return {f"{name}_cost": getattr(costs, name) for name in ("tn", "fp", "fn", "tp")}
+    return {}
 
 
 def fit_pipeline(
@@ -87,8 +121,11 @@ def fit_pipeline(
     features: FeatureSet,
     frame: pd.DataFrame,
     breach: NDArray[np.bool_],
+    beside: Mapping[str, Floats] | None = None,
 ) -> Pipeline:
     """Fit a fresh clone of an estimator behind the encoder it needs.
+
+    ``beside`` is what :func:`stakes` gives of these tickets.
 
     Raises
     ------
@@ -112,7 +149,7 @@ def fit_pipeline(
     model = clone(estimator)
     encoder = make_encoder(features, encoding, takes_sparse(model))
     pipeline = Pipeline([("encode", encoder), ("model", model)])
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = {f"model__{name}": each for name, each in (beside or {}).items()}
     if encoding == "native" and features.categorical:
         columns = list(range(len(features.categorical)))
         if "categorical_features" in model.get_params():

@@ -30,7 +30,7 @@ from slarisk.learning.calibration import Calibrator
 from slarisk.learning.features import feature_fields, make_features
 from slarisk.learning.models import BreachModel
 from slarisk.scoring.memory import Memory, birth_field
-from slarisk.scoring.recall import Recall
+from slarisk.scoring.recall import Looks
 from slarisk.scoring.seal import find_damage, seal_folder, write_seal
 from slarisk.tickets.contract import take_dates
 from slarisk.tickets.labels import price_breaches, price_escalations
@@ -173,22 +173,25 @@ class Bundle:
             index=tickets.index,
         )
 
-    def judge(self, tickets: pd.DataFrame, recall: Recall | None = None) -> Judged:
+    def judge(self, tickets: pd.DataFrame, looks: Looks | None = None) -> Judged:
         """Give each ticket its creation time, its probability and where that comes from.
 
-        Of many tickets few differ in all that a model looks at: a ``recall`` scores each difference
-        once.
+        ``looks`` is what the model makes of them, if that is known before.
         """
         met = self.memory.recognise(tickets)
         dated = tickets.assign(created_at=self.memory.creation_times(tickets, met))
-        frame = make_features(dated, self.manifest.features)
-        if recall is None:
-            distinct, place, scores = frame, np.arange(len(frame)), self.model.calibrate(frame)
-        else:
-            distinct, place, scores = recall.score(frame)
+        if looks is None:
+            frame = make_features(dated, self.manifest.features)
+            looks = Looks(frame, np.arange(len(frame)), self.model.calibrate(frame))
         known = met["probability"].to_numpy(dtype=float)
-        probability = np.where(np.isnan(known), scores[place], known)
-        return Judged(dated, probability, met["origin"], distinct, place)
+        probability = np.where(np.isnan(known), looks.scores[looks.place], known)
+        return Judged(dated, probability, met["origin"], looks.distinct, looks.place)
+
+    def see(self, tickets: pd.DataFrame) -> pd.DataFrame:
+        """Build the feature frame of some tickets: what the model looks at."""
+        met = self.memory.recognise(tickets) if self.memory.dates else pd.DataFrame()
+        dated = tickets.assign(created_at=self.memory.creation_times(tickets, met))
+        return make_features(dated, self.manifest.features)
 
     @cached_property
     def memory(self) -> Memory:

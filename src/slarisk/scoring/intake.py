@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slarisk.config import DataPolicy
-    from slarisk.scoring.bundle import Manifest
+    from slarisk.scoring.bundle import Bundle, Manifest
+    from slarisk.scoring.recall import Codes, Recall
 
 FILE, REASON, DETAIL = "source_file_number", "reason", "detail"
 UNREADABLE_ORDER = "unreadable_event_order"
@@ -83,6 +84,7 @@ class _Taken:
 
     part: Part
     tickets: pd.DataFrame
+    numbers: Codes
     rejected: pd.DataFrame
     rows: int
 
@@ -96,14 +98,16 @@ def needed_fields(manifest: Manifest) -> list[str]:
 
 
 def take_in(
-    manifest: Manifest, source: str, folder: Path, progress: Callable[[int], object]
+    bundle: Bundle, recall: Recall, source: str, folder: Path, progress: Callable[[int], object]
 ) -> Intake:
     """Read an export to its end, once.
 
     Parameters
     ----------
-    manifest : Manifest
-        The policies of the model.
+    bundle : Bundle
+        The model.
+    recall : Recall
+        Notes what the model will look at.
     source : str
         A file, a folder, a glob, or ``-`` for standard input.
     folder : Path
@@ -116,7 +120,7 @@ def take_in(
     InputError
         The export cannot be read, or has no rows.
     """
-    data = manifest.data
+    manifest, data = bundle.manifest, bundle.manifest.data
     check_policy(data)
     fields = needed_fields(manifest)
     required = ["ticket_id", *manifest.required_fields()]
@@ -126,21 +130,29 @@ def take_in(
     log = EventLog(data, folder) if data.events is not None else None
     ids = IdFile(folder / "ids")
 
-    def keep(good: pd.DataFrame, bad: pd.DataFrame) -> None:
+    def keep(good: pd.DataFrame, numbers: Codes, bad: pd.DataFrame) -> None:
         if len(good):
             intake.tickets.write(to_batch(good, _lay_out(data, fields)))
+            recall.note(numbers)
             ids.write(good["ticket_id"])
         if len(bad):
             intake.rejected.write(to_batch(bad, REJECTED))
             intake.reasons.update(bad[REASON].tolist())
 
+    def sort(tickets: pd.DataFrame) -> tuple[pd.DataFrame, Codes, pd.DataFrame]:
+        good, bad = sort_tickets(tickets, manifest, fields)
+        return good, recall.number(bundle.see(good)), bad
+
     def take(part: Part) -> _Taken:
         rows = part.parse()
-        sort = sort_tickets if log is None else sort_events
-        good, bad = sort(rows.frame, manifest, fields)
+        if log is None:
+            good, numbers, bad = sort(rows.frame)
+        else:
+            good, bad = sort_events(rows.frame, manifest, fields)
+            numbers = np.empty((0, 0), dtype=np.uint16)
         wrong = list_malformed(rows.malformed)
         bad = pd.concat([bad, wrong]).sort_values(SOURCE_ROW) if len(wrong) else bad
-        return _Taken(part, good, bad, len(rows))
+        return _Taken(part, good, numbers, bad, len(rows))
 
     rows_of: Counter[str] = Counter()
     for taken in map_ahead(take, read_parts(data, required, fields, source)):
@@ -152,18 +164,16 @@ def take_in(
         rows_of[file] += taken.rows
         intake.rows += taken.rows
         if log is None:
-            keep(taken.tickets, taken.rejected)
+            keep(taken.tickets, taken.numbers, taken.rejected)
         else:
             log.add(taken.tickets)
-            keep(taken.tickets.head(0), taken.rejected)
+            keep(taken.tickets.head(0), taken.numbers, taken.rejected)
         progress(taken.part.read)
     if not intake.rows:
         raise InputError(f"{name_file(source)}: there are no tickets in it, only a header.")
     if log is not None:
-        for good, bad in map_ahead(
-            lambda tickets: sort_tickets(tickets, manifest, fields), log.collapse(_ROWS)
-        ):
-            keep(good, bad)
+        for good, numbers, bad in map_ahead(sort, log.collapse(_ROWS)):
+            keep(good, numbers, bad)
     intake.repeated = ids.find_repeated(
         table["ticket_id"].to_pandas() for table in intake.tickets.read(_ROWS)
     )

@@ -47,11 +47,16 @@ class Memory:
 
     def _may_be_met(self, tickets: pd.DataFrame) -> NDArray[np.bool_]:
         """Where a ticket was born when one that was met was: most need no closer look."""
-        if self.data.creation.kind is not CreationKind.observed or len(tickets) < len(self.seen):
+        if self.dates or len(tickets) < len(self.seen):
             return np.ones(len(tickets), dtype=np.bool_)
         births = take_dates(tickets, "created_at")
         born: NDArray[np.bool_] = births.isin(self.seen["created_at"]).to_numpy()
         return born | births.isna().to_numpy()
+
+    @property
+    def dates(self) -> bool:
+        """Whether it tells the creation times of tickets: where they are imputed."""
+        return self.data.creation.kind is not CreationKind.observed
 
     @cached_property
     def _by_identity(self) -> pd.DataFrame:
@@ -64,7 +69,7 @@ class Memory:
         the other tickets of the batch.
         """
         creation = self.data.creation
-        if creation.kind is CreationKind.observed:
+        if not self.dates:
             return take_dates(tickets, "created_at")
         middle = pd.Timedelta(hours=(creation.low_hours + creation.high_hours) / 2)
         return met["created_at"].fillna(tickets["first_response_at"] - middle)

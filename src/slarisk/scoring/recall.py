@@ -1,132 +1,176 @@
-"""Scores that were given before: equal feature rows are scored once in all of an export."""
+"""What a model looks at in an export: each difference is scored once, and then recalled."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+
+from slarisk.scoring.spool import Spool
+from slarisk.scoring.threads import map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from numpy.typing import NDArray
 
-    from slarisk.learning.models import BreachModel
-
+    Codes = NDArray[np.uint16]
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
+    Score = Callable[[pd.DataFrame], NDArray[np.float64]]
 
-_MOST_ROWS = 1 << 20  # that are remembered: 16 MB
+_MOST_ROWS = 1 << 20  # that are scored ahead and remembered: 16 MB
 _MOST_VALUES = 1 << 16  # of a feature; one that has more hardly ever brings equal rows
-_BITS = 62
+_MOST_BITS = 62
+_READ_ROWS = 1 << 17
+_SCORED_ROWS = 1 << 15  # together
 
 
-@dataclass
-class _Layout:
-    """The numbers of the values of each feature, and the bits that they take in a row's number."""
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What a model looks at in n tickets.
 
-    values: dict[str, dict[Hashable, int]] = field(default_factory=dict)
-    bits: dict[str, int] = field(default_factory=dict)
-    version: int = 0
+    ``distinct`` has each feature row once, ``place`` (shape (n,)) says which is a ticket's, and
+    ``scores`` has a calibrated breach probability for each of the distinct rows.
+    """
+
+    distinct: pd.DataFrame
+    place: Integers
+    scores: Floats
 
 
 class Recall:
-    """The distinct feature rows that a model has scored; any number of threads may ask.
+    """The feature rows of an export: noted as they come, scored once all are there, then recalled.
 
-    A row is known by a whole number, made of those of its values. Nothing is hashed to fewer bits,
-    so no two rows are ever taken for each other.
+    Of many tickets few differ in all that a model looks at, and trees are quick with rows that are
+    in order. A row is noted by the numbers of its values. Nothing is hashed, so no two rows are
+    ever taken for each other. Where a feature has too many values, nothing is recalled.
     """
 
-    def __init__(self, model: BreachModel) -> None:
-        self._model = model
+    def __init__(self, score: Score, path: Path) -> None:
+        self._score = score
+        self._noted = Spool(path)
         self._lock = threading.Lock()
-        self._layout: _Layout | None = _Layout()
+        self._values: dict[str, dict[Hashable, int]] = {}
+        self._empty = pd.DataFrame()
+        self._few = True  # as long as no feature has too many values
         self._rows: Integers = np.empty(0, dtype=np.int64)
         self._scores: Floats = np.empty(0)
 
-    def score(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, Integers, Floats]:
-        """Give the calibrated breach probabilities of the rows of a feature frame.
+    def number(self, frame: pd.DataFrame) -> Codes:
+        """Number the values of a feature frame; threads may do so, each with its own.
 
         Returns
         -------
-        distinct : DataFrame
-            Each row that occurs, once; similar ones together, which trees are quick with.
-        place : int array of shape (n,)
-            Which of them each row is.
-        probability : array of shape (len(distinct),)
+        array of shape (n, features)
         """
-        with self._lock:
-            rows, version = self._number(frame)
-        if rows is None:
-            rows = _number_alone(frame)
-        rows, first, place = np.unique(rows, return_index=True, return_inverse=True)
-        distinct = frame.iloc[first]
-        scores, known = self._look_up(rows, version)
+        numbers = np.zeros(frame.shape, dtype=np.uint16)
+        for place, name in enumerate(frame):
+            if not self._few:
+                return numbers
+            codes, found = pd.factorize(frame[name], use_na_sentinel=False)
+            with self._lock:
+                book = self._values.setdefault(str(name), {})
+                keys = [None if each != each else each for each in found]
+                here = [book.setdefault(key, len(book)) for key in keys]
+                self._few = self._few and len(book) <= _MOST_VALUES
+                self._empty = frame.head(0)
+            if self._few:
+                numbers[:, place] = np.array(here, dtype=np.uint16)[codes]
+        return numbers
+
+    def note(self, numbers: Codes) -> None:
+        """Note what was numbered, in the order of the tickets."""
+        kind = pa.list_(pa.uint16(), numbers.shape[1])
+        column = pa.FixedSizeListArray.from_arrays(numbers.ravel(), type=kind)
+        self._noted.write(pa.record_batch([column], ["numbers"]))
+
+    def score(self) -> None:
+        """Score each of the rows that were noted, but no more than can be remembered."""
+        if not self.recalls:
+            return
+        found, pending = [np.empty(0, dtype=np.int64)], 0
+        for numbers in self.read(_READ_ROWS):
+            found.append(np.unique(self._pack(numbers)))
+            pending += len(found[-1])
+            if pending > _MOST_ROWS:
+                found, pending = [np.unique(np.concatenate(found))], 0
+            if len(found[0]) > _MOST_ROWS:
+                break
+        rows = np.unique(np.concatenate(found))[:_MOST_ROWS]
+        parts = (rows[start : start + _SCORED_ROWS] for start in range(0, len(rows), _SCORED_ROWS))
+        scores = [part for part in map_ahead(lambda part: self._score(self._unpack(part)), parts)]
+        self._rows, self._scores = rows, np.concatenate([np.empty(0), *scores])
+
+    @property
+    def recalls(self) -> bool:
+        """Whether rows can be told apart by the numbers of their values."""
+        return self._few and sum(self._bits()) <= _MOST_BITS
+
+    def read(self, rows: int) -> Iterator[Codes]:
+        """Read what was noted, so many rows at a time."""
+        for table in self._noted.read(rows):
+            column = table["numbers"].combine_chunks()
+            yield column.flatten().to_numpy().reshape(len(column), -1)
+
+    def look(self, numbers: Codes, see: Callable[[], pd.DataFrame]) -> Looks:
+        """Recall the scores of some rows; those that are not remembered are scored.
+
+        Parameters
+        ----------
+        numbers : array of shape (n, features)
+            What was noted.
+        see : callable
+            Gives the feature frame, for when it cannot be told from what was noted.
+        """
+        if not self.recalls:
+            return look_anew(see(), self._score)
+        rows, place = np.unique(self._pack(numbers), return_inverse=True)
+        distinct = self._unpack(rows)
+        at = np.searchsorted(self._rows, rows)
+        known = np.append(self._rows, -1)[at] == rows
+        scores = np.append(self._scores, np.nan)[at]
         if not known.all():
-            scores[~known] = self._model.calibrate(distinct[~known])
-            self._remember(rows[~known], scores[~known], version)
-        return distinct, place, scores
+            scores[~known] = self._score(distinct[~known])
+        return Looks(distinct, place, scores)
 
-    def _number(self, frame: pd.DataFrame) -> tuple[Integers | None, int]:
-        """Number rows so that equal ones have the same number in every frame, if that can be."""
-        layout = self._layout
-        if layout is None:
-            return None, -1
-        codes: dict[str, Integers] = {}
-        for name in frame:
-            here, values = pd.factorize(frame[name], use_na_sentinel=False)
-            book = layout.values.setdefault(str(name), {})
-            numbers = [
-                book.setdefault(None if each != each else each, len(book)) for each in values
-            ]
-            codes[str(name)] = np.array(numbers, dtype=np.int64)[here]
-        sizes = {name: len(book) for name, book in layout.values.items()}
-        if any(size.bit_length() > layout.bits.get(name, -1) for name, size in sizes.items()):
-            # with one bit more than it takes, so that this does not happen often
-            layout.bits = {name: size.bit_length() + 1 for name, size in sizes.items()}
-            layout.version += 1
-            self._rows, self._scores = self._rows[:0], self._scores[:0]
-        if sum(layout.bits.values()) > _BITS or max(sizes.values()) > _MOST_VALUES:
-            self._layout = None
-            return None, -1
-        rows = np.zeros(len(frame), dtype=np.int64)
-        for name, numbers_of in codes.items():
-            rows = (rows << layout.bits[name]) | numbers_of
-        return rows, layout.version
+    def _bits(self) -> list[int]:
+        return [max(len(book) - 1, 0).bit_length() for book in self._values.values()]
 
-    def _look_up(self, rows: Integers, version: int) -> tuple[Floats, NDArray[np.bool_]]:
-        scores = np.full(len(rows), np.nan)
-        known = np.zeros(len(rows), dtype=np.bool_)
-        with self._lock:
-            if self._layout is not None and version == self._layout.version and len(self._rows):
-                at = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
-                known = self._rows[at] == rows
-                scores[known] = self._scores[at[known]]
-        return scores, known
+    def _pack(self, numbers: Codes) -> Integers:
+        """Make one number of those of a row."""
+        rows = np.zeros(len(numbers), dtype=np.int64)
+        for place, bits in enumerate(self._bits()):
+            rows = (rows << bits) | numbers[:, place]
+        return rows
 
-    def _remember(self, rows: Integers, scores: Floats, version: int) -> None:
-        with self._lock:
-            if self._layout is None or version != self._layout.version:
-                return  # numbered in a way that is no longer in use
-            if len(self._rows) + len(rows) > _MOST_ROWS:
-                return
-            at = np.searchsorted(self._rows, rows)
-            # another thread may have scored the same row meanwhile
-            new = np.append(self._rows, -1)[at] != rows
-            self._rows = np.insert(self._rows, at[new], rows[new])
-            self._scores = np.insert(self._scores, at[new], scores[new])
+    def _unpack(self, rows: Integers) -> pd.DataFrame:
+        """Give the feature rows behind numbers."""
+        columns = {}
+        for (name, book), bits in zip(
+            reversed(self._values.items()), reversed(self._bits()), strict=True
+        ):
+            values = pd.Series([*book], dtype=self._empty[name].dtype)
+            columns[name] = values.take(rows & ((1 << bits) - 1)).array
+            rows = rows >> bits
+        return pd.DataFrame(columns, columns=self._empty.columns)
 
 
-def _number_alone(frame: pd.DataFrame) -> Integers:
-    """Number the rows of one frame, whatever its features are."""
+def look_anew(frame: pd.DataFrame, score: Score) -> Looks:
+    """Score the rows of one feature frame, equal ones once."""
     rows, count = np.zeros(len(frame), dtype=np.int64), 1
     for name in frame:
         codes, values = pd.factorize(frame[name], use_na_sentinel=False)
-        if count * len(values) >= 2**_BITS:
+        if count * len(values) >= 1 << _MOST_BITS:
             found, rows = np.unique(rows, return_inverse=True)
             count = len(found)
         rows, count = rows * len(values) + codes, count * len(values)
-    return rows
+    _, first, place = np.unique(rows, return_index=True, return_inverse=True)
+    distinct = frame.iloc[first]
+    return Looks(distinct, place, score(distinct))

@@ -36,6 +36,7 @@ from slarisk.tickets.files import count_bytes, find_files
 
 if TYPE_CHECKING:
     from slarisk.scoring.outputs import Formed
+    from slarisk.scoring.recall import Codes
 
 WINDOW = 1 << 16  # tickets that are scored together
 
@@ -65,12 +66,13 @@ def score_stream(task: Task) -> Tally:
     with ExitStack() as opened:
         with told_errors(beside):
             folder = opened.enter_context(spooling(beside))
-            intake = read_export(task, folder)
+            recall = Recall(task.bundle.model.calibrate, folder / "numbers")
+            intake = read_export(task, recall, folder)
             check_rejected(task, intake)
             targets = [task.rejected, *([task.output] if task.output else [])]
             rejected, *output = opened.enter_context(replacing(targets, folder))
             part = output[0] if output else folder / "output"
-            tally = write_export(task, intake, folder, part, rejected)
+            tally = write_export(task, intake, recall, folder, part, rejected)
         if task.output is None:
             with part.open("rb") as finished:
                 shutil.copyfileobj(finished, sys.stdout.buffer)
@@ -78,11 +80,11 @@ def score_stream(task: Task) -> Tally:
     return tally
 
 
-def read_export(task: Task, folder: Path) -> Intake:
+def read_export(task: Task, recall: Recall, folder: Path) -> Intake:
     """Take the export in."""
     total = count_bytes(find_files(task.source))
     with show_progress("reading", "B", total) as tell:
-        return take_in(task.bundle.manifest, task.source, folder, tell)
+        return take_in(task.bundle, recall, task.source, folder, tell)
 
 
 def check_rejected(task: Task, intake: Intake) -> None:
@@ -93,7 +95,9 @@ def check_rejected(task: Task, intake: Intake) -> None:
     check_share(task, intake.reasons, rows, intake.files, row)
 
 
-def write_export(task: Task, intake: Intake, folder: Path, output: Path, rejected: Path) -> Tally:
+def write_export(
+    task: Task, intake: Intake, recall: Recall, folder: Path, output: Path, rejected: Path
+) -> Tally:
     """Score the tickets that wait, decide about each, and write what came of it."""
     tally = Tally(rows_in=intake.rows, rejected=intake.reasons)
     parquet = task.output is not None and is_parquet(task.output)
@@ -105,8 +109,9 @@ def write_export(task: Task, intake: Intake, folder: Path, output: Path, rejecte
     ):
         for table in intake.rejected.read(WINDOW):
             refused.write(table.to_pandas())
-        decide = partial(decide_window, task, intake, Recall(task.bundle.model))
-        windows = map_ahead(decide, _number(intake.tickets))
+        recall.score()
+        waiting = zip(intake.tickets.read(WINDOW), recall.read(WINDOW), strict=True)
+        windows = map_ahead(partial(decide_window, task, intake, recall), _place(waiting))
         if task.per_day is not None:
             windows = ration_windows(windows, task.per_day, folder)
         for window, formed, counted in map_ahead(partial(form_window, form), windows):
@@ -118,18 +123,20 @@ def write_export(task: Task, intake: Intake, folder: Path, output: Path, rejecte
     return tally
 
 
-def _number(tickets: Spool) -> Iterator[tuple[int, pa.Table]]:
+def _place(
+    waiting: Iterable[tuple[pa.Table, Codes]],
+) -> Iterator[tuple[int, pa.Table, Codes]]:
     start = 0
-    for table in tickets.read(WINDOW):
-        yield start, table
+    for table, numbers in waiting:
+        yield start, table, numbers
         start += len(table)
 
 
 def decide_window(
-    task: Task, intake: Intake, recall: Recall, numbered: tuple[int, pa.Table]
+    task: Task, intake: Intake, recall: Recall, placed: tuple[int, pa.Table, Codes]
 ) -> Window:
     """Score the tickets of a window, each for itself, and decide about them."""
-    start, table = numbered
+    start, table, numbers = placed
     bundle, manifest = task.bundle, task.bundle.manifest
     frame = table.to_pandas()
     before, after = np.searchsorted(intake.repeated, [start, start + len(frame)])
@@ -137,7 +144,8 @@ def decide_window(
     again[intake.repeated[before:after] - start] = True
     repeated = frame[again].assign(**{REASON: DUPLICATE, DETAIL: ""})
     kept = frame[~again].reset_index(drop=True) if len(repeated) else frame
-    judged = bundle.judge(kept, recall)
+    looks = recall.look(numbers[~again], partial(bundle.see, kept))
+    judged = bundle.judge(kept, looks)
     costs = manifest.costs(judged.tickets)
     losses = costs.expected(judged.probability)
     claims = pd.DataFrame()
