@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from slarisk.jobs.command import build_estimator
-from slarisk.jobs.train import pack
+from slarisk.jobs.train import pack, price
 from slarisk.learning.crossfit import learn
+from slarisk.learning.models import stakes
 from slarisk.learning.splits import hold_out, make_folds
 from slarisk.tickets.contract import read_tickets
 from slarisk.tickets.labels import prepare_tickets
@@ -25,7 +26,7 @@ CSBOOST = Path(__file__).resolve().parents[2] / "experiments/models-and-features
 SMALL = {
     "rf": ["model.n_estimators=20"],
     "gbm": ["model.n_estimators=20", "model.min_child_samples=10", "model.n_jobs=1"],
-    "csboost": ["model.estimator.n_estimators=20", "model.fn_cost=127", "model.tp_cost=45"],
+    "csboost": ["model.estimator.n_estimators=20"],
 }
 
 
@@ -73,7 +74,8 @@ def _train(config):
     training = tickets.frame.iloc[held_out.train].reset_index(drop=True)
     folds = make_folds(training, config.split)
     estimator = build_estimator(config.model)
-    learned = learn(estimator, config.features, config.calibration.name, training, folds)
+    beside = stakes(estimator, price(training, config), config.weight)
+    learned = learn(estimator, config.features, config.calibration.name, training, folds, beside)
     bundle = pack(config, learned, 0.3, tickets, held_out)
     return SimpleNamespace(
         bundle=bundle,

@@ -114,8 +114,6 @@ def test_a_model_of_another_package_says_so(log, judge_tickets, report):
         "~model.C",
         "~model.max_iter",
         "+model.estimator={_target_: lightgbm.LGBMClassifier, n_estimators: 5, verbosity: -1}",
-        "+model.fp_cost=20",
-        "+model.fn_cost=127",
     )
     folder = f"runs:/{log(*report(outsider)).info.run_id}/model"
     requirements = mlflow.artifacts.load_text(f"{folder}/requirements.txt").split()
