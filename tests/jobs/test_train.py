@@ -182,6 +182,20 @@ def test_capacity_escalates_no_more_a_day(export, judge):
     assert trained.metrics["escalation_rate"] < free.metrics["escalation_rate"]
 
 
+def test_what_was_decided_at_other_costs_is_paid_at_the_true_ones(export, judge):
+    """Escalations cost $40 and were taken to cost $20: the same ones, each $20 dearer."""
+    export(None)
+    assumed = judge("cost.escalation_cost=20").metrics
+    true = judge("cost.escalation_cost=40").metrics
+    wrong = judge("cost.escalation_cost=40", "decision.break_even_factor=0.5").metrics
+
+    for key in ("escalation_rate", "missed_breaches", "false_alarms"):
+        assert wrong[key] == assumed[key] != true[key]
+    escalated = wrong["escalation_rate"] * wrong["test_tickets"]
+    assert wrong["expected_loss"] == pytest.approx(assumed["expected_loss"] + 20 * escalated)
+    assert wrong["best_baseline_loss"] == true["best_baseline_loss"]
+
+
 def test_the_model_remembers_whom_it_met(export, judge):
     export(None)
     trained = judge()
