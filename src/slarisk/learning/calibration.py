@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression, isotonic_regression
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from slarisk.config import CalibrationKind
@@ -90,7 +91,7 @@ def _fit_venn_abers(score: NDArray[np.float64], breach: NDArray[np.bool_]) -> Ca
         there = (tickets > 0) | new
         weight = (tickets + new)[there]
         low, high = (
-            isotonic_regression((breaches + label * new)[there] / weight, sample_weight=weight)[
+            isotonic_regression((breaches + label * new)[there] / weight, weights=weight).x[
                 new[there]
             ][0]
             for label in (0, 1)
