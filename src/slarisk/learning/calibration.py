@@ -83,8 +83,9 @@ def _fit_venn_abers(score: NDArray[np.float64], breach: NDArray[np.bool_]) -> Ca
     A new ticket of some score takes part in the isotonic regression twice, once as a breach and
     once not; the two probabilities are merged so that the log loss is least in the worse case.
     """
-    tickets = np.bincount(_round(score), minlength=_STEPS + 1)
-    breaches = np.bincount(_round(score), breach, _STEPS + 1)
+    rounded = _round(score)
+    tickets = np.bincount(rounded, minlength=_STEPS + 1)
+    breaches = np.bincount(rounded, breach, _STEPS + 1)
     merged = []
     for place in range(_STEPS + 1):
         new = np.arange(_STEPS + 1) == place

@@ -189,8 +189,7 @@ class Bundle:
 
     def see(self, tickets: pd.DataFrame) -> pd.DataFrame:
         """Build the feature frame of some tickets: what the model looks at."""
-        met = self.memory.recognise(tickets) if self.memory.dates else pd.DataFrame()
-        dated = tickets.assign(created_at=self.memory.creation_times(tickets, met))
+        dated = tickets.assign(created_at=self.memory.creation_times(tickets))
         return make_features(dated, self.manifest.features)
 
     @cached_property

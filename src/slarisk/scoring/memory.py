@@ -47,30 +47,26 @@ class Memory:
 
     def _may_be_met(self, tickets: pd.DataFrame) -> NDArray[np.bool_]:
         """Where a ticket was born when one that was met was: most need no closer look."""
-        if self.dates or len(tickets) < len(self.seen):
+        if self.data.creation.kind is not CreationKind.observed or len(tickets) < len(self.seen):
             return np.ones(len(tickets), dtype=np.bool_)
         births = take_dates(tickets, "created_at")
         born: NDArray[np.bool_] = births.isin(self.seen["created_at"]).to_numpy()
         return born | births.isna().to_numpy()
 
-    @property
-    def dates(self) -> bool:
-        """Whether it tells the creation times of tickets: where they are imputed."""
-        return self.data.creation.kind is not CreationKind.observed
-
     @cached_property
     def _by_identity(self) -> pd.DataFrame:
         return self.seen.set_index("identity")  # its index is built once, and not for each request
 
-    def creation_times(self, tickets: pd.DataFrame, met: pd.DataFrame) -> pd.Series:
+    def creation_times(self, tickets: pd.DataFrame, met: pd.DataFrame | None = None) -> pd.Series:
         """Give creation times; where they are imputed, those the model was trained on.
 
         A ticket it has not met gets the middle of the imputation's range: a draw would depend on
-        the other tickets of the batch.
+        the other tickets of the batch. ``met`` is what :meth:`recognise` said, if it was asked.
         """
         creation = self.data.creation
-        if not self.dates:
+        if creation.kind is CreationKind.observed:
             return take_dates(tickets, "created_at")
+        met = self.recognise(tickets) if met is None else met
         middle = pd.Timedelta(hours=(creation.low_hours + creation.high_hours) / 2)
         return met["created_at"].fillna(tickets["first_response_at"] - middle)
 

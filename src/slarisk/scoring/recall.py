@@ -105,7 +105,7 @@ class Recall:
                 break
         rows = np.unique(np.concatenate(found))[:_MOST_ROWS]
         parts = (rows[start : start + _SCORED_ROWS] for start in range(0, len(rows), _SCORED_ROWS))
-        scores = [part for part in map_ahead(lambda part: self._score(self._unpack(part)), parts)]
+        scores = map_ahead(lambda part: self._score(self._unpack(part)), parts)
         self._rows, self._scores = rows, np.concatenate([np.empty(0), *scores])
 
     @property
