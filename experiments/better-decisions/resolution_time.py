@@ -19,7 +19,7 @@ from slarisk.jobs.command import build_estimator, register_schemas
 from slarisk.jobs.lab import Study, compose_job, draw_samples
 from slarisk.jobs.recipe import PART, list_jobs, read_recipe
 from slarisk.jobs.train import prepare, price
-from slarisk.learning.features import make_encoder, make_features
+from slarisk.learning.features import category_names, make_encoder, make_features
 from slarisk.learning.models import breach_scores, fit_pipeline
 
 HERE = Path(__file__).resolve().parent
@@ -95,7 +95,7 @@ def fit_hazard(config, watched, ends):
         assert not issparse(encoded)
         return np.column_stack([interval, encoded[which]])
 
-    categories = list(range(1, 1 + len(config.features.categorical)))
+    categories = list(range(1, 1 + len(category_names(config.features))))
     model.fit(encode(frame, which, interval), outcome, categorical_feature=categories)
 
     def hazard(frame):

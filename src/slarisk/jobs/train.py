@@ -41,7 +41,12 @@ from slarisk.jobs.command import build_estimator, check_bootstrap
 from slarisk.jobs.sharing import Outcome, prepare_once, tell_outcome
 from slarisk.jobs.unsent import Unsent, keeping, take_unsent
 from slarisk.learning.crossfit import Learned, learn
-from slarisk.learning.features import check_features, feature_fields, feature_names, make_features
+from slarisk.learning.features import (
+    check_features,
+    comparable_names,
+    feature_fields,
+    make_features,
+)
 from slarisk.learning.models import stakes
 from slarisk.learning.splits import HeldOut, fingerprint_split, hold_out, make_folds
 from slarisk.scoring.bundle import PROBABILITY, Bundle, Manifest, creation_days
@@ -484,7 +489,7 @@ def profile_tickets(
 ) -> dict[str, Bins]:
     """Say what the training tickets look like, so that scoring can tell how far others are."""
     frame = make_features(training, config.features)
-    looks = {name: bin_values(frame[name]) for name in feature_names(config.features, words=False)}
+    looks = {name: bin_values(frame[name]) for name in comparable_names(config.features)}
     return looks | {PROBABILITY: bin_values(pd.Series(learned.probability))}
 
 

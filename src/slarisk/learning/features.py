@@ -1,8 +1,12 @@
-"""What a model sees of a ticket: the feature frame, and its encoding for the model at hand."""
+"""The kinds of features: which columns a model sees of a ticket, and how they are encoded.
+
+A kind is one class. To add one, write its class below and its key in
+:class:`slarisk.config.FeatureSet`; everything else asks the classes.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,43 +21,280 @@ from slarisk.errors import InputError
 from slarisk.tickets.contract import take_dates, take_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sklearn.base import BaseEstimator
 
     from slarisk.config import FeatureSet
 
 UNKNOWN = "Unknown"  # the category of a missing value
+A_MONDAY = pd.Timestamp("2024-01-08 09:00")  # the date of a made-up ticket
+CATEGORIES, NUMBERS = "categories", "numbers"  # the encoder's steps that kinds share
 _TEXT_WORDS = 300  # the most frequent words of a text field
 _LARGEST = 2.0**53  # a float counts whole numbers up to here; forests refuse much larger ones
 _DAY_HOURS, _WEEK_DAYS = 24, 7
 
 Encoding = Literal["one_hot", "native"]
-Parts = dict[str, "pd.Series"]
+Columns = dict[str, "pd.Series"]
+Part = tuple[str, Any, Any]  # of a ColumnTransformer: the step's name, its encoder, its columns
+
+
+class FeatureKind:
+    """One kind of feature, listed in a feature set under its ``key``.
+
+    What is listed is an entry: the name of a field, unless the kind says otherwise. Unless
+    overridden, an entry makes one column, of numbers and of the entry's name.
+
+    Attributes
+    ----------
+    key : str
+        The list of :class:`~slarisk.config.FeatureSet`.
+    holds : {"numbers", "categories", "text"}
+        What the columns hold: floats with NaN for unknown, or ``str`` without gaps. Checks and the
+        drift profile compare the values of a column, unless it is free text.
+    example : str, float or Timestamp
+        The value of the fields in a made-up ticket. A field whose example is a float is a number
+        in the model's signature; any other is text there.
+    """
+
+    key: ClassVar[str]
+    holds: ClassVar[Literal["numbers", "categories", "text"]] = "numbers"
+    example: ClassVar[str | float | pd.Timestamp]
+
+    def fields(self, entry: str) -> list[str]:
+        """The ticket fields that an entry reads."""
+        return [entry]
+
+    def names(self, entry: str) -> list[str]:
+        """The names of an entry's columns."""
+        return [entry]
+
+    def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
+        """Make the columns of an entry; a field that is not there counts as unknown."""
+        raise NotImplementedError
+
+    def check(self, entry: str) -> None:
+        """Raise an InputError if an entry says nothing that the kind knows."""
+
+    def check_types(self, tickets: pd.DataFrame, entry: str) -> None:
+        """Raise an InputError if a field of the training tickets is of another type.
+
+        The message goes to the tracking server: it must not quote values of tickets.
+        """
+
+    def check_frame(self, frame: pd.DataFrame, entries: list[str]) -> None:
+        """Raise an InputError if there is nothing to learn from in the training columns."""
+
+    def parts(self, names: list[str], features: FeatureSet, encoding: Encoding) -> list[Part]:
+        """The parts of the encoder for all columns of this kind.
+
+        Kinds may share a step (CATEGORIES, NUMBERS), with equal encoders; it gets the columns of
+        all. Categories belong to CATEGORIES, where native ones are looked for.
+        """
+        return [(NUMBERS, _number_encoder(features, encoding), names)]
+
+
+class Categorical(FeatureKind):
+    """The value of a field, as a category."""
+
+    key = "categorical"
+    holds = "categories"
+    example = UNKNOWN
+
+    def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
+        """Take the text of a field."""
+        return {entry: take_text(tickets, entry).fillna(UNKNOWN)}
+
+    def parts(self, names: list[str], features: FeatureSet, encoding: Encoding) -> list[Part]:
+        """Encode as native codes, or as a column for each category."""
+        return [(CATEGORIES, _category_encoder(features, encoding), names)]
+
+
+class Text(FeatureKind):
+    """The words of a field."""
+
+    key = "text"
+    holds = "text"
+    example = "Cannot log in since this morning"
+
+    def names(self, entry: str) -> list[str]:
+        """Name the column: a field may be both, a category and text."""
+        return [f"words_{entry}"]
+
+    def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
+        """Take the text of a field."""
+        return {f"words_{entry}": take_text(tickets, entry).fillna("")}
+
+    def check_frame(self, frame: pd.DataFrame, entries: list[str]) -> None:
+        """Raise an InputError that names each field without a word in it."""
+        words_of = _word_encoder().build_analyzer()
+        empty = [name for name in entries if not any(map(words_of, frame[f"words_{name}"]))]
+        if empty:
+            raise InputError(
+                f"features.text: of {len(frame):,} tickets to train on, none has a word in "
+                f"{', '.join(empty)}. Leave it out of the features."
+            )
+
+    def parts(self, names: list[str], features: FeatureSet, encoding: Encoding) -> list[Part]:
+        """Encode each field by tf-idf, in a step of its own."""
+        return [(name, _word_encoder(), name) for name in names]
+
+
+class Numeric(FeatureKind):
+    """The value of a field, as a number."""
+
+    key = "numeric"
+    example = 0.0
+
+    def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
+        """Read the numbers of a field."""
+        return {entry: read_numbers(tickets, entry)}
+
+    def check_types(self, tickets: pd.DataFrame, entry: str) -> None:
+        """Raise an InputError if the field holds dates, or nothing but text."""
+        present = tickets[entry].dropna() if entry in tickets else pd.Series(dtype="str")
+        if _holds_dates(present):
+            raise InputError(
+                f"the field {entry!r} is a numeric feature, but holds dates. List it under "
+                "features.days_since."
+            )
+        if len(present) and read_numbers(tickets, entry).isna().all():
+            raise InputError(
+                f"the field {entry!r} is a numeric feature, but holds text: none of its "
+                f"{len(present):,} values is a number. List it under features.categorical."
+            )
+
+
+class Calendar(FeatureKind):
+    """A part of the creation time; ``hour_cyclic`` and ``weekday_cyclic`` go round in a circle."""
+
+    key = "calendar"
+    example = A_MONDAY
+    _names: ClassVar = {
+        **{part: [part] for part in ("hour", "weekday", "weekend", "month")},
+        **{f"{unit}_cyclic": [f"{unit}_sin", f"{unit}_cos"] for unit in ("hour", "weekday")},
+    }
+
+    def fields(self, entry: str) -> list[str]:
+        """Read the creation time, whatever the part."""
+        return ["created_at"]
+
+    def names(self, entry: str) -> list[str]:
+        """Name the part; a circle has two columns."""
+        return list(self._names[entry])
+
+    def check(self, entry: str) -> None:
+        """Raise an InputError if there is no such part."""
+        if entry not in self._names:
+            raise InputError(
+                f"features.calendar: {entry!r} is not one of {', '.join(self._names)}."
+            )
+
+    def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
+        """Take the part of the creation time."""
+        created = take_dates(tickets, "created_at")
+        weekday = created.dt.day_of_week.astype(float)
+        match entry:
+            case "hour":
+                return {"hour": created.dt.hour.astype(float)}
+            case "weekday":
+                return {"weekday": weekday}
+            case "weekend":
+                return {"weekend": (weekday >= 5).astype(float).where(weekday.notna())}
+            case "month":
+                return {"month": created.dt.month.astype(float)}
+            case "hour_cyclic":
+                turned = (created.dt.hour + created.dt.minute / 60) / _DAY_HOURS
+            case _:
+                turned = (weekday + created.dt.hour / _DAY_HOURS) / _WEEK_DAYS
+        angle = 2 * np.pi * turned.astype(float)
+        return dict(zip(self._names[entry], (np.sin(angle), np.cos(angle)), strict=True))
+
+
+class DaysSince(FeatureKind):
+    """The days from a date field to the creation."""
+
+    key = "days_since"
+    example = A_MONDAY
+
+    def fields(self, entry: str) -> list[str]:
+        """Read both dates."""
+        return [entry, "created_at"]
+
+    def names(self, entry: str) -> list[str]:
+        """Name the column after the date."""
+        return [f"days_since_{entry}"]
+
+    def check_types(self, tickets: pd.DataFrame, entry: str) -> None:
+        """Raise an InputError if the field holds no dates."""
+        if not _holds_dates(take_dates(tickets, entry)):
+            raise InputError(
+                f"features.days_since: the field {entry!r} holds no dates. List it under "
+                "data.dates."
+            )
+
+    def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
+        """Count the days."""
+        passed = take_dates(tickets, "created_at") - take_dates(tickets, entry)
+        return {f"days_since_{entry}": (passed.dt.total_seconds() / 86400).astype(float)}
+
+
+# In the order of their columns.
+KINDS: tuple[FeatureKind, ...] = tuple(kind() for kind in FeatureKind.__subclasses__())
+
+
+def list_entries(features: FeatureSet, *holds: str) -> Iterator[tuple[FeatureKind, str]]:
+    """List what a feature set lists, with its kind; only of kinds that hold one of ``holds``."""
+    for kind in KINDS:
+        if not holds or kind.holds in holds:
+            yield from ((kind, entry) for entry in getattr(features, kind.key))
 
 
 def feature_fields(features: FeatureSet) -> list[str]:
     """The ticket fields that a feature set reads."""
-    created = ["created_at"] if features.calendar or features.days_since else []
-    fields = [
-        *features.categorical,
-        *features.text,
-        *features.numeric,
-        *features.days_since,
-        *created,
-    ]
-    return list(dict.fromkeys(fields))
+    entries = list_entries(features)
+    return list(dict.fromkeys(name for kind, entry in entries for name in kind.fields(entry)))
 
 
-def feature_names(features: FeatureSet, words: bool = True) -> list[str]:
-    """The columns of the feature frame, in order; with or without those of free text."""
-    calendar = [name for part in features.calendar for name in _calendar_names(part)]
-    since = [f"days_since_{name}" for name in features.days_since]
-    text = [_words(name) for name in features.text] if words else []
-    return [*features.categorical, *text, *features.numeric, *calendar, *since]
+def example_values(features: FeatureSet) -> dict[str, str | float | pd.Timestamp]:
+    """The value of each field in a made-up ticket, from its kind alone; a number comes first."""
+    examples: dict[str, str | float | pd.Timestamp] = {}
+    for kind, entry in list_entries(features):
+        for name in kind.fields(entry):
+            if name not in examples or isinstance(kind.example, float):
+                examples[name] = kind.example
+    return examples
 
 
-def _words(name: str) -> str:
-    # a field may be both, a category and text: its words are a column of their own
-    return f"words_{name}"
+def number_fields(features: FeatureSet) -> list[str]:
+    """The ticket fields that a feature set reads as numbers."""
+    examples = example_values(features)
+    return [name for name, example in examples.items() if isinstance(example, float)]
+
+
+def feature_names(features: FeatureSet) -> list[str]:
+    """The columns of the feature frame, in order."""
+    return _names(list_entries(features))
+
+
+def category_names(features: FeatureSet) -> list[str]:
+    """The columns that are categories, in the order in which they are encoded."""
+    return _names(list_entries(features, "categories"))
+
+
+def comparable_names(features: FeatureSet) -> list[str]:
+    """The columns whose values can be compared between tickets: all but free text."""
+    return _names(list_entries(features, "categories", "numbers"))
+
+
+def names_made_of(field: str, features: FeatureSet) -> list[str]:
+    """The columns that are made of one field alone."""
+    entries = list_entries(features)
+    return _names((kind, entry) for kind, entry in entries if kind.fields(entry) == [field])
+
+
+def _names(entries: Iterator[tuple[FeatureKind, str]]) -> list[str]:
+    return [name for kind, entry in entries for name in kind.names(entry)]
 
 
 def check_features(features: FeatureSet, available: set[str]) -> None:
@@ -64,8 +305,8 @@ def check_features(features: FeatureSet, available: set[str]) -> None:
             f"features={features.name} needs the field {', '.join(missing)}, which the data policy "
             "does not map (data.columns)."
         )
-    for part in features.calendar:
-        _calendar_names(part)
+    for kind, entry in list_entries(features):
+        kind.check(entry)
     names = feature_names(features)
     if not names:
         raise InputError(f"features={features.name} names no feature at all.")
@@ -73,7 +314,7 @@ def check_features(features: FeatureSet, available: set[str]) -> None:
     if repeated:
         raise InputError(
             f"features={features.name} has two features of the name {', '.join(repeated)}. "
-            "List each once, under categorical, numeric or calendar."
+            f"List each once, under one of {', '.join(kind.key for kind in KINDS)}."
         )
 
 
@@ -86,27 +327,20 @@ def check_types(tickets: pd.DataFrame, features: FeatureSet) -> None:
         A numeric field holds only text, or dates; or days are to be counted since a field that is
         no date.
     """
-    for name in features.numeric:
-        present = tickets[name].dropna() if name in tickets else pd.Series(dtype="str")
-        if _holds_dates(present):
-            raise InputError(
-                f"the field {name!r} is a numeric feature, but holds dates. List it under "
-                "features.days_since."
-            )
-        if len(present) and read_numbers(tickets, name).isna().all():
-            raise InputError(
-                f"the field {name!r} is a numeric feature, but holds text, such as "
-                f"{present.iloc[0]!r}. List it under features.categorical."
-            )
-    for name in features.days_since:
-        if not _holds_dates(take_dates(tickets, name)):
-            raise InputError(
-                f"features.days_since: the field {name!r} holds no dates. List it under data.dates."
-            )
+    for kind, entry in list_entries(features):
+        kind.check_types(tickets, entry)
 
 
-def _holds_dates(values: pd.Series) -> bool:
-    return pd.api.types.is_datetime64_any_dtype(values)
+def check_frame(frame: pd.DataFrame, features: FeatureSet) -> None:
+    """Refuse a feature frame of training tickets with a column that has nothing to learn from.
+
+    Raises
+    ------
+    InputError
+        Names each text field in which no ticket has a word.
+    """
+    for kind in KINDS:
+        kind.check_frame(frame, getattr(features, kind.key))
 
 
 def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
@@ -125,19 +359,9 @@ def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
         Columns as :func:`feature_names`: categories and text as ``str`` without gaps, numbers as
         floats with NaN for unknown.
     """
-    columns: Parts = {}
-    for name in features.categorical:
-        columns[name] = take_text(tickets, name).fillna(UNKNOWN)
-    for name in features.text:
-        columns[_words(name)] = take_text(tickets, name).fillna("")
-    for name in features.numeric:
-        columns[name] = read_numbers(tickets, name)
-    created = take_dates(tickets, "created_at")
-    for part in features.calendar:
-        columns |= _calendar(created, part)
-    for name in features.days_since:
-        days = (created - take_dates(tickets, name)).dt.total_seconds() / 86400
-        columns[f"days_since_{name}"] = days.astype(float)
+    columns: Columns = {}
+    for kind, entry in list_entries(features):
+        columns |= kind.make(tickets, entry)
     return pd.DataFrame(columns, index=tickets.index)
 
 
@@ -149,39 +373,8 @@ def read_numbers(tickets: pd.DataFrame, name: str) -> pd.Series:
     return numbers.where(numbers.abs() <= _LARGEST)
 
 
-def _calendar_names(part: str) -> list[str]:
-    if part in {"hour", "weekday", "weekend", "month"}:
-        return [part]
-    if part in {"hour_cyclic", "weekday_cyclic"}:
-        unit = part.removesuffix("_cyclic")
-        return [f"{unit}_sin", f"{unit}_cos"]
-    raise InputError(
-        f"features.calendar: {part!r} is not one of hour, weekday, weekend, month, hour_cyclic, "
-        "weekday_cyclic."
-    )
-
-
-def _calendar(created: pd.Series, part: str) -> Parts:
-    weekday = created.dt.day_of_week.astype(float)
-    match part:
-        case "hour":
-            return {"hour": created.dt.hour.astype(float)}
-        case "weekday":
-            return {"weekday": weekday}
-        case "weekend":
-            return {"weekend": (weekday >= 5).astype(float).where(weekday.notna())}
-        case "month":
-            return {"month": created.dt.month.astype(float)}
-        case "hour_cyclic":
-            return _cycle("hour", (created.dt.hour + created.dt.minute / 60) / _DAY_HOURS)
-        case _:
-            return _cycle("weekday", (weekday + created.dt.hour / _DAY_HOURS) / _WEEK_DAYS)
-
-
-def _cycle(unit: str, share: pd.Series) -> Parts:
-    angle = 2 * np.pi * share.astype(float)
-    waves = (("sin", np.sin(angle)), ("cos", np.cos(angle)))
-    return {f"{unit}_{name}": pd.Series(wave, angle.index) for name, wave in waves}
+def _holds_dates(values: pd.Series) -> bool:
+    return pd.api.types.is_datetime64_any_dtype(values)
 
 
 def encoding_for(estimator: BaseEstimator) -> Encoding:
@@ -199,37 +392,27 @@ def takes_sparse(estimator: BaseEstimator) -> bool:
 def make_encoder(
     features: FeatureSet, encoding: Encoding, sparse: bool = True
 ) -> ColumnTransformer:
-    """Build the (unfitted) encoder of a feature frame; categories come first.
+    """Build the (unfitted) encoder of a feature frame.
 
     ``one_hot``: indicator columns, numbers with gaps filled by the median and scaled to unit
     variance (unless ``features.scale`` is off). ``native``: category codes, with -1 for an unseen
     category, and numbers as they are. The matrix is sparse where that is smaller, and ``sparse``.
+    Categories come first, then numbers, then what has a step of its own.
     """
-    numbers = [name for name in feature_names(features) if name not in _worded(features)]
-    steps: list[tuple[str, Any, Any]] = []
-    if features.categorical:
-        steps.append(("categories", _category_encoder(features, encoding), features.categorical))
-    if numbers:
-        steps.append(("numbers", _number_encoder(features, encoding), numbers))
-    steps += [(_words(name), _word_encoder(), _words(name)) for name in features.text]
+    steps: dict[str, Part] = {}
+    for kind in KINDS:
+        names = _names((kind, entry) for entry in getattr(features, kind.key))
+        for step, encoder, columns in kind.parts(names, features, encoding) if names else ():
+            shared = [*steps[step][2], *columns] if step in steps else columns
+            steps[step] = (step, encoder, shared)
+    first = {CATEGORIES: 0, NUMBERS: 1}
+    parts = sorted(steps.values(), key=lambda part: first.get(part[0], len(first)))
     dense = {"sparse_threshold": 0.0} if encoding == "native" or not sparse else {}
-    return ColumnTransformer(steps, **dense)
-
-
-def _worded(features: FeatureSet) -> set[str]:
-    return {*features.categorical, *(_words(name) for name in features.text)}
+    return ColumnTransformer(parts, **dense)
 
 
 def _word_encoder() -> TfidfVectorizer:
     return TfidfVectorizer(max_features=_TEXT_WORDS, sublinear_tf=True, stop_words="english")
-
-
-def wordless(frame: pd.DataFrame, features: FeatureSet) -> list[str]:
-    """Name the text fields of a feature frame in which no ticket has a word to learn from."""
-    words_of = _word_encoder().build_analyzer()
-    return [
-        name for name in features.text if not any(words_of(text) for text in frame[_words(name)])
-    ]
 
 
 def _category_encoder(features: FeatureSet, encoding: Encoding) -> BaseEstimator:

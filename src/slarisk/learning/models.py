@@ -17,11 +17,12 @@ from sklearn.pipeline import Pipeline
 from slarisk.config import Weight
 from slarisk.errors import InputError
 from slarisk.learning.features import (
+    category_names,
+    check_frame,
     encoding_for,
     make_encoder,
     make_features,
     takes_sparse,
-    wordless,
 )
 
 if TYPE_CHECKING:
@@ -139,19 +140,14 @@ def fit_pipeline(
             f"{len(breach):,} tickets to train on, {what}: there is nothing to learn. "
             "Check the SLA targets and the label, or take a longer period."
         )
-    empty = wordless(frame, features)
-    if empty:
-        raise InputError(
-            f"features.text: of {len(breach):,} tickets to train on, none has a word in "
-            f"{', '.join(empty)}. Leave it out of the features."
-        )
+    check_frame(frame, features)
     encoding = encoding_for(estimator)
     model = clone(estimator)
     encoder = make_encoder(features, encoding, takes_sparse(model))
     pipeline = Pipeline([("encode", encoder), ("model", model)])
     arguments: dict[str, Any] = {f"model__{name}": each for name, each in (beside or {}).items()}
-    if encoding == "native" and features.categorical:
-        columns = list(range(len(features.categorical)))
+    columns = list(range(len(category_names(features))))  # the encoder puts categories first
+    if encoding == "native" and columns:
         if "categorical_features" in model.get_params():
             model.set_params(categorical_features=columns)
         else:

@@ -27,7 +27,7 @@ from slarisk.decisions.policies import make_policy
 from slarisk.errors import InputError
 from slarisk.evaluation.profile import Bins
 from slarisk.learning.calibration import Calibrator
-from slarisk.learning.features import feature_fields, make_features
+from slarisk.learning.features import CATEGORIES, category_names, feature_fields, make_features
 from slarisk.learning.models import BreachModel
 from slarisk.scoring.memory import Memory, birth_field
 from slarisk.scoring.recall import Looks
@@ -203,10 +203,10 @@ class Bundle:
 
     def known_categories(self) -> dict[str, NDArray[np.object_]]:
         """Give the categories of each feature that training had."""
-        names = self.manifest.features.categorical
+        names = category_names(self.manifest.features)
         if not names:
             return {}
-        encoder = self.model.pipeline["encode"].named_transformers_["categories"]
+        encoder = self.model.pipeline["encode"].named_transformers_[CATEGORIES]
         return dict(zip(names, encoder.categories_, strict=True))
 
 

@@ -71,10 +71,9 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A bundle, logged so that any MLflow client can load it; ``example`` holds raw columns."""
+    """A bundle, logged so that any MLflow client can load it."""
 
     bundle: Bundle
-    example: pd.DataFrame
 
 
 Item = Params | Metrics | Tags | Text | Plot | Table | Dataset | Model

@@ -19,7 +19,7 @@ from slarisk.evaluation.plots import (
     plot_precision_recall,
     plot_roc,
 )
-from slarisk.learning.features import UNKNOWN, feature_fields
+from slarisk.learning.features import feature_fields
 from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
 from slarisk.tracking.source import write_versions
 from slarisk.tracking.summary import write_summary
@@ -49,7 +49,6 @@ JOB_TAG = "job_fingerprint"
 KIND_TAG = "kind"  # of runs that train nothing
 CONFIG_FILE, VERSIONS_FILE, DIFF_FILE = "config.yaml", "versions.json", "uncommitted.diff"
 CHECKS_FILE = "checks.csv"
-_A_MONDAY = pd.Timestamp("2024-01-08 09:00")  # stands in where the training tickets have no date
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +157,7 @@ def report_model(trained: Trained, importance: Importance | None) -> Iterator[It
     yield from _plots(trained, importance)
     if importance is not None:
         yield Table("importance.csv", _tabulate_importance(importance))
-    yield Model(trained.bundle, _example(trained))
+    yield Model(trained.bundle)
 
 
 def tabulate_checks(checks: list[Check]) -> pd.DataFrame:
@@ -234,24 +233,3 @@ def _tabulate_importance(importance: Importance) -> pd.DataFrame:
     return pd.DataFrame(
         {"feature": importance.names, "mean": importance.mean, "std": importance.std}
     )
-
-
-def _example(trained: Trained) -> pd.DataFrame:
-    """A made-up ticket in raw columns, for the model's page: no row of the data goes to MLflow."""
-    data, features = trained.config.data, trained.config.features
-    example: dict[str, list[object]] = {}
-    for name in trained.bundle.required_fields():
-        values = trained.training[name].dropna()
-        column = example.setdefault(data.columns[name], [])
-        if pd.api.types.is_datetime64_any_dtype(values):
-            middle = values.sort_values().iloc[len(values) // 2] if len(values) else _A_MONDAY
-            written = data.date_formats[0]
-            column.append(middle.isoformat() if written == "ISO8601" else middle.strftime(written))
-        elif name in features.text:
-            column.append("Cannot log in since this morning")
-        elif name in features.numeric or name in (data.costs.breach, data.costs.escalation):
-            numbers = pd.to_numeric(values, errors="coerce").dropna()
-            column.append(float(numbers.median()) if len(numbers) else 0.0)
-        else:
-            column.append(str(values.mode().iloc[0]) if len(values) else UNKNOWN)
-    return pd.DataFrame(example)

@@ -18,6 +18,7 @@ from slarisk.scoring.bundle import (
     PROBABILITY,
     save_bundle,
 )
+from slarisk.scoring.inputs import list_inputs, make_example
 from slarisk.scoring.seal import fingerprint_seal, seal_folder, write_seal
 from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
 from slarisk.tracking.store import reaching_store
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from slarisk.scoring.bundle import Bundle
+    from slarisk.scoring.bundle import Bundle, Manifest
 
 MODEL_NAME = "model"
 DATA_FOLDER = "bundle"
@@ -77,8 +78,8 @@ def _send(item: Item) -> None:
             mlflow.log_text(frame.to_csv(index=False), path)
         case Dataset():
             _log_dataset(item)
-        case Model(bundle, example):
-            _log_model(bundle, example)
+        case Model(bundle):
+            _log_model(bundle)
 
 
 def _log_dataset(item: Dataset) -> None:
@@ -124,7 +125,7 @@ def _read_schema(frame: pd.DataFrame) -> Any:
     return Schema(columns)
 
 
-def _log_model(bundle: Bundle, example: pd.DataFrame) -> None:
+def _log_model(bundle: Bundle) -> None:
     import mlflow
 
     with tempfile.TemporaryDirectory() as folder:
@@ -136,8 +137,8 @@ def _log_model(bundle: Bundle, example: pd.DataFrame) -> None:
             data_path=str(data),
             code_paths=[str(Path(slarisk.__file__).parent)],
             pip_requirements=[*_pinned(), *_pin_outsider(bundle)],
-            signature=_signature(bundle),
-            input_example=example,
+            signature=_signature(bundle.manifest),
+            input_example=make_example(bundle.manifest),
         )
     _log_seal(logged.model_uri)
 
@@ -172,7 +173,7 @@ def _pin_outsider(bundle: Bundle) -> list[str]:
     return [] if package in {"sklearn", "lightgbm"} else [f"{package}=={version(package)}"]
 
 
-def _signature(bundle: Bundle) -> Any:
+def _signature(manifest: Manifest) -> Any:
     """Say which raw columns the model takes, and what it returns.
 
     Everything comes in as text or float: integer columns would refuse missing values.
@@ -180,18 +181,13 @@ def _signature(bundle: Bundle) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-    columns = bundle.manifest.data.columns
-    required = bundle.required_fields()
-    optional = [name for name in ("ticket_id", "created_at") if name in columns]
-    fields = [*required, *(name for name in optional if name not in required)]
-    numbers = {*bundle.manifest.features.numeric, *_cost_fields(bundle)}
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(
-            DataType.double if name in numbers else DataType.string,
-            columns[name],
-            required=name in required,
+            DataType.double if each.number else DataType.string,
+            each.column,
+            required=each.required,
         )
-        for name in fields
+        for each in list_inputs(manifest)
     ]
     outputs: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.double, PROBABILITY),
@@ -202,8 +198,3 @@ def _signature(bundle: Bundle) -> Any:
         ColSpec(DataType.string, ORIGIN),
     ]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
-
-
-def _cost_fields(bundle: Bundle) -> list[str]:
-    costs = bundle.manifest.data.costs
-    return [name for name in (costs.breach, costs.escalation) if name]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.config import CreationKind, Moment
-from slarisk.learning.features import feature_fields, feature_names, make_features
+from slarisk.learning.features import comparable_names, feature_fields, make_features
 from slarisk.tickets.contract import date_fields, moment_known
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ class Evidence:
     @cached_property
     def features(self) -> list[str]:
         """The columns of both frames but for free text, which has no values to compare."""
-        words = {f"words_{name}" for name in self.config.features.text}
-        return [name for name in feature_names(self.config.features) if name not in words]
+        return comparable_names(self.config.features)
 
     @property
     def fields(self) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 from slarisk.config import LabelKind
 from slarisk.evaluation.checks.association import code_values, measure_auc, rate_values
 from slarisk.evaluation.checks.check import doubt, fine
-from slarisk.learning.features import feature_names
+from slarisk.learning.features import names_made_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,12 +38,8 @@ def check_creation(evidence: Evidence) -> Finding:
     drawn = measure_auc(test["breach"].to_numpy(), evidence.probability[:_MOST])
     again = [_score_again(evidence, test, number) for number in range(_DRAWS)]
     said += f" ROC AUC {drawn:.3f}, and {np.mean(again):.3f} on average when they are drawn again"
-    calendar = feature_names(evidence.config.features)
-    parts = {
-        name: _score_part(evidence, name)
-        for name in calendar
-        if name.split("_")[0] in {"hour", "weekday", "weekend", "month"}
-    }
+    calendar = names_made_of("created_at", evidence.config.features)
+    parts = {name: _score_part(evidence, name) for name in calendar}
     if parts:
         best = max(parts, key=parts.__getitem__)
         said += f"; of the imputed {best} alone {parts[best]:.3f}"

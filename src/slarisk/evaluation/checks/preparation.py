@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from slarisk.config import Moment
 from slarisk.evaluation.checks.association import measure_auc
 from slarisk.evaluation.checks.check import Finding, doubt, fine, invalid
-from slarisk.learning.features import read_numbers
+from slarisk.learning.features import number_fields, read_numbers
 from slarisk.tickets.contract import moment_known
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def check_preparation(evidence: Evidence) -> Finding:
     training part alone: it has mean 0 and variance 1, its gaps are filled with the mean or median
     of the others, or it is an affine or smoothed breach rate of the tickets that share it.
     """
-    names = [name for name in evidence.config.features.numeric if name in evidence.training]
+    fields = number_fields(evidence.config.features)
+    names = [name for name in fields if name in evidence.training]
     rates, own, scaled = [], [], []
     for name in names:
         known = read_numbers(evidence.training, name).to_numpy()
@@ -159,7 +160,7 @@ def check_selection(evidence: Evidence) -> Finding:
     the training tickets, and by training and test tickets together. If only the second order puts
     all picked ones first, the test tickets took part in the choice.
     """
-    data, picked = evidence.config.data, {*evidence.config.features.numeric}
+    data, picked = evidence.config.data, {*number_fields(evidence.config.features)}
     names = [
         name
         for name in data.columns

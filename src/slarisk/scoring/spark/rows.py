@@ -13,6 +13,7 @@ import pyarrow as pa
 from slarisk.learning.features import read_numbers
 from slarisk.scoring.eventlog import POSITION
 from slarisk.scoring.export import DUPLICATE
+from slarisk.scoring.inputs import list_inputs
 from slarisk.scoring.intake import (
     DETAIL,
     FILE,
@@ -128,8 +129,7 @@ def _row_schema(fields: list[str], numbers: list[str]) -> pa.Schema:
 
 def number_fields(manifest: Manifest) -> list[str]:
     """Name the fields that a model takes as numbers: its signature says so."""
-    costs = (manifest.data.costs.breach, manifest.data.costs.escalation)
-    return list(dict.fromkeys([*manifest.features.numeric, *filter(None, costs)]))
+    return [each.field for each in list_inputs(manifest) if each.number]
 
 
 def name_number(field: str) -> str:
