@@ -419,7 +419,7 @@ def test_a_bug_fails_the_run_and_keeps_its_traceback(export, run, monkeypatch):
     assert "ZeroDivisionError" in ended.err
     (found,) = all_runs()
     assert found.info.status == "FAILED"
-    assert found.data.tags["failure"] == "ZeroDivisionError('division by zero')"
+    assert found.data.tags["failure"].startswith("ZeroDivisionError in test_train.py, line ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

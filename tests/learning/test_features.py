@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import lightgbm
@@ -10,15 +11,20 @@ from sklearn.linear_model import LogisticRegression
 from slarisk.config import FeatureSet
 from slarisk.errors import InputError
 from slarisk.learning.features import (
+    KINDS,
+    category_names,
     check_features,
+    check_frame,
     check_types,
+    comparable_names,
     encoding_for,
     feature_fields,
     feature_names,
     make_encoder,
     make_features,
+    names_made_of,
+    number_fields,
     read_numbers,
-    wordless,
 )
 
 SETS = ["notebook", "calendar", "customer", "text"]
@@ -39,6 +45,43 @@ def typed(**fields):
         dates = name.endswith("_at")
         frame[name] = frame[name].astype("datetime64[us]" if dates else "str")
     return frame
+
+
+def test_each_list_of_a_feature_set_is_a_kind_and_each_kind_is_one():
+    lists = {
+        field.name for field in dataclasses.fields(FeatureSet) if field.default_factory is list
+    }
+    assert {kind.key for kind in KINDS} == lists
+    assert len(KINDS) == len(lists)
+
+
+def test_what_the_kinds_say_of_their_columns_and_fields():
+    calendar = ["hour", "weekday", "weekend", "month"]
+    circles = ["hour_sin", "hour_cos", "weekday_sin", "weekday_cos"]
+    since = "days_since_purchased_at"
+    words = ["priority", "subject", "words_subject"]
+
+    assert feature_names(EVERYTHING) == [*words, "customer_age", *calendar, *circles, since]
+    assert category_names(EVERYTHING) == ["priority", "subject"]
+    assert comparable_names(EVERYTHING) == [
+        name for name in feature_names(EVERYTHING) if name != "words_subject"
+    ]
+    assert number_fields(EVERYTHING) == ["customer_age"]
+    assert names_made_of("created_at", EVERYTHING) == [*calendar, *circles]
+    assert set(feature_fields(EVERYTHING)) == {
+        *("priority", "subject", "customer_age", "created_at", "purchased_at")
+    }
+
+
+def test_the_encoder_names_its_steps_as_registered_models_have_them():
+    steps = make_encoder(EVERYTHING, "native").transformers
+    numbers = comparable_names(EVERYTHING)[2:]
+
+    assert [(name, columns) for name, _, columns in steps] == [
+        ("categories", ["priority", "subject"]),
+        ("numbers", numbers),
+        ("words_subject", "words_subject"),
+    ]
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -114,8 +157,11 @@ def test_numbers_written_as_text_are_read_and_the_rest_is_unknown():
 def test_training_refuses_a_numeric_feature_that_is_text(gap):
     tickets = typed(age=["old", "young", *gap])
 
-    with pytest.raises(InputError, match=r"'age' is a numeric feature, but holds text.*'old'"):
+    with pytest.raises(InputError, match=r"'age' .*features.categorical") as refused:
         check_types(tickets, FeatureSet(name="x", numeric=["age"]))
+    # it goes to the tracking server, and the field may hold names
+    assert "old" not in str(refused.value)
+    assert "young" not in str(refused.value)
 
 
 def test_training_takes_a_numeric_feature_without_a_single_value():
@@ -225,7 +271,9 @@ def test_text_without_a_word_to_learn_from_is_found():
     empty = {"note": [None, ""], "remark": ["the", "? ! a"]}  # stop words and marks are no words
     frame = make_features(typed(subject=["data loss", None], **empty), features)
 
-    assert wordless(frame, features) == ["note", "remark"]
+    with pytest.raises(InputError, match=r"none has a word in note, remark\."):
+        check_frame(frame, features)
+    check_frame(frame, FeatureSet(name="x", text=["subject"]))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,10 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
 from slarisk.evaluation.checks.check import Check, Verdict
-from slarisk.scoring.model import DecisionModel
 from slarisk.tracking.items import Dataset, Metrics, Model, Params, Plot, Table, Tags, Text
 from slarisk.tracking.report import (
     describe_choices,
@@ -145,35 +143,13 @@ def test_the_data_set_is_the_features_and_the_label(items, judged):
     }
 
 
-def test_the_example_is_made_up(items, judged):
-    (model,) = of_kind(items, Model)
-    assert len(model.example) == 1
-    assert set(model.example) == {
-        judged.config.data.columns[name] for name in judged.bundle.required_fields()
-    }
-    decided = DecisionModel(judged.bundle).predict(model.example)
-    assert decided["breach_probability"].between(0, 1).all()
-
-
-@pytest.mark.parametrize("column", ["product", "customer_age", "purchased_at"])
-def test_a_field_that_is_empty_in_training_has_an_example_too(judge_tickets, report, column):
-    judged = judge_tickets("features=customer", "evaluation.importance_repeats=0")
-    judged.training[column] = judged.training[column].iloc[:0].reindex(judged.training.index)
-    (model,) = of_kind(report(judged), Model)
-    value = model.example.iloc[0][judged.config.data.columns[column]]
-    assert {"product": "Unknown", "customer_age": 0.0, "purchased_at": "2024-01-08 09:00:00"}[
-        column
-    ] == value
-    assert not pd.isna(value)
-
-
 def test_nobody_is_named(items, judged):
     for item in [*items, *report_start(judged.config, CLEAN)]:
         text = repr(item)
         if isinstance(item, Table | Dataset):
             text = item.frame.to_csv()
         if isinstance(item, Model):
-            text = item.example.to_csv() + item.bundle.seen.to_csv() + repr(item.bundle.manifest)
+            text = item.bundle.seen.to_csv() + repr(item.bundle.manifest)
         for secret in ("Ada", "Lovelace", "ada@example.com", "diary"):
             assert secret not in text
 

@@ -88,10 +88,17 @@ class FeatureKind:
     def parts(self, names: list[str], features: FeatureSet, encoding: Encoding) -> list[Part]:
         """The parts of the encoder for all columns of this kind.
 
-        Kinds may share a step (CATEGORIES, NUMBERS), with equal encoders; it gets the columns of
-        all. Categories belong to CATEGORIES, where native ones are looked for.
+        Categories are encoded as native codes or as a column each, numbers filled and scaled where
+        the estimator needs it, and each text by tf-idf. Kinds may share a step, with equal
+        encoders; it gets the columns of all. Native categories are looked for in CATEGORIES.
         """
-        return [(NUMBERS, _number_encoder(features, encoding), names)]
+        match self.holds:
+            case "categories":
+                return [(CATEGORIES, _category_encoder(features, encoding), names)]
+            case "numbers":
+                return [(NUMBERS, _number_encoder(features, encoding), names)]
+            case "text":
+                return [(name, _word_encoder(), name) for name in names]
 
 
 class Categorical(FeatureKind):
@@ -104,10 +111,6 @@ class Categorical(FeatureKind):
     def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
         """Take the text of a field."""
         return {entry: take_text(tickets, entry).fillna(UNKNOWN)}
-
-    def parts(self, names: list[str], features: FeatureSet, encoding: Encoding) -> list[Part]:
-        """Encode as native codes, or as a column for each category."""
-        return [(CATEGORIES, _category_encoder(features, encoding), names)]
 
 
 class Text(FeatureKind):
@@ -134,10 +137,6 @@ class Text(FeatureKind):
                 f"features.text: of {len(frame):,} tickets to train on, none has a word in "
                 f"{', '.join(empty)}. Leave it out of the features."
             )
-
-    def parts(self, names: list[str], features: FeatureSet, encoding: Encoding) -> list[Part]:
-        """Encode each field by tf-idf, in a step of its own."""
-        return [(name, _word_encoder(), name) for name in names]
 
 
 class Numeric(FeatureKind):

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sqlite3
+import traceback
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -219,5 +220,8 @@ def reopened_run(run_id: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    text = str(error) if isinstance(error, InputError | Refused) else repr(error)
-    return text[:_TAG_LENGTH]
+    if isinstance(error, InputError | Refused):
+        return str(error)[:_TAG_LENGTH]
+    # The message of a bug may quote a value of a ticket: only the terminal shows it.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
