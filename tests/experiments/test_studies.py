@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from slarisk.jobs.answers import PAGE, RESULTS, fill_page, read_results, write_tables
+from lab.recipe import PART, plan_jobs, read_recipe
+from lab.report import README, fill_readme, format_tables
+from lab.results import RESULTS, read_results
+from lab.study import Study, compose_job, list_studies, missing_package
 from slarisk.jobs.command import build_estimator, register_schemas
-from slarisk.jobs.lab import Study, compose_job, list_studies, missing_package
-from slarisk.jobs.recipe import PART, list_jobs, read_recipe
 from slarisk.jobs.train import check_numbers, refuse_late_features
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STUDIES = list_studies(ROOT / "experiments")
 
 
@@ -22,7 +23,7 @@ def study(request):
 def test_every_choice_of_a_study_composes(study):
     register_schemas()
     seen = set()
-    for job in list_jobs(read_recipe(study.folder)):
+    for job in plan_jobs(read_recipe(study.folder)):
         new = {(job.labels[PART], *label) for label in job.labels.items()} - seen
         if new:  # every label once: all their combinations would take minutes
             seen |= new
@@ -35,17 +36,17 @@ def test_every_choice_of_a_study_composes(study):
 
 
 def test_the_page_shows_the_results(study):
-    page = study.folder / PAGE
+    page = study.folder / README
     recipe = read_recipe(study.folder)
-    tables = write_tables(read_results(study.folder), recipe)
-    assert fill_page(page, tables) == page.read_text("utf-8")
+    tables = format_tables(read_results(study.folder), recipe)
+    assert fill_readme(page, tables) == page.read_text("utf-8")
     for table in recipe.tables:
         assert table.figure is None or (study.folder / table.figure.file).exists()
 
 
 def test_results_are_those_of_the_recipe(study):
     results = read_results(study.folder)
-    wanted = [{k: v for k, v in job.labels.items()} for job in list_jobs(read_recipe(study.folder))]
+    wanted = [{k: v for k, v in job.labels.items()} for job in plan_jobs(read_recipe(study.folder))]
     labels = results[[name for name in results if name in {k for each in wanted for k in each}]]
     found = [{k: v for k, v in row.items() if v} for row in labels.to_dict("records")]
     assert (study.folder / RESULTS).exists()
