@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from lab.results import join_results, keep_results, tabulate_runs
 from lab.study import compose_job, draw_samples, find_missing
 from slarisk.config import SweepJob
 from slarisk.jobs.command import register_schemas
+from slarisk.jobs.processors import count_parallel
 from slarisk.jobs.sweepers import end_sweep, parent_run
 from slarisk.jobs.train import train_job
 from slarisk.tracking.registry import find_run
@@ -72,11 +74,10 @@ def run_jobs(study: Study, jobs: Sequence[StudyJob], workers: int) -> list[dict[
     end_orphans(experiment)
     command = {"command": f"python experiments/run.py {study.name}"}
     parent = start_parent(experiment, study.name, "study", command)
+    at_once = count_parallel({"n_jobs": workers}, len(jobs))
     with parent_run(_SHARED / study.name, experiment, parent, len(jobs)) as sweep:
-        places = [
-            SweepJob(parent=sweep.parent, folder=str(sweep.folder), job=str(number))
-            for number in range(len(jobs))
-        ]
+        shared = SweepJob(parent=sweep.parent, folder=str(sweep.folder), at_once=at_once)
+        places = [replace(shared, job=str(number)) for number in range(len(jobs))]
         errors = Parallel(n_jobs=workers, batch_size=1)(
             delayed(run_job)(study, job, place) for job, place in zip(jobs, places, strict=True)
         )
