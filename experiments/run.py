@@ -8,8 +8,9 @@ before, with the same config, tickets and code, is not run again.
 import argparse
 from pathlib import Path
 
+from lab.runner import run_study
+from lab.study import Study, list_studies
 from slarisk.jobs.command import run_command
-from slarisk.jobs.lab import Study, list_studies, run_study
 
 HERE = Path(__file__).resolve().parent
 

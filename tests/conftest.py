@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
+
+# The tests run in several processes: threads in each would wait for one another. OpenMP and linear
+# algebra read this when they are loaded, and so do the commands that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import logging
 import runpy
 import shutil
 import signal
@@ -12,15 +17,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from slarisk.jobs.command import register_schemas
 from slarisk.tracking.relocation import follow_move
@@ -45,13 +52,17 @@ def real_data() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def composed() -> Callable[..., Any]:
-    """Compose a config of the repository, as a command would."""
+    """Compose a config of the repository, as a command would; the same one only once."""
     register_schemas()
+
+    @cache
+    def compose_once(root: str, overrides: tuple[str, ...]) -> DictConfig:
+        with initialize_config_dir(str(ROOT / "conf"), job_name="test"):
+            return compose(root, list(overrides))
 
     def make(*overrides: str, root: str = "train", search: Path | None = None) -> Any:
         more = [f"hydra.searchpath=[file://{search}]"] if search else []
-        with initialize_config_dir(str(ROOT / "conf"), job_name="test"):
-            return OmegaConf.to_object(compose(root, [*overrides, *more]))
+        return OmegaConf.to_object(compose_once(root, (*overrides, *more)))
 
     return make
 
@@ -63,6 +74,7 @@ ON_TICKETS = [
     "data.path=tickets.csv",
     "data.truth=null",
     "evaluation.bootstrap_draws=100",
+    "evaluation.threshold_draws=50",
     "evaluation.importance_repeats=0",
 ]
 
@@ -112,6 +124,16 @@ def write_tickets() -> Callable[..., Path]:
     return write
 
 
+def log_blank(figure: Any, artifact_file: str) -> None:
+    """Log an empty file for a figure: to draw them is a third of a run's work.
+
+    Figures are drawn in the tests of each plot, and by real commands.
+    """
+    import mlflow
+
+    mlflow.log_text("", artifact_file)
+
+
 @contextmanager
 def at_store(path: Path) -> Iterator[None]:
     """Point MLflow at a database and work in its folder; leave nothing of it behind."""
@@ -128,7 +150,8 @@ def at_store(path: Path) -> Iterator[None]:
     os.chdir(path.parent)
     mlflow.set_tracking_uri(f"sqlite:///{path}")
     try:
-        yield
+        with patch.object(mlflow, "log_figure", log_blank):
+            yield
         assert mlflow.active_run() is None
     finally:
         mlflow.end_run("KILLED")
@@ -138,6 +161,15 @@ def at_store(path: Path) -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextmanager
+def at_copy(store: Path, folder: Path) -> Iterator[None]:
+    """Copy the folder of a store, and work there."""
+    shutil.copytree(store, folder, dirs_exist_ok=True)
+    follow_move(folder / "mlflow.db")
+    with at_store(folder / "mlflow.db"):
+        yield
 
 
 @pytest.fixture(scope="session", name="at_store")
@@ -201,9 +233,27 @@ def trained_store(
 @pytest.fixture
 def trained(tmp_path: Path, trained_store: Path) -> Iterator[Path]:
     """A folder with three runs of logistic regression: blind to the channel, good, optimistic."""
-    shutil.copytree(trained_store, tmp_path, dirs_exist_ok=True)
-    follow_move(tmp_path / "mlflow.db")
-    with at_store(tmp_path / "mlflow.db"):
+    with at_copy(trained_store, tmp_path):
+        yield tmp_path
+
+
+@pytest.fixture(scope="session")
+def champion_store(
+    tmp_path_factory: pytest.TempPathFactory, trained_store: Path, composed: Callable[..., Any]
+) -> Path:
+    """A folder as that of `trained`, with a champion; see `champion`."""
+    from slarisk.jobs.promote import promote
+
+    folder = tmp_path_factory.mktemp("champion")
+    with at_copy(trained_store, folder):
+        promote(composed("bootstrap_draws=200", root="promote"))
+    return folder
+
+
+@pytest.fixture
+def champion(tmp_path: Path, champion_store: Path) -> Iterator[Path]:
+    """A folder in which the good run of `trained` is in charge."""
+    with at_copy(champion_store, tmp_path):
         yield tmp_path
 
 

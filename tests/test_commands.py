@@ -1,6 +1,7 @@
-"""A few commands as a user runs them: other processes, another folder, real signals."""
+"""Commands as a user runs them; a few as processes of their own, with real signals."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -9,10 +10,12 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import joblib
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["evaluation.bootstrap_draws=100", "evaluation.importance_repeats=0"]
+QUICK += ["evaluation.threshold_draws=5"]
 HERE = ["data.path=tickets.csv", "data.truth=null", *QUICK]
 
 pytestmark = pytest.mark.commands
@@ -68,7 +71,9 @@ def test_from_an_export_to_decisions(call, folder):
     assert (code, err) == (0, "")
     assert out.startswith("lr loses $")
     assert statuses(folder) == ["FINISHED"]
-    assert (folder / "mlruns").is_dir()
+    drawn = [path.stat().st_size for path in folder.glob("mlruns/*/*/artifacts/plots/*.png")]
+    assert len(drawn) == 4
+    assert min(drawn) > 2000
     code, out, err = call("promote")
     assert (code, err) == (0, "")
     assert "Promoted: sla-breach-risk version 1" in out
@@ -79,12 +84,19 @@ def test_from_an_export_to_decisions(call, folder):
 
 
 def test_parallel_jobs_share_a_cold_store(call, folder):
+    """And the processors: the forest of each of two jobs is fitted by half of them."""
     code, _, err = call(
-        *("train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=3", "model=lr", *HERE),
-        "split.seed=1,2,3",
+        *("train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "model=rf", *HERE),
+        *("model.n_estimators=9", "+model.verbose=1", "split.seed=1,2", "log_models=all"),
     )
-    assert (code, err) == (0, "")
-    assert statuses(folder).count("FINISHED") >= 3
+    assert code == 0
+    # scikit-learn says with how many threads it fits a forest, unless it is one
+    assert "Parallel(n_jobs=-1)]: Done" in err
+    told = re.findall(r"Using backend \w+ with (\d+) concurrent", err)
+    share = max(1, joblib.cpu_count() // 2)
+    assert set(told) == ({str(share)} if share > 1 else set())
+    assert [line for line in err.splitlines() if not line.startswith("[Parallel(")] == []
+    assert statuses(folder).count("FINISHED") >= 3  # the parent run, too
     assert set(statuses(folder)) == {"FINISHED"}
 
 
@@ -135,10 +147,11 @@ def test_a_parallel_grid_that_is_stopped_keeps_what_finished(start, folder, numb
 
 @pytest.mark.parametrize("command", ["train", "promote", "score", "analyze"])
 @pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"], ["--info"]], ids="-".join)
-def test_a_command_explains_itself(call, folder, command, flag):
-    code, out, err = call(command, *flag)
-    assert (code, err) == (0, "")
-    assert len(out.splitlines()) > 5
+def test_a_command_explains_itself(run, folder, monkeypatch, command, flag):
+    monkeypatch.chdir(folder)
+    ended = run(command, *flag)
+    assert (ended.code, ended.err) == (0, "")
+    assert len(ended.out.splitlines()) > 5
     assert sorted(path.name for path in folder.iterdir()) == ["tickets.csv"]
 
 
@@ -150,8 +163,16 @@ def test_a_command_explains_itself(call, folder, command, flag):
         ("analyze", ["data.path=nowhere.csv"], "nowhere.csv"),
     ],
 )
-def test_a_mistake_is_one_message(call, command, overrides, told):
-    code, out, err = call(command, *overrides)
+def test_a_mistake_is_one_message(place, run, command, overrides, told):
+    ended = run(command, *overrides)
+    check_mistake(ended.code, ended.out, ended.err, told)
+
+
+def test_a_mistake_in_a_process_of_its_own(call):
+    check_mistake(*call("train", "modle=rf"), "modle")
+
+
+def check_mistake(code, out, err, told):
     assert (code, out) == (2, "")
     assert err.startswith("error")
     assert told in err

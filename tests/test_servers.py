@@ -22,6 +22,7 @@ psycopg = pytest.importorskip("psycopg", reason="the extra 'server' is not insta
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["evaluation.bootstrap_draws=50", "evaluation.importance_repeats=0"]
+QUICK += ["evaluation.threshold_draws=5"]
 HERE = ["data.path=tickets.csv", "data.truth=null", "tracking=server", *QUICK]
 TRIALS = 12
 

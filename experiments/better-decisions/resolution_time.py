@@ -4,6 +4,7 @@
 the plain model beside it, are those of ``study.yaml``; Kaggle is split 30 more times.
 """
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from slarisk.decisions.policies import PerTicket
 from slarisk.evaluation.metrics import measure_log_loss
 from slarisk.evaluation.replicates import mean_interval
 from slarisk.jobs.command import build_estimator, register_schemas
-from slarisk.jobs.lab import Study, compose_job, draw_samples
-from slarisk.jobs.recipe import PART, list_jobs, read_recipe
 from slarisk.jobs.train import prepare, price
 from slarisk.learning.features import category_names, make_encoder, make_features
 from slarisk.learning.models import breach_scores, fit_pipeline
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # where `lab` is
+from lab.recipe import PART, plan_jobs, read_recipe
+from lab.study import Study, compose_job, draw_samples
 
 HERE = Path(__file__).resolve().parent
 PLAIN, TIME, COUNTED = "gbm", "resolution time", "weighted for those still open"
@@ -165,7 +168,7 @@ def run_draw(config):
 
 def list_draws(study):
     """Give the configs of the plain model's runs, by data set."""
-    jobs = [job for job in list_jobs(read_recipe(HERE)) if job.labels["decided by"] == PLAIN]
+    jobs = [job for job in plan_jobs(read_recipe(HERE)) if job.labels["decided by"] == PLAIN]
     draw_samples(jobs)
     configs = {}
     for job in jobs:

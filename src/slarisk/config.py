@@ -318,12 +318,13 @@ class SweepJob:
     """A job's place in its sweep, filled in by the sweep: its parent run, and its part in it.
 
     ``folder`` is where the jobs of one command share what they have prepared and say how far they
-    are; ``job`` tells them apart.
+    are; ``job`` tells them apart. ``at_once`` is how many of them run at the same time.
     """
 
     parent: str | None = None
     folder: str | None = None
     job: str | None = None
+    at_once: int = 1
     stage: Stage = Stage.trial
     trial: int | None = None
 

@@ -9,7 +9,6 @@ import pytest
 from mlflow import MlflowClient
 
 from slarisk.jobs import analyze as job
-from slarisk.jobs.promote import promote
 from slarisk.tracking.registry import find_best_run
 
 KAGGLE = ("data=kaggle", "sla=notebook")
@@ -118,20 +117,18 @@ def test_without_a_champion_the_report_says_so(export, analyze):
     assert "has no champion yet" in (export / "outputs" / "report.html").read_text("utf-8")
 
 
-def test_the_model_is_judged_on_honest_scores(trained, composed, analyze):
-    promote(composed("bootstrap_draws=200", root="promote"))
+def test_the_model_is_judged_on_honest_scores(champion, analyze):
     run_id = done(analyze("capacities=[1,2]"))
-    found = table(trained, run_id, "escalation")
+    found = table(champion, run_id, "escalation")
     assert found["per_day"].dropna().unique().tolist() == [1, 2]
-    page = (trained / "outputs" / "report.html").read_text("utf-8")
+    page = (champion / "outputs" / "report.html").read_text("utf-8")
     assert "scores: 478 out of fold, 120 test, 2 new" in page
     best = found[found["per_day"].isna()].set_index("ranking")["net"]
     assert best["expected saving"] > best["priority"]
 
 
-def test_no_in_sample_score_takes_part(trained, composed, analyze, monkeypatch):
+def test_no_in_sample_score_takes_part(champion, analyze, monkeypatch):
     """A training ticket whose out-of-fold score is lost is left out, not scored in sample."""
-    promote(composed("bootstrap_draws=200", root="promote"))
 
     def forget(*version):
         bundle = fetch_version(*version)
@@ -141,21 +138,19 @@ def test_no_in_sample_score_takes_part(trained, composed, analyze, monkeypatch):
     fetch_version = job.fetch_version
     monkeypatch.setattr(job, "fetch_version", forget)
     done(analyze())
-    page = (trained / "outputs" / "report.html").read_text("utf-8")
+    page = (champion / "outputs" / "report.html").read_text("utf-8")
     assert "scores: 120 test, 2 new" in page
 
 
-def test_a_champion_of_another_data_policy_is_left_out(trained, composed, analyze):
-    promote(composed("bootstrap_draws=200", root="promote"))
+def test_a_champion_of_another_data_policy_is_left_out(champion, analyze):
     swapped = ("data.columns.product=Ticket Subject", "data.columns.subject=Product Purchased")
     ended = analyze(*swapped)
     done(ended)
     assert "reads exports by another data policy (sample; this analysis: sample)" in ended.out
 
 
-def test_a_champion_that_is_damaged_costs_its_section_only(trained, composed, analyze):
-    promote(composed("bootstrap_draws=200", root="promote"))
-    for path in trained.glob("mlruns/**/bundle.json"):
+def test_a_champion_that_is_damaged_costs_its_section_only(champion, analyze):
+    for path in champion.glob("mlruns/**/bundle.json"):
         path.write_text("{}")
     ended = analyze()
     done(ended)

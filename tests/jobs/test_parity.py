@@ -6,6 +6,8 @@ from mlflow import MlflowClient
 
 pytestmark = pytest.mark.real_data
 
+QUICK = ["evaluation.bootstrap_draws=100", "evaluation.threshold_draws=50"]
+
 
 @pytest.fixture
 def train(place, run):
@@ -31,7 +33,7 @@ def artifact(place, run, name):
 
 
 def test_the_notebooks_forest(train, kaggle, place, run):
-    found = train("experiment=notebook", "model=rf", kaggle, "evaluation.bootstrap_draws=100")
+    found = train("experiment=notebook", "model=rf", kaggle, *QUICK)
     metrics = found.data.metrics
     assert metrics["roc_auc"] == pytest.approx(0.892585, abs=5e-7)
     assert metrics["decision_threshold"] == pytest.approx(0.35)
@@ -56,7 +58,7 @@ def test_the_notebooks_forest(train, kaggle, place, run):
 
 
 def test_the_notebooks_logistic_regression(train, kaggle):
-    found = train("experiment=notebook", "model=lr", kaggle, "evaluation.bootstrap_draws=100")
+    found = train("experiment=notebook", "model=lr", kaggle, *QUICK)
     metrics = found.data.metrics
     assert metrics["decision_threshold"] == pytest.approx(0.25)
     assert metrics["expected_loss"] == 148
@@ -69,7 +71,8 @@ def test_the_notebooks_logistic_regression(train, kaggle):
 def test_servicenow_is_worth_a_model(train, real_data):
     path = real_data("incident_event_log.zip")
     found = train(
-        "data=servicenow", "model=gbm", f"data.path={path}", "evaluation.importance_repeats=0"
+        *("data=servicenow", "model=gbm", f"data.path={path}"),
+        *("evaluation.importance_repeats=0", "evaluation.threshold_draws=50"),
     )
     metrics = found.data.metrics
     assert metrics["test_tickets"] == 7508

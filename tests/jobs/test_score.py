@@ -6,15 +6,7 @@ from mlflow import MlflowClient
 
 from slarisk.errors import StoreError
 from slarisk.jobs import score as score_module
-from slarisk.jobs.promote import promote
 from slarisk.scoring.export import EXPORT_COLUMNS, REJECTED_COLUMNS
-
-
-@pytest.fixture
-def champion(trained, composed):
-    """A folder in which the good run of `trained` is in charge."""
-    promote(composed("bootstrap_draws=200", root="promote"))
-    return trained
 
 
 @pytest.fixture

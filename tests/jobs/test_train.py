@@ -21,6 +21,7 @@ from slarisk.learning.splits import hold_out
 from slarisk.tickets.labels import prepare_tickets
 
 QUICK = ["evaluation.bootstrap_draws=100", "evaluation.importance_repeats=0"]
+QUICK += ["evaluation.threshold_draws=50"]
 HERE = ["data.path=tickets.csv", "data.truth=null", "model=lr", *QUICK]
 
 

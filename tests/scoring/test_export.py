@@ -224,7 +224,7 @@ ROW = st.tuples(
 
 
 @given(rows=st.lists(ROW, min_size=1, max_size=12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_every_row_is_scored_or_rejected(priced, raw, rows):
     some = raw.head(len(rows)).copy()
     some[["Ticket ID", "Created At", "Lost"]] = rows

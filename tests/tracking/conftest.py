@@ -19,6 +19,7 @@ def judge_tickets(composed, write_tickets, tmp_path_factory):
             "data.truth=null",
             "model=lr",
             "evaluation.bootstrap_draws=50",
+            "evaluation.threshold_draws=5",
             "evaluation.importance_repeats=1",
             *overrides,
         )

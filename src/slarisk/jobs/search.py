@@ -34,6 +34,7 @@ from slarisk.jobs.sweepers import (
     collect_errors,
     complete_job,
     end_sweep,
+    launch_jobs,
     open_tracking,
     parent_run,
     raise_errors,
@@ -250,8 +251,7 @@ def run_trials(
             ]
             for trial in trials
         ]
-        assert sweeper.launcher is not None
-        results = sweeper.launcher.launch(jobs, initial_job_idx=trials[0].number)
+        results = launch_jobs(sweeper, jobs, trials[0].number)
         for trial, result in zip(trials, results, strict=True):
             failed = collect_errors([result])
             if failed and isinstance(failed[0], StoreError):
@@ -338,11 +338,7 @@ def run_fits(
         if (stage, overrides) not in there
     ]
     if missing:
-        assert sweeper.launcher is not None
-        raise_errors(
-            collect_errors(sweeper.launcher.launch(missing, initial_job_idx=sweeper.n_trials)),
-            len(missing),
-        )
+        raise_errors(collect_errors(launch_jobs(sweeper, missing, sweeper.n_trials)), len(missing))
 
 
 def list_seeds(sweeper: SearchSweeper, task: Task) -> list[list[str]]:

@@ -25,6 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from slarisk.config import MISSING, SweepJob, Tracking
 from slarisk.errors import InputError, StoreError
+from slarisk.jobs.processors import count_parallel
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -80,7 +81,7 @@ class GridSweeper(BasicSweeper):
                 jobs = [
                     [*job, *sweep.say_place(str(number))] for number, job in enumerate(batch, done)
                 ]
-                errors += collect_errors(self.launcher.launch(jobs, initial_job_idx=done))
+                errors += collect_errors(launch_jobs(self, jobs, done))
                 done += len(jobs)
             finish_grid(sweep)
         end_sweep(parent, errors, total, "jobs")
@@ -126,6 +127,17 @@ def tag_command(config: DictConfig) -> dict[str, str]:
 def name_sweep(arguments: Sequence[str]) -> str:
     """Name a sweep by what it was asked for."""
     return " ".join(arguments)[:200] or "sweep"
+
+
+def launch_jobs(
+    sweeper: GridSweeper | SearchSweeper, jobs: Sequence[list[str]], first: int
+) -> Sequence[JobReturn]:
+    """Launch jobs from number ``first``, and tell each how many run at the same time."""
+    assert sweeper.config is not None
+    assert sweeper.launcher is not None
+    at_once = count_parallel(sweeper.config.hydra.launcher, len(jobs))
+    told = [[*job, f"sweep.at_once={at_once}"] for job in jobs]
+    return sweeper.launcher.launch(told, initial_job_idx=first)
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from slarisk.evaluation.evaluate import evaluate
 from slarisk.evaluation.importance import measure_importance
 from slarisk.evaluation.profile import Bins, bin_values
 from slarisk.jobs.command import build_estimator, check_bootstrap
+from slarisk.jobs.processors import share_processors
 from slarisk.jobs.sharing import Outcome, prepare_once, tell_outcome
 from slarisk.jobs.unsent import Unsent, keeping, take_unsent
 from slarisk.learning.crossfit import Learned, learn
@@ -132,7 +133,8 @@ def train_job(config: TrainConfig) -> float:
             send(report_start(config, find_source()))
             raise
     try:
-        trained, run_id = track(config, prepared, whole=config.log_models is ModelLog.all)
+        with share_processors(config.sweep.at_once):
+            trained, run_id = track(config, prepared, whole=config.log_models is ModelLog.all)
     except Exception as error:
         tell_outcome(config, Outcome("failed", None, f"{name_run(config)} failed: {error}"))
         raise

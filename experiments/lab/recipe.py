@@ -1,4 +1,4 @@
-"""The recipe of a study, ``experiments/<name>/study.yaml``: which runs answer its question."""
+"""The recipe of a study, ``experiments/<name>/study.yaml``: its runs and its tables."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from slarisk.errors import InputError
 
 RECIPE = "study.yaml"
-PART, DRAW = "data", "draw"  # the columns of results.csv beside those of the axes
+PART, DRAW = "data", "draw"  # label columns of results.csv that are not axes
 
-# What one axis varies: overrides by label, or overrides that are their own labels.
-Overrides = str | list[str]
-Axis = dict[str, Overrides] | list[str]
-# What the draws of a part are, and so what its intervals are over.
+# The overrides of each label of an axis; in a list, each override is its own label.
+Axis = dict[str, str | list[str]] | list[str]
+# What differs between the draws of a part; its intervals cover this variation.
 Over = Literal["samples", "splits", "periods", "seeds"]
 Unit = Literal["per_1000", "dollars", "number", "percent"]
 
@@ -28,11 +27,11 @@ _STRICT = with_config(ConfigDict(extra="forbid"))
 
 @_STRICT
 @dataclass(frozen=True)
-class Part:
+class StudyPart:
     """The runs on one data set: every combination of the axes, for every draw.
 
-    ``axes`` replace those of the study by name, or add to them; an empty one takes it away.
-    ``over`` says what differs between draws.
+    ``axes`` are merged into those of the study by name; an empty one removes an axis. ``over``
+    says what differs between draws.
     """
 
     overrides: list[str] = field(default_factory=list)
@@ -43,11 +42,11 @@ class Part:
 
 @_STRICT
 @dataclass(frozen=True)
-class Column:
-    """A column of a table: the mean of a metric over the draws, with its interval.
+class ColumnSpec:
+    """A table column: the mean of a metric over the draws, with its confidence interval.
 
-    ``against`` names labels of axes: the column is then the metric less that of the row which has
-    these labels instead of its own, draw by draw.
+    With ``against`` (labels by axis), the column is the paired difference between the metric of
+    the row and that of the row which has these labels instead.
     """
 
     metric: str
@@ -59,8 +58,8 @@ class Column:
 
 @_STRICT
 @dataclass(frozen=True)
-class Picture:
-    """A figure of one column of a table: a dot for each row, or a line along the axis ``along``."""
+class FigureSpec:
+    """A figure of one table column: a dot for each row, or a line along the axis ``along``."""
 
     file: str
     column: str
@@ -70,27 +69,27 @@ class Picture:
 
 @_STRICT
 @dataclass(frozen=True)
-class Table:
+class TableSpec:
     """A table of the README: a row for each combination of labels, a column for each title.
 
-    ``where`` keeps only some labels of an axis; ``baselines`` names the axis among whose labels
-    the trivial rules appear as rows of their own.
+    ``where`` lists, by axis, the labels that are shown. ``baselines`` names the axis under which
+    the trivial rules appear as further labels.
     """
 
-    columns: dict[str, Column]
+    columns: dict[str, ColumnSpec]
     title: str = ""
     where: dict[str, list[str]] = field(default_factory=dict)
     baselines: str | None = None
-    figure: Picture | None = None
+    figure: FigureSpec | None = None
 
 
 @_STRICT
 @dataclass(frozen=True)
 class Recipe:
-    """A study: overrides of all its runs, its axes, its parts by name, and its tables."""
+    """A study: the overrides of all its runs, its axes, its parts by name, and its tables."""
 
-    parts: dict[str, Part]
-    tables: list[Table]
+    parts: dict[str, StudyPart]
+    tables: list[TableSpec]
     overrides: list[str] = field(default_factory=list)
     axes: dict[str, Axis] = field(default_factory=dict)
 
@@ -104,12 +103,12 @@ class StudyJob:
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """Read a study's recipe.
+    """Read the recipe in a study's folder.
 
     Raises
     ------
     InputError
-        There is none, or a key in it is unknown or wrong.
+        There is none, or one of its keys is unknown or has a wrong value.
     """
     path = folder / RECIPE
     try:
@@ -124,12 +123,12 @@ def read_recipe(folder: Path) -> Recipe:
         raise InputError(f"{path}: {where}: {first['msg']}") from error
 
 
-def list_jobs(recipe: Recipe) -> list[StudyJob]:
+def plan_jobs(recipe: Recipe) -> list[StudyJob]:
     """List the runs of a study, in the order of its recipe."""
     jobs = []
     for name, part in recipe.parts.items():
-        axes = {axis: spread(each) for axis, each in (recipe.axes | part.axes).items() if each}
-        axes[DRAW] = number(part.draws)
+        axes = {axis: expand_axis(each) for axis, each in (recipe.axes | part.axes).items() if each}
+        axes[DRAW] = expand_draws(part.draws)
         for labels in itertools.product(*axes.values()):
             chosen = dict(zip(axes, labels, strict=True))
             own = [each for axis, label in chosen.items() for each in axes[axis][label]]
@@ -138,21 +137,29 @@ def list_jobs(recipe: Recipe) -> list[StudyJob]:
     return jobs
 
 
-def spread(axis: Axis) -> dict[str, list[str]]:
-    """Give the overrides behind each label of an axis.
+def expand_axis(axis: Axis) -> dict[str, list[str]]:
+    """List the overrides of each label of an axis.
 
     Examples
     --------
-    >>> spread(["model=lr"]), spread({"free": ["cost=notebook", "sla=notebook"]})
-    ({'lr': ['model=lr']}, {'free': ['cost=notebook', 'sla=notebook']})
+    >>> expand_axis(["model=lr"])
+    {'lr': ['model=lr']}
+    >>> expand_axis({"free": ["cost=notebook", "sla=notebook"]})
+    {'free': ['cost=notebook', 'sla=notebook']}
     """
     if isinstance(axis, list):
         return {re.sub(r"^[^=]*=", "", each): [each] for each in axis}
     return {label: [each] if isinstance(each, str) else each for label, each in axis.items()}
 
 
-def number(draws: Axis) -> dict[str, list[str]]:
-    """Give the overrides behind each draw; draws without labels are numbered from 1."""
+def expand_draws(draws: Axis) -> dict[str, list[str]]:
+    """List the overrides of each draw; draws without labels are numbered from 1.
+
+    Examples
+    --------
+    >>> expand_draws(["split.seed=7", "split.seed=8"]), expand_draws({})
+    ({'1': ['split.seed=7'], '2': ['split.seed=8']}, {'1': []})
+    """
     if isinstance(draws, list):
         return {str(place): [each] for place, each in enumerate(draws, start=1)}
-    return spread(draws) or {"1": []}
+    return expand_axis(draws) or {"1": []}

@@ -1,7 +1,7 @@
 import pytest
 
+from lab.recipe import Recipe, StudyPart, plan_jobs, read_recipe
 from slarisk.errors import InputError
-from slarisk.jobs.recipe import Part, Recipe, list_jobs, read_recipe
 
 
 def test_every_combination_is_a_job_in_the_order_of_the_recipe():
@@ -9,12 +9,12 @@ def test_every_combination_is_a_job_in_the_order_of_the_recipe():
         overrides=["cost=charged"],
         axes={"model": ["model=lr", "model=gbm"], "rule": {"free": ["a=1", "b=2"]}},
         parts={
-            "first": Part(overrides=["data=sample"], draws=["split.seed=7", "split.seed=8"]),
-            "second": Part(axes={"model": {"forest": "model=rf"}, "rule": {}}),
+            "first": StudyPart(overrides=["data=sample"], draws=["split.seed=7", "split.seed=8"]),
+            "second": StudyPart(axes={"model": {"forest": "model=rf"}, "rule": {}}),
         },
         tables=[],
     )
-    jobs = list_jobs(recipe)
+    jobs = plan_jobs(recipe)
     assert [tuple(job.labels.values()) for job in jobs] == [
         *(("first", "lr", "free", draw) for draw in "12"),
         *(("first", "gbm", "free", draw) for draw in "12"),

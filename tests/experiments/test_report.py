@@ -3,34 +3,24 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from lab.estimates import make_rows
+from lab.recipe import ColumnSpec, FigureSpec, Recipe, StudyPart, TableSpec, plan_jobs
+from lab.report import BEGIN, END, fill_readme, format_table, format_tables, write_report
+from lab.results import DIGITS, join_results, keep_results, tabulate_runs
 from slarisk.errors import InputError
-from slarisk.jobs.answers import (
-    BEGIN,
-    DIGITS,
-    END,
-    fill_page,
-    join_results,
-    keep_results,
-    make_rows,
-    tabulate_runs,
-    write_answers,
-    write_table,
-    write_tables,
-)
-from slarisk.jobs.recipe import Column, Part, Picture, Recipe, Table, list_jobs
 
 RECIPE = Recipe(
     axes={"rule": {"one": "decision=threshold", "each": "decision=per_ticket"}},
-    parts={"sample": Part(over="samples", draws=["a=1", "a=2"]), "kaggle": Part()},
+    parts={"sample": StudyPart(over="samples", draws=["a=1", "a=2"]), "kaggle": StudyPart()},
     tables=[
-        Table(
+        TableSpec(
             {
-                "loss": Column("expected_loss"),
-                "more": Column("expected_loss", against={"rule": "each"}),
-                "AUC": Column("roc_auc", "number", digits=2, interval=False),
+                "loss": ColumnSpec("expected_loss"),
+                "more": ColumnSpec("expected_loss", against={"rule": "each"}),
+                "AUC": ColumnSpec("roc_auc", "number", digits=2, interval=False),
             },
             baselines="rule",
-            figure=Picture("loss.svg", "loss"),
+            figure=FigureSpec("loss.svg", "loss"),
         )
     ],
 )
@@ -48,7 +38,7 @@ def metrics(loss):
 
 @pytest.fixture
 def results():
-    return tabulate_runs(list_jobs(RECIPE), [metrics(loss) for loss in LOSSES])
+    return tabulate_runs(plan_jobs(RECIPE), [metrics(loss) for loss in LOSSES])
 
 
 def find(results, **labels):
@@ -78,7 +68,7 @@ def test_a_difference_may_be_to_a_row_that_is_left_out(results):
 
 def test_only_labels_of_an_axis_can_be_chosen(results):
     with pytest.raises(InputError, match="no axis colour"):
-        make_rows(results, RECIPE, Table({}, where={"colour": ["red"]}))
+        make_rows(results, RECIPE, TableSpec({}, where={"colour": ["red"]}))
 
 
 def test_one_draw_alone_has_the_interval_over_its_tickets(results):
@@ -93,14 +83,16 @@ def test_trivial_rules_are_rows(results):
 
 
 def test_the_table_names_what_varies(results):
-    lines = write_table(make_rows(results, RECIPE, RECIPE.tables[0]), RECIPE.tables[0]).splitlines()
+    lines = format_table(
+        make_rows(results, RECIPE, RECIPE.tables[0]), RECIPE.tables[0]
+    ).splitlines()
     assert lines[0] == "| data | rule | loss | more | AUC |"
     assert lines[-1] == "| kaggle | each | $80 [$70 to $90] |  | 0.81 |"
     assert len(lines) == 2 + 2 * 6
 
 
 def test_results_say_nothing_of_time_and_have_no_minus_zero():
-    table = tabulate_runs(list_jobs(RECIPE)[:1], [metrics(150) | {"value_over_baseline": -1e-9}])
+    table = tabulate_runs(plan_jobs(RECIPE)[:1], [metrics(150) | {"value_over_baseline": -1e-9}])
     assert set(table) == {"data", "rule", "draw", *DIGITS}
     assert table["value_over_baseline"].tolist() == ["0"]
     assert table["regret"].tolist() == [""]
@@ -108,8 +100,8 @@ def test_results_say_nothing_of_time_and_have_no_minus_zero():
 
 def test_results_of_a_part_that_cannot_be_run_are_kept(tmp_path, results):
     (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
-    write_answers(tmp_path, RECIPE, results)
-    jobs = list_jobs(RECIPE)
+    write_report(tmp_path, RECIPE, results)
+    jobs = plan_jobs(RECIPE)
     kept = keep_results(tmp_path, [job for job in jobs if job.labels["data"] == "sample"])
     assert kept["expected_loss"].tolist() == ["110", "130", "100", "100"]
     fresh = tabulate_runs(jobs[4:], [metrics(loss) for loss in LOSSES[4:]])
@@ -120,19 +112,19 @@ def test_results_of_a_part_that_cannot_be_run_are_kept(tmp_path, results):
 
 def test_written_twice_the_files_are_the_same(tmp_path, results):
     (tmp_path / "README.md").write_text(f"# Why?\n\n{BEGIN}\n{END}\n\nBecause.\n")
-    write_answers(tmp_path, RECIPE, results)
+    write_report(tmp_path, RECIPE, results)
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert set(first) == {"README.md", "results.csv", "loss.svg"}
-    write_answers(tmp_path, RECIPE, results)
+    write_report(tmp_path, RECIPE, results)
     assert first == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     page = first["README.md"].decode()
     assert page.startswith("# Why?\n")
     assert page.endswith("\n\nBecause.\n")
-    assert write_tables(results, RECIPE) in page
+    assert format_tables(results, RECIPE) in page
     assert b"<dc:date>" not in first["loss.svg"]
 
 
 def test_a_page_without_marks_is_refused(tmp_path):
     (tmp_path / "README.md").write_text(f"{END} {BEGIN}")
     with pytest.raises(InputError, match="needs two lines"):
-        fill_page(tmp_path / "README.md", "")
+        fill_readme(tmp_path / "README.md", "")

@@ -1,4 +1,4 @@
-"""The figures of a study: one column of a table, drawn with its intervals."""
+"""The figures of a study: one table column, drawn with its intervals."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lab.estimates import varied_axes
+from lab.recipe import PART
 from slarisk.analysis.palette import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, PURPLE, SKY, VERMILION
-from slarisk.jobs.answers import varied_axes
-from slarisk.jobs.recipe import PART
 from slarisk.jobs.sharing import write_whole
 
 if TYPE_CHECKING:
@@ -19,35 +19,34 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from slarisk.jobs.answers import Row
-    from slarisk.jobs.recipe import Picture, Table
+    from lab.estimates import TableRow
+    from lab.recipe import FigureSpec
 
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, INK)
 
 
-def write_picture(folder: Path, rows: Sequence[Row], table: Table) -> None:
-    """Write the figure of a table as SVG, the same to the last byte from the same rows."""
+def write_figure(folder: Path, rows: Sequence[TableRow], spec: FigureSpec) -> None:
+    """Write a figure as SVG. The same rows give the same file, byte by byte."""
     import matplotlib
 
-    assert table.figure is not None
     content = io.BytesIO()
     # text stays text, ids come from the content, and no date or version is written
-    style: Any = {"svg.hashsalt": table.figure.file, "svg.fonttype": "none"}
+    style: Any = {"svg.hashsalt": spec.file, "svg.fonttype": "none"}
     nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
     with matplotlib.rc_context(style):
-        draw_picture(rows, table.figure).savefig(content, format="svg", metadata=nothing)
+        draw_figure(rows, spec).savefig(content, format="svg", metadata=nothing)
     lines = content.getvalue().decode().splitlines()
     text = "\n".join(line.rstrip() for line in lines if "http://matplotlib.org" not in line)
-    write_whole(folder / table.figure.file, f"{text}\n".encode())
+    write_whole(folder / spec.file, f"{text}\n".encode())
 
 
-def draw_picture(rows: Sequence[Row], picture: Picture) -> Figure:
-    """Draw a panel for each part: a dot for each row, or a line along an axis."""
+def draw_figure(rows: Sequence[TableRow], spec: FigureSpec) -> Figure:
+    """Draw a panel for each part: a dot for each row, or a line along ``spec.along``."""
     from matplotlib.figure import Figure
 
     parts = list(dict.fromkeys(row.labels[PART] for row in rows))
-    dots = picture.along is None
-    axes = [axis for axis in varied_axes(rows) if axis not in {PART, picture.along}]
+    dots = spec.along is None
+    axes = [axis for axis in varied_axes(rows) if axis not in {PART, spec.along}]
     tallest = max(sum(row.labels[PART] == part for row in rows) for part in parts)
     height = 1.1 + 0.28 * tallest if dots else 3.4
     figure = Figure(figsize=(4.2 * len(parts) if len(parts) > 1 else 6.5, height))
@@ -58,13 +57,15 @@ def draw_picture(rows: Sequence[Row], picture: Picture) -> Figure:
         panel.set_title(part, fontsize=10)
         panel.tick_params(labelsize=8, color=GREY)
         panel.spines[["top", "right"]].set_visible(False)
-        (_draw_dots if dots else _draw_lines)(panel, mine, axes, picture)
+        (_draw_dots if dots else _draw_lines)(panel, mine, axes, spec)
     return figure
 
 
-def _draw_dots(panel: Axes, rows: Sequence[Row], axes: Sequence[str], picture: Picture) -> None:
-    found = [row for row in rows if row.cells[picture.column] is not None]
-    mean, low, high = _values(found, picture.column)
+def _draw_dots(
+    panel: Axes, rows: Sequence[TableRow], axes: Sequence[str], spec: FigureSpec
+) -> None:
+    found = [row for row in rows if row.cells[spec.column] is not None]
+    mean, low, high = _values(found, spec.column)
     place = np.arange(len(found))
     panel.axvline(0, color=LIGHT, zorder=0)
     panel.hlines(place, low, high, color=BLUE, linewidth=1.5)
@@ -72,37 +73,39 @@ def _draw_dots(panel: Axes, rows: Sequence[Row], axes: Sequence[str], picture: P
     names = [", ".join(row.labels[axis] for axis in axes) for row in found]
     panel.set_yticks(place, names)
     panel.invert_yaxis()
-    panel.set_xlabel(picture.column, fontsize=8)
+    panel.set_xlabel(spec.column, fontsize=8)
 
 
-def _draw_lines(panel: Axes, rows: Sequence[Row], axes: Sequence[str], picture: Picture) -> None:
-    assert picture.along is not None
-    lines: dict[str, list[Row]] = {}
+def _draw_lines(
+    panel: Axes, rows: Sequence[TableRow], axes: Sequence[str], spec: FigureSpec
+) -> None:
+    assert spec.along is not None
+    lines: dict[str, list[TableRow]] = {}
     for row in rows:
-        if row.cells[picture.column] is not None:
+        if row.cells[spec.column] is not None:
             lines.setdefault(", ".join(row.labels[axis] for axis in axes), []).append(row)
     for place, (name, line) in enumerate(lines.items()):
         colour = _COLOURS[place % len(_COLOURS)]
-        labels = [row.labels[picture.along] for row in line]
+        labels = [row.labels[spec.along] for row in line]
         try:
             x = [float(label.replace(",", "")) for label in labels]
         except ValueError:
             x = [float(at) for at in range(len(labels))]
             panel.set_xticks(x, labels)
-        mean, low, high = _values(line, picture.column)
+        mean, low, high = _values(line, spec.column)
         panel.plot(x, mean, "o-", color=colour, markersize=3, linewidth=1.3, label=name)
         panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-    if picture.log:
+    if spec.log:
         panel.set_xscale("log")
     panel.axhline(0, color=LIGHT, zorder=0)
-    panel.set_xlabel(picture.along, fontsize=8)
-    panel.set_ylabel(picture.column, fontsize=8)
+    panel.set_xlabel(spec.along, fontsize=8)
+    panel.set_ylabel(spec.column, fontsize=8)
     if len(lines) > 1:
         panel.legend(fontsize=7, frameon=False)
 
 
-def _values(rows: Sequence[Row], column: str) -> tuple[list[float], ...]:
-    """Give means and ends, in the five digits that are the same everywhere."""
+def _values(rows: Sequence[TableRow], column: str) -> tuple[list[float], ...]:
+    """Return means, lower and upper ends, to the five digits that agree on every processor."""
     cells = [row.cells[column] for row in rows]
     ends = [(cell.mean, cell.low, cell.high) for cell in cells if cell is not None]
     exact = [[float(f"{each:.5g}") for each in values] for values in ends]

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[1] / "experiments" / "better-decisions"
+FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "better-decisions"
 SCRIPT = runpy.run_path(str(FOLDER / "resolution_time.py"))
 Watched, spell_out = SCRIPT["Watched"], SCRIPT["spell_out"]
 ENDS = np.array([1.0, 2.0, 4.0, 8.0])

@@ -3,10 +3,12 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from lab.recipe import StudyJob
+from lab.report import BEGIN, END
+from lab.results import read_results
+from lab.runner import run_study
+from lab.study import Study, compose_job, draw_samples
 from slarisk.errors import InputError
-from slarisk.jobs.answers import BEGIN, END, read_results
-from slarisk.jobs.lab import Study, compose_job, draw_samples, run_study
-from slarisk.jobs.recipe import StudyJob
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 RECIPE = """

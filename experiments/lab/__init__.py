@@ -1,0 +1,1 @@
+"""Run the studies of the lab notebook: ``python experiments/run.py <name>``."""

@@ -1,0 +1,98 @@
+"""Run a study: its training runs, then its results, tables and figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from joblib import Parallel, delayed
+
+from lab.recipe import plan_jobs, read_recipe
+from lab.report import write_report
+from lab.results import join_results, keep_results, tabulate_runs
+from lab.study import compose_job, draw_samples, find_missing
+from slarisk.config import SweepJob
+from slarisk.jobs.command import register_schemas
+from slarisk.jobs.processors import count_parallel
+from slarisk.jobs.sweepers import end_sweep, parent_run
+from slarisk.jobs.train import train_job
+from slarisk.tracking.registry import find_run
+from slarisk.tracking.store import open_store
+from slarisk.tracking.sweeps import end_orphans, start_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.recipe import StudyJob
+    from lab.study import Study
+
+_SHARED = Path("outputs/sweeps")
+
+
+def run_study(study: Study, workers: int) -> bool:
+    """Run a study, ``workers`` runs at a time, and write its results, tables and figures.
+
+    Runs that finished before, with the same config, tickets and code, are not repeated. Jobs whose
+    ticket file or model package is missing are skipped, and keep the results they have.
+
+    Returns
+    -------
+    bool
+        Whether every job could be run.
+    """
+    recipe = read_recipe(study.folder)
+    register_schemas()
+    jobs = plan_jobs(recipe)
+    draw_samples(jobs)
+    missing = find_missing(study, jobs)
+    for reason in dict.fromkeys(filter(None, missing)):
+        print(f"{study.name}: {reason}")
+    able = [job for job, reason in zip(jobs, missing, strict=True) if reason is None]
+    unable = [job for job, reason in zip(jobs, missing, strict=True) if reason is not None]
+    if able:
+        results = tabulate_runs(able, run_jobs(study, able, workers))
+        kept = keep_results(study.folder, unable)
+        write_report(study.folder, recipe, join_results(jobs, [results, kept]))
+    return not unable
+
+
+def run_jobs(study: Study, jobs: Sequence[StudyJob], workers: int) -> list[dict[str, float]]:
+    """Run jobs in parallel, under one parent run.
+
+    Returns
+    -------
+    list of dict
+        The metrics of each job.
+
+    Raises
+    ------
+    InputError
+        A job failed. The others are not repeated the next time.
+    """
+    experiment = open_store(compose_job(study, jobs[0]).tracking)
+    end_orphans(experiment)
+    command = {"command": f"python experiments/run.py {study.name}"}
+    parent = start_parent(experiment, study.name, "study", command)
+    at_once = count_parallel({"n_jobs": workers}, len(jobs))
+    with parent_run(_SHARED / study.name, experiment, parent, len(jobs)) as sweep:
+        shared = SweepJob(parent=sweep.parent, folder=str(sweep.folder), at_once=at_once)
+        places = [replace(shared, job=str(number)) for number in range(len(jobs))]
+        errors = Parallel(n_jobs=workers, batch_size=1)(
+            delayed(run_job)(study, job, place) for job, place in zip(jobs, places, strict=True)
+        )
+    end_sweep(parent, [error for error in errors if error is not None], len(jobs), "jobs")
+    runs = [sweep.watch.outcomes[str(number)].run_id for number in range(len(jobs))]
+    return [find_run(run).metrics for run in runs if run is not None]
+
+
+def run_job(study: Study, job: StudyJob, place: SweepJob) -> Exception | None:
+    """Run one job in a worker process, and return its error, so that the others go on."""
+    register_schemas()
+    try:
+        config = compose_job(study, job)
+        config.sweep = place
+        train_job(config)
+    except Exception as error:
+        return error
+    return None
