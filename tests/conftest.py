@@ -20,9 +20,8 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
-from slarisk.jobs.command import register_schemas
+from slarisk.jobs.command import register_schemas, type_config
 from slarisk.tracking.relocation import follow_move
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +50,7 @@ def composed() -> Callable[..., Any]:
     def make(*overrides: str, root: str = "train", search: Path | None = None) -> Any:
         more = [f"hydra.searchpath=[file://{search}]"] if search else []
         with initialize_config_dir(str(ROOT / "conf"), job_name="test"):
-            return OmegaConf.to_object(compose(root, [*overrides, *more]))
+            return type_config(compose(root, [*overrides, *more]))
 
     return make
 

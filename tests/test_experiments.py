@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from slarisk.decisions.policies import make_policy
 from slarisk.jobs.answers import PAGE, RESULTS, fill_page, read_results, write_tables
 from slarisk.jobs.command import build_estimator, register_schemas
 from slarisk.jobs.lab import Study, compose_job, list_studies, missing_package
 from slarisk.jobs.recipe import PART, list_jobs, read_recipe
-from slarisk.jobs.train import check_numbers, refuse_late_features
+from slarisk.jobs.train import refuse_late_features
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = list_studies(ROOT / "experiments")
@@ -30,7 +31,7 @@ def test_every_choice_of_a_study_composes(study):
             if not missing_package(config):
                 build_estimator(config.model)
             refuse_late_features(config)
-            check_numbers(config)
+            make_policy(config.decision, threshold=0.5)
             assert config.tracking.experiment == f"study-{study.name}"
 
 

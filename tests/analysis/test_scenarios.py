@@ -6,8 +6,8 @@ from slarisk.analysis.fields import take_outcomes
 from slarisk.analysis.rates import wilson_interval
 from slarisk.analysis.scenarios import (
     LeftOut,
-    check_scenarios,
     find_segment,
+    refuse_unclear_segments,
     simulate_scenarios,
 )
 from slarisk.config import Costliest, Scenario
@@ -42,7 +42,7 @@ def simulate(tickets, data):
     def run(tickets=tickets, data=data, **scenario):
         scenario = {"title": "Try it", "reduction": 0.5} | scenario
         scenarios = {"S": Scenario(**scenario)}
-        check_scenarios(scenarios)
+        refuse_unclear_segments(scenarios)
         (result,) = simulate_scenarios(scenarios, tickets, data, take_outcomes(tickets), 0.95)
         return result
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from hydra import compose, initialize_config_dir
 from joblib import Parallel, delayed
-from omegaconf import OmegaConf, open_dict
+from omegaconf import open_dict
 
 from slarisk.config import SweepJob, TrainConfig
 from slarisk.jobs.answers import join_results, keep_results, tabulate_runs, write_answers
-from slarisk.jobs.command import register_schemas, take_choices
+from slarisk.jobs.command import register_schemas, take_choices, type_config
 from slarisk.jobs.recipe import DRAW, PART, RECIPE, StudyJob, list_jobs, read_recipe
 from slarisk.jobs.sweepers import end_sweep, parent_run
 
@@ -117,7 +117,7 @@ def compose_job(study: Study, job: StudyJob) -> TrainConfig:
     choices = take_choices(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
-    typed = OmegaConf.to_object(config)
+    typed = type_config(config)
     assert isinstance(typed, TrainConfig)
     labels = {f"study.{axis}": label for axis, label in job.labels.items()}
     typed.choices = choices | labels  # MLflow's columns, by which runs compare

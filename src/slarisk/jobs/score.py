@@ -119,8 +119,6 @@ def run_engine(config: ScoreConfig, task: Task) -> Tally:
 
 def find_output(config: ScoreConfig) -> Path | None:
     """Give the file to write; None is standard output."""
-    if not 0 <= config.max_rejected <= 1:
-        raise InputError(f"max_rejected={config.max_rejected}: must be a share between 0 and 1.")
     if config.output == STDOUT:
         if config.engine is Engine.spark:
             raise InputError("output=-: engine=spark writes a folder of part files; name one.")
@@ -143,7 +141,7 @@ def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
     decision = config.decision or bundle.manifest.decision
     if config.decision is not None and decision.name is DecisionKind.grid:
         raise InputError("decision=grid: chooses on tickets that are labelled; it cannot score.")
-    make_policy(decision, bundle.manifest.threshold)  # checks the capacity
+    make_policy(decision, bundle.manifest.threshold)  # refuses one that lacks its parameter
     return decision
 
 
