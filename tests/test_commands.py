@@ -146,6 +146,8 @@ def test_a_command_explains_itself(call, folder, command, flag):
     ("command", "overrides", "told"),
     [
         ("train", ["modle=rf"], "modle"),
+        ("score", ["decision=capcity"], "decision/capcity"),
+        ("score", ["output=scores.xlsx"], "output=scores.xlsx"),
         ("train", ["data.path=nowhere.csv"], "nowhere.csv"),
         ("analyze", ["data.path=nowhere.csv"], "nowhere.csv"),
     ],

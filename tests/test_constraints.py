@@ -1,4 +1,4 @@
-"""Every constraint of every config, by the metadata of its field: a new field is tested by itself."""
+"""Every constraint of every config, read from its field: a new field is tested by itself."""
 
 import math
 from dataclasses import dataclass, fields, is_dataclass
@@ -130,7 +130,7 @@ def test_no_part_of_a_config_is_left_out_above(whole):
     ("root", "override", "key"),
     [
         ("train", "evaluation.confidence=1.5", "evaluation.confidence=1.5"),
-        ("train", "cost.effectiveness=.nan", "cost.effectiveness=nan"),
+        ("train", "cost.effectiveness=nan", "cost.effectiveness=nan"),
         ("train", "sla.targets.Low=0", "sla.targets.Low=0.0"),
         ("train", "split.test_from=soon", "split.test_from=soon"),
         ("train", "+evaluation.bootstrap_drows=3", "evaluation.bootstrap_drows"),

@@ -114,7 +114,16 @@ def test_a_run_can_score_without_being_in_charge(trained, score):
         (["input=nowhere.csv"], "nowhere.csv: no such file"),
         (["run_id=nope"], "run_id=nope"),
         (["output=tickets.csv/scores.csv"], "cannot be written"),
-        (["output=."], "is a folder"),
+        (["output=folder.csv"], "is a folder"),
+        (["output=scores.xlsx"], "output=scores.xlsx: "),
+        (["output=scores.json"], "output=scores.json: "),
+        (["output=scores"], "output=scores: "),
+        (["output=scores.csv.gz"], "output=scores.csv.gz: "),
+        (["output=scores.xlsx", "export=notebook"], "output=scores.xlsx: "),
+        (["output=scores.xlsx", "engine=spark"], "output=scores.xlsx: "),
+        (["rejected=wrong.parquet"], "rejected=wrong.parquet: "),
+        (["rejected=-"], "rejected=-: "),
+        (["max_rejected=1.5"], "max_rejected=1.5: "),
         (["output=./tickets.csv"], "is the input"),
         (["export=fancy"], "fancy"),
         (["outptu=x.csv"], "outptu"),
@@ -122,6 +131,7 @@ def test_a_run_can_score_without_being_in_charge(trained, score):
     ],
 )
 def test_wrong_input_is_told_and_nothing_is_written(champion, score, overrides, told):
+    os.mkdir("folder.csv")
     before = sorted(os.listdir())
     ended = score(*overrides)
     assert (ended.code, ended.out) == (2, "")
