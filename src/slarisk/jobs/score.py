@@ -60,8 +60,8 @@ def score(config: ScoreConfig) -> None:
     output = find_output(config)
     bundle, version = fetch_model(config)
     source = config.input or bundle.manifest.data.path
-    if output is not None and output.resolve() == Path(source).resolve():
-        raise InputError(f"output={output}: is the input, and would be lost.")
+    rejected = find_rejected(config, output)
+    refuse_overwriting(source, output, rejected)
     if config.export.name == "notebook":
         write_notebook_export(bundle, source, output or Path(config.output))
         return
@@ -70,7 +70,7 @@ def score(config: ScoreConfig) -> None:
         decision=choose_decision(config, bundle),
         source=source,
         output=output,
-        rejected=find_rejected(config, output),
+        rejected=rejected,
         version=version,
         scored_at=datetime.now(UTC).isoformat(timespec="seconds"),
         max_rejected=config.max_rejected,
@@ -134,6 +134,15 @@ def find_rejected(config: ScoreConfig, output: Path | None) -> Path:
     if config.rejected is not None:
         return Path(config.rejected)
     return rejected_path(output if output is not None else Path("outputs/risk_scores.csv"))
+
+
+def refuse_overwriting(source: str, output: Path | None, rejected: Path) -> None:
+    """Refuse results that would be written over the input, or over each other."""
+    for key, path in (("output", output), ("rejected", rejected)):
+        if path is not None and path.resolve() == Path(source).resolve():
+            raise InputError(f"{key}={path}: is the input, and would be lost.")
+    if output is not None and output.resolve() == rejected.resolve():
+        raise InputError(f"rejected={rejected}: is the output, and would take its place.")
 
 
 def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
