@@ -27,9 +27,9 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from slarisk.jobs.command import register_schemas
+from slarisk.jobs.command import register_schemas, type_config
 from slarisk.tracking.relocation import follow_move
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +62,7 @@ def composed() -> Callable[..., Any]:
 
     def make(*overrides: str, root: str = "train", search: Path | None = None) -> Any:
         more = [f"hydra.searchpath=[file://{search}]"] if search else []
-        return OmegaConf.to_object(compose_once(root, (*overrides, *more)))
+        return type_config(compose_once(root, (*overrides, *more)))
 
     return make
 

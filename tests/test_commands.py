@@ -159,6 +159,8 @@ def test_a_command_explains_itself(run, folder, monkeypatch, command, flag):
     ("command", "overrides", "told"),
     [
         ("train", ["modle=rf"], "modle"),
+        ("score", ["decision=capcity"], "decision/capcity"),
+        ("score", ["output=scores.xlsx"], "output=scores.xlsx"),
         ("train", ["data.path=nowhere.csv"], "nowhere.csv"),
         ("analyze", ["data.path=nowhere.csv"], "nowhere.csv"),
     ],

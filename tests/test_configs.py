@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import pytest
-from hydra.errors import HydraException
+import yaml
+from hydra.errors import HydraException, MissingConfigException
+from mlflow import MlflowClient
 from sklearn.base import is_classifier
 
-from slarisk.analysis.scenarios import check_scenarios
+from slarisk.analysis.scenarios import refuse_unclear_segments
 from slarisk.config import (
+    ROOTS,
     CreationKind,
     DecisionKind,
+    Moment,
     PromoteAction,
     Scenario,
     SplitKind,
@@ -18,7 +22,7 @@ from slarisk.config import (
 )
 from slarisk.jobs.command import build_estimator
 from slarisk.jobs.train import refuse_late_features
-from slarisk.tickets.labels import check_cost, check_sla
+from slarisk.tickets.labels import refuse_mismatched_tables
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 GROUPS = {
@@ -50,7 +54,7 @@ OPTIONS = [
 ]
 
 
-def test_the_groups_of_the_design_are_there():
+def test_the_options_that_users_know_are_there():
     assert {"sample", "kaggle", "servicenow"} <= set(list_options("data"))
     assert {"standard", "notebook"} <= set(list_options("sla"))
     assert {"notebook", "charged"} <= set(list_options("cost"))
@@ -91,12 +95,7 @@ def test_every_model_builds(composed, model):
 
 @pytest.mark.parametrize("option", list_options("sla"))
 def test_every_sla_is_sound(composed, option):
-    check_sla(composed(f"sla={option}").sla)
-
-
-@pytest.mark.parametrize("option", list_options("cost"))
-def test_every_cost_is_sound(composed, option):
-    check_cost(composed(f"cost={option}").cost)
+    refuse_mismatched_tables(composed(f"sla={option}").sla)
 
 
 @pytest.mark.parametrize("root", ["train", "promote", "score", "analyze"])
@@ -146,7 +145,7 @@ def test_an_analysis_takes_any_data_policy_with_the_split_it_brings(composed):
 @pytest.mark.parametrize("scenarios", list_options("scenarios"))
 def test_every_set_of_scenarios_is_sound(composed, scenarios):
     config = composed(f"scenarios={scenarios}", root="analyze")
-    check_scenarios(config.scenarios)
+    refuse_unclear_segments(config.scenarios)
     assert all(isinstance(each, Scenario) for each in config.scenarios.values())
 
 
@@ -167,7 +166,7 @@ def test_servicenow_is_tested_on_its_own_period(composed):
     assert composed("data=servicenow", "split.test_from=2016-04-01").split.test_from == "2016-04-01"
 
 
-def test_the_sla_and_costs_of_the_design(composed):
+def test_the_default_sla_and_costs_and_those_of_the_notebook(composed):
     config = composed()
     assert config.sla.targets == {"Critical": 4, "High": 8, "Normal": 24, "Low": 72}
     assert config.sla.costs == {"Critical": 500, "High": 200, "Normal": 50, "Low": 10}
@@ -234,3 +233,79 @@ def test_the_notebook_is_a_recipe_of_overrides(composed):
 def test_an_unknown_key_or_a_wrong_type_is_refused(composed, wrong, named):
     with pytest.raises(HydraException, match=named):
         composed(wrong)
+
+
+def list_choices(root):
+    """The groups of a command's defaults list, as the command line names them."""
+    text = (CONF / f"{root}.yaml").read_text("utf-8")
+    entries = [
+        key for each in yaml.safe_load(text)["defaults"] if isinstance(each, dict) for key in each
+    ]
+    return [entry.split()[-1] for entry in entries]
+
+
+CHOICES = [(root, group) for root in ROOTS for group in list_choices(root)]
+CHOICES += [("train", "hydra/launcher"), ("train", "hydra/sweeper"), ("train", "hydra/env")]
+
+
+@pytest.mark.parametrize(("root", "group"), CHOICES, ids="-".join)
+def test_an_option_that_no_group_has_is_refused(composed, root, group):
+    with pytest.raises(MissingConfigException) as refused:
+        composed(f"{group}=nonesuch", root=root)
+    assert refused.value.missing_cfg_file == f"{group}/nonesuch"
+    assert refused.value.options
+
+
+@pytest.mark.parametrize(
+    ("root", "overrides", "missing"),
+    [
+        ("train", ["+model=rff"], "model/rff"),
+        ("train", ["+hydra/env=nope"], "hydra/env/nope"),
+        ("train", ["model=notebook/rff"], "model/notebook/rff"),
+        ("train", ["experiment=[notebook,nope]"], "experiment/nope"),
+        ("train", ["search=gbm", "hydra/sweeper/sampler=tpee"], "hydra/sweeper/sampler/tpee"),
+        ("score", ["+decision=capcity"], "decision/capcity"),
+    ],
+)
+def test_a_choice_in_another_way_of_writing_is_refused(composed, root, overrides, missing):
+    with pytest.raises(MissingConfigException) as refused:
+        composed(*overrides, root=root)
+    assert refused.value.missing_cfg_file == missing
+
+
+def test_an_experiment_may_lie_in_another_folder(composed, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    text = "# @package _global_\ndefaults: [override /model: lr]\nmoment: first_response\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    config = composed("experiment=mine", search=tmp_path)
+    assert config.moment is Moment.first_response
+    assert "LogisticRegression" in config.model["_target_"]
+    with pytest.raises(MissingConfigException) as refused:
+        composed("experiment=mien", search=tmp_path)
+    assert {"mine", "notebook"} <= {*refused.value.options}
+
+
+@pytest.mark.parametrize(
+    ("command", "overrides", "told"),
+    [
+        ("score", ["decision=capcity"], ["decision/capcity", "Did you mean capacity?"]),
+        ("train", ["search=gmb"], ["search/gmb", "Did you mean gbm?", "rf"]),
+        ("train", ["experiment=notebok"], ["experiment/notebok", "Did you mean notebook?"]),
+        ("train", ["-m", "search=gmb"], ["search/gmb", "Did you mean gbm?"]),
+        ("train", ["-m", "model=lr,rff"], ["model/rff", "Did you mean rf?"]),
+        ("train", ["-m", "search=gbm", "features=notebook,calender"], ["features/calender"]),
+        ("train", ["-m", "search=gbm", "split.folds=1,5"], ["split.folds=1"]),
+        ("train", ["-m", "search=gbm,lr"], ["search=gbm,lr"]),
+        ("train", ["-m", "search=gbm", "hydra.sweeper.n_trials=0"], ["hydra.sweeper.n_trials=0"]),
+        ("train", ["search=gbm"], ["search=gbm", "-m"]),
+        ("train", ["model=null"], ["NoneType"]),
+    ],
+)
+def test_a_command_refuses_a_choice_that_it_would_have_to_ignore(
+    place, run, command, overrides, told
+):
+    ended = run(command, *overrides)
+    assert (ended.code, ended.out) == (2, "")
+    assert [each for each in told if each not in ended.err] == []
+    assert "Traceback" not in ended.err
+    assert MlflowClient().search_runs(["0", "1"]) == []

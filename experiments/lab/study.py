@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf, open_dict
+from omegaconf import open_dict
 
 from lab.recipe import DRAW, PART, RECIPE, StudyJob
 from slarisk.config import TrainConfig
-from slarisk.jobs.command import take_choices
+from slarisk.jobs.command import take_choices, type_config
 from slarisk.tickets.sample import write_sample
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def compose_job(study: Study, job: StudyJob) -> TrainConfig:
     choices = take_choices(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
-    typed = OmegaConf.to_object(config)
+    typed = type_config(config)
     assert isinstance(typed, TrainConfig)
     labels = {f"study.{axis}": label for axis, label in job.labels.items()}
     typed.choices = choices | labels  # parameters of the MLflow run, by which runs are compared

@@ -1,7 +1,9 @@
 """The typed schema of every config.
 
 One dataclass per config group and one root per command. Hydra merges the YAML files of ``conf/``
-into them, so that an unknown key or a wrong type fails when the config is composed. The same
+into them, so that an unknown key or a wrong type fails when the config is composed. What a value
+must be beyond its type stands in the type (see :mod:`slarisk.constraints`) and is checked once,
+when a composed config becomes these objects; whoever is handed them can trust them. The same
 objects travel inside a registered model (see :mod:`slarisk.scoring.bundle`), which is why this
 module imports nothing of Hydra.
 """
@@ -10,9 +12,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
+
+from slarisk.constraints import Bounds, Date, Delimiter, FileEnding, OneOf
 
 MISSING: Any = "???"  # OmegaConf's mark for a key that some YAML file must give
+
+_MOST_HOURS = 1_000_000  # no SLA target is 114 years, and far more would overflow a date
+_MOST_SEED = 2**32 - 1  # of NumPy's legacy generator, which scikit-learn uses
+
+Share = Annotated[float, Bounds(at_least=0, at_most=1)]
+OpenShare = Annotated[float, Bounds(above=0, below=1)]  # neither none nor all
+Dollars = Annotated[float, Bounds(at_least=0)]
+Points = Annotated[float, Bounds(at_least=0)]
+Hours = Annotated[float, Bounds(above=0, at_most=_MOST_HOURS)]
+Positive = Annotated[int, Bounds(at_least=1)]
+Count = Annotated[int, Bounds(at_least=0)]
+Seed = Annotated[int, Bounds(at_least=0, at_most=_MOST_SEED)]
+Day = Annotated[str, Date()]
 
 
 class Moment(Enum):
@@ -91,9 +108,9 @@ class Creation:
     """
 
     kind: CreationKind = CreationKind.observed
-    low_hours: int = 1
-    high_hours: int = 5
-    seed: int = 42
+    low_hours: Count = 1
+    high_hours: Count = 5
+    seed: Seed = 42
 
 
 @dataclass
@@ -110,7 +127,7 @@ class Label:
     column: str | None = None
     breach_value: str = "true"
     known_at: str | None = None
-    observed_at: str | None = None
+    observed_at: Day | None = None
 
 
 @dataclass
@@ -164,10 +181,10 @@ class DataPolicy:
 
     name: str = MISSING
     path: str = MISSING
-    format: str = "auto"  # auto (by file ending) | csv | parquet
+    format: Annotated[str, OneOf("auto", "csv", "parquet")] = "auto"  # auto: by file ending
     member: str | None = None  # the file inside a zip; default: the only one
     encoding: str = "utf-8"
-    delimiter: str = ","
+    delimiter: Annotated[str, Delimiter()] = ","
     missing: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "null", "None"])
     date_formats: list[str] = field(
         default_factory=lambda: ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "ISO8601"]
@@ -182,8 +199,8 @@ class DataPolicy:
     costs: CostColumns = field(default_factory=CostColumns)
     features: FeatureFields = field(default_factory=FeatureFields)
     segments: list[str] = field(default_factory=lambda: ["priority", "ticket_type"])
-    test_from: str | None = None
-    test_until: str | None = None
+    test_from: Day | None = None
+    test_until: Day | None = None
     truth: str | None = None  # true breach probabilities by ticket id: synthetic data only
 
 
@@ -196,12 +213,12 @@ class SlaPolicy:
     """
 
     name: str = MISSING
-    targets: dict[str, float] = field(default_factory=dict)
-    costs: dict[str, float] = field(default_factory=dict)
+    targets: dict[str, Hours] = field(default_factory=dict)
+    costs: dict[str, Dollars] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     unknown_priority: UnknownPriority = UnknownPriority.error
-    default_target: float | None = None
-    default_cost: float | None = None
+    default_target: Annotated[float, Bounds(at_least=0, at_most=_MOST_HOURS)] | None = None
+    default_cost: Dollars | None = None
 
 
 @dataclass
@@ -213,9 +230,9 @@ class CostPolicy:
     """
 
     name: str = MISSING
-    escalation_cost: float = MISSING
-    charged: float = MISSING
-    effectiveness: float = MISSING
+    escalation_cost: Dollars = MISSING
+    charged: Share = MISSING
+    effectiveness: Share = MISSING
 
 
 @dataclass
@@ -234,7 +251,7 @@ class FeatureSet:
     calendar: list[str] = field(default_factory=list)
     days_since: list[str] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
-    max_categories: int | None = 100
+    max_categories: Positive | None = 100
     scale: bool = True
 
 
@@ -248,12 +265,12 @@ class Split:
     """
 
     name: SplitKind = MISSING
-    test_size: float = 0.2
-    seed: int = 42
-    folds: int = 5
-    test_from: str | None = None
-    test_until: str | None = None
-    train_days: int | None = None
+    test_size: OpenShare = 0.2
+    seed: Seed = 42
+    folds: Annotated[int, Bounds(at_least=2)] = 5
+    test_from: Day | None = None
+    test_until: Day | None = None
+    train_days: Positive | None = None
 
 
 @dataclass
@@ -272,20 +289,20 @@ class Decision:
     """
 
     name: DecisionKind = MISSING
-    per_day: int | None = None
-    break_even_factor: float = 1.0
+    per_day: Count | None = None
+    break_even_factor: Annotated[float, Bounds(above=0)] = 1.0
 
 
 @dataclass
 class Evaluation:
     """How much work the evaluation does."""
 
-    bootstrap_draws: int = 2000
-    threshold_draws: int = 500  # each finds a best threshold; its interval is for reading alone
-    confidence: float = 0.95
-    importance_repeats: int = 5
-    importance_tickets: int = 1000  # a random part of a larger test set
-    seed: int = 42
+    bootstrap_draws: Positive = 2000
+    threshold_draws: Positive = 500  # each finds a best threshold; its interval is for reading
+    confidence: OpenShare = 0.95
+    importance_repeats: Count = 5  # 0 leaves the importance out
+    importance_tickets: Positive = 1000  # a random part of a larger test set
+    seed: Seed = 42
 
 
 @dataclass
@@ -382,13 +399,13 @@ class PromoteConfig:
     dry_run: bool = False
     allow_policy_change: bool = False
     select_by: str = "objective"
-    confidence: float = 0.95
+    confidence: OpenShare = 0.95
     margin: float = 0.0
-    fewest_tickets: int = 100
+    fewest_tickets: Positive = 100
     clearly_beat_baseline: bool = True
     reason: str | None = None
-    bootstrap_draws: int = 2000
-    seed: int = 42
+    bootstrap_draws: Positive = 2000
+    seed: Seed = 42
     tracking: Tracking = MISSING
 
 
@@ -417,11 +434,13 @@ class ScoreConfig:
     """
 
     input: str | None = None
-    output: str = "outputs/risk_scores.csv"
-    rejected: str | None = None
+    output: Annotated[str, FileEnding(".csv", ".parquet", ".pq", stdout=True)] = (
+        "outputs/risk_scores.csv"
+    )
+    rejected: Annotated[str, FileEnding(".csv")] | None = None
     run_id: str | None = None
     engine: Engine = Engine.local
-    max_rejected: float = 0.5
+    max_rejected: Share = 0.5
     decision: Decision | None = None
     export: Export = MISSING
     tracking: Tracking = MISSING
@@ -432,7 +451,7 @@ class Costliest:
     """The ``count`` combinations of the fields in ``by`` whose breaches cost most."""
 
     by: list[str] = field(default_factory=list)
-    count: int = 2
+    count: Positive = 2
 
 
 @dataclass
@@ -450,9 +469,9 @@ class Scenario:
     segment: dict[str, Any] = field(default_factory=dict)
     any_of: list[dict[str, Any]] = field(default_factory=list)
     costliest: Costliest | None = None
-    reduction: float = MISSING
-    cost: float = 0.0
-    cost_per_ticket: float = 0.0
+    reduction: Share = MISSING
+    cost: Dollars = 0.0
+    cost_per_ticket: Dollars = 0.0
 
 
 @dataclass
@@ -466,10 +485,10 @@ class Measures:
     are made of, alone and in pairs; null takes the first four of the policy's categorical fields.
     """
 
-    reduction: float = 0.2
-    setup_effort: float = 1.0
-    reach_effort: float = 10.0
-    budget: float = 10.0
+    reduction: Annotated[float, Bounds(above=0, at_most=1)] = 0.2
+    setup_effort: Points = 1.0
+    reach_effort: Points = 10.0
+    budget: Points = 10.0
     fields: list[str] | None = None
 
 
@@ -479,7 +498,7 @@ class KpiTarget:
 
     field: str = "priority"
     value: str = "Critical"
-    below: float = 0.1
+    below: OpenShare = 0.1
 
 
 @dataclass
@@ -498,13 +517,13 @@ class AnalyzeConfig:
     scenarios: dict[str, Scenario] = field(default_factory=dict)
     measures: Measures = field(default_factory=Measures)
     kpi: KpiTarget = field(default_factory=KpiTarget)
-    capacities: list[int] = field(default_factory=lambda: [10, 25, 50, 100])
+    capacities: list[Positive] = field(default_factory=lambda: [10, 25, 50, 100])
     fields: list[str] = field(default_factory=list)
-    min_tickets: int = 10
-    confidence: float = 0.95
-    bootstrap_draws: int = 1000
-    seed: int = 42
-    output: str = "outputs/report.html"
+    min_tickets: Positive = 10
+    confidence: OpenShare = 0.95
+    bootstrap_draws: Positive = 1000
+    seed: Seed = 42
+    output: Annotated[str, FileEnding(".html", ".htm")] = "outputs/report.html"
     compare: str | None = None
     tracking: Tracking = MISSING
 

@@ -10,11 +10,9 @@ from slarisk.analysis.escalation import (
     SAVING,
     capture_risk,
     chance_escalated,
-    check_capacities,
     measure_escalation,
 )
 from slarisk.decisions.costs import cost_matrix
-from slarisk.errors import InputError
 
 
 def measure(probability, breach, price, day, capacities=(1,), effectiveness=0.8):
@@ -112,8 +110,3 @@ def test_capture_by_hand():
     tickets, captured = capture_risk(np.arange(5000.0), np.ones(5000))
     assert len(tickets) <= 201
     assert (tickets[0], tickets[-1], captured[-1]) == (0, 1, 1)
-
-
-def test_a_capacity_is_a_number_of_tickets():
-    with pytest.raises(InputError, match=r"capacities=\[10, 0\]"):
-        check_capacities([10, 0])

@@ -8,8 +8,9 @@ from lab.recipe import DRAW, PART, plan_jobs, read_recipe
 from lab.report import README, fill_readme, format_tables
 from lab.results import RESULTS, read_results
 from lab.study import Study, compose_job, list_studies, missing_package
+from slarisk.decisions.policies import make_policy
 from slarisk.jobs.command import build_estimator, register_schemas
-from slarisk.jobs.train import check_numbers, refuse_late_features
+from slarisk.jobs.train import refuse_late_features
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = list_studies(ROOT / "experiments")
@@ -42,7 +43,7 @@ def test_every_choice_of_a_study_composes(study):
         if not missing_package(config):
             build_estimator(config.model)
         refuse_late_features(config)
-        check_numbers(config)
+        make_policy(config.decision, threshold=0.5)
         assert config.tracking.experiment == f"study-{study.name}"
 
 

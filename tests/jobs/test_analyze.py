@@ -192,8 +192,8 @@ def test_what_changed_since_an_earlier_analysis(export, analyze):
     [
         (["compare=nothing"], "compare=nothing: there is no such run"),
         (["data.path=nowhere.csv"], "nowhere.csv: no such file"),
-        (["output=report.pdf"], "output=report.pdf: the report is a web page"),
-        (["output=."], "output=.: is a folder"),
+        (["output=report.pdf"], "output=report.pdf: "),
+        (["output=folder.html"], "output=folder.html: is a folder"),
         (["fields=[colour]"], "fields: the data policy sample has no field 'colour'"),
         (["kpi.field=colour"], "kpi.field: the data policy sample has no field 'colour'"),
         (["kpi.below=10"], "kpi.below=10.0"),
@@ -201,16 +201,17 @@ def test_what_changed_since_an_earlier_analysis(export, analyze):
         (["measures.reduction=2"], "measures.reduction=2.0"),
         (["scenarios.S1.reduction=20"], "scenarios.S1.reduction=20.0"),
         (["scenarios.S1.segment.colour=red"], "scenarios.S1.segment.colour"),
-        (["capacities=[0]"], "capacities=[0]"),
+        (["capacities=[10,0]"], "capacities[1]=0"),
         (["min_tickets=0"], "min_tickets=0"),
         (["bootstrap_draws=0"], "bootstrap_draws=0"),
     ],
 )
 def test_a_mistake_is_told_and_leaves_no_report(export, analyze, overrides, told):
+    (export / "folder.html").mkdir()
     ended = analyze(*overrides)
     assert (ended.code, ended.out) == (2, "")
     assert told in ended.err
-    assert not list(export.glob("**/*.html"))
+    assert list(export.glob("**/*.html")) == [export / "folder.html"]
 
 
 def test_a_training_run_is_no_earlier_analysis(trained, analyze):

@@ -9,7 +9,7 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf.errors import ConfigTypeError
 
 from slarisk.errors import InputError, Refused
-from slarisk.jobs.command import build_estimator, check_bootstrap, run_command
+from slarisk.jobs.command import build_estimator, run_command
 
 
 @pytest.fixture
@@ -134,21 +134,6 @@ def test_what_is_no_classifier_of_a_trusted_package_is_refused(
         build_estimator(model)
     assert "\n" not in str(told.value)
     assert not (tmp_path / "owned").exists()
-
-
-@pytest.mark.parametrize(
-    ("draws", "confidence", "seed", "key"),
-    [
-        (0, 0.95, 1, "evaluation.bootstrap_draws=0"),
-        (9, 0.0, 1, "evaluation.confidence=0.0"),
-        (9, 1.0, 1, "evaluation.confidence=1.0"),
-        (9, 0.95, -1, "evaluation.seed=-1"),
-    ],
-)
-def test_a_bootstrap_that_cannot_be_drawn_is_refused(draws, confidence, seed, key):
-    check_bootstrap("", 1, 0.5, 0)
-    with pytest.raises(InputError, match=key):
-        check_bootstrap("evaluation.", draws, confidence, seed)
 
 
 READER_GONE = """

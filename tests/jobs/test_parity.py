@@ -1,4 +1,4 @@
-"""The notebook's numbers, and the public data sets the design was measured on."""
+"""The notebook's numbers, and what models are worth on the two public data sets."""
 
 import pandas as pd
 import pytest

@@ -106,14 +106,26 @@ def test_a_run_can_score_without_being_in_charge(trained, score):
         (["input=nowhere.csv"], "nowhere.csv: no such file"),
         (["run_id=nope"], "run_id=nope"),
         (["output=tickets.csv/scores.csv"], "cannot be written"),
-        (["output=."], "is a folder"),
-        (["output=./tickets.csv"], "is the input"),
+        (["output=folder.csv"], "is a folder"),
+        (["output=scores.xlsx"], "output=scores.xlsx: "),
+        (["output=scores.json"], "output=scores.json: "),
+        (["output=scores"], "output=scores: "),
+        (["output=scores.csv.gz"], "output=scores.csv.gz: "),
+        (["output=scores.xlsx", "export=notebook"], "output=scores.xlsx: "),
+        (["output=scores.xlsx", "engine=spark"], "output=scores.xlsx: "),
+        (["rejected=wrong.parquet"], "rejected=wrong.parquet: "),
+        (["rejected=-"], "rejected=-: "),
+        (["max_rejected=1.5"], "max_rejected=1.5: "),
+        (["output=./tickets.csv"], "output=tickets.csv: is the input"),
+        (["rejected=./tickets.csv"], "rejected=tickets.csv: is the input"),
+        (["output=scores.csv", "rejected=./scores.csv"], "rejected=scores.csv: is the output"),
         (["export=fancy"], "fancy"),
         (["outptu=x.csv"], "outptu"),
         (["tracking.registered_model=other"], "other has no champion"),
     ],
 )
 def test_wrong_input_is_told_and_nothing_is_written(champion, score, overrides, told):
+    os.mkdir("folder.csv")
     before = sorted(os.listdir())
     ended = score(*overrides)
     assert (ended.code, ended.out) == (2, "")

@@ -11,9 +11,9 @@ from slarisk.decisions.costs import cost_matrix
 from slarisk.errors import InputError
 from slarisk.jobs import train as job
 from slarisk.jobs.train import (
-    check_numbers,
     fingerprint_grounds,
     name_run,
+    prepare,
     read_truth,
     refuse_late_features,
 )
@@ -132,7 +132,7 @@ def test_the_numbers_of_a_run_fit_each_other(export, train_on):
 
 
 def test_the_loss_is_that_of_the_rule_by_hand(export, composed, judge):
-    """Each ticket against its own break-even probability, priced by DESIGN section 7."""
+    """Each ticket against its own break-even probability: cost / (0.8 * breach cost)."""
     export(None)
     trained = judge()
     cost = {"Critical": 500, "High": 200, "Normal": 50}
@@ -367,10 +367,10 @@ def test_a_file_that_cannot_be_read_is_told(place, run, name, content, told):
     assert all_runs() == []
 
 
-def test_numbers_are_checked_before_anything_is_read(composed):
-    config = composed("decision=capacity", "decision.per_day=null")
-    with pytest.raises(InputError, match="per_day=None"):
-        check_numbers(config)
+def test_a_decision_policy_is_checked_before_anything_is_read(composed):
+    config = composed("decision=capacity", "decision.per_day=null", "data.path=nowhere.csv")
+    with pytest.raises(InputError, match=r"decision\.per_day"):
+        prepare(config)
 
 
 def test_a_feature_is_known_by_the_prediction_moment(composed):

@@ -61,7 +61,10 @@ def read_times(tickets: pd.DataFrame) -> pd.DataFrame:
 def measure_loss(
     tickets: pd.DataFrame, escalate: pd.Series, *, cost: float, charged: bool, effect: float
 ) -> float:
-    """Dollars per ticket under the cost table of DESIGN.md section 7."""
+    """Dollars per ticket: a breach that is left costs its price, an escalation its cost.
+
+    Escalating a breach averts the share ``effect`` of its price, and is free unless ``charged``.
+    """
     breach_cost = tickets["Ticket Priority"].map(BREACH_COSTS)
     left = tickets["breach"] * breach_cost
     acted = np.where(tickets["breach"], cost * charged + (1 - effect) * breach_cost, cost)

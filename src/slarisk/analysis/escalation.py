@@ -11,7 +11,6 @@ import pandas as pd
 from scipy import stats
 
 from slarisk.decisions.costs import Bools, CostMatrix, Floats
-from slarisk.errors import InputError
 
 Days = npt.NDArray[np.int64]
 
@@ -51,13 +50,6 @@ class Escalation:
     days: int
     origins: dict[str, int]
     version: str
-
-
-def check_capacities(capacities: Sequence[int]) -> None:
-    """Refuse a capacity that is no number of tickets."""
-    for capacity in capacities:
-        if capacity < 1:
-            raise InputError(f"capacities={[*capacities]}: each must be at least 1 ticket a day.")
 
 
 def measure_escalation(

@@ -84,15 +84,8 @@ class _Cells:
     names: list[str]
 
 
-def check_measures(measures: Measures) -> None:
-    """Refuse numbers of measures that mean nothing."""
-    if not 0 < measures.reduction <= 1:
-        raise InputError(
-            f"measures.reduction={measures.reduction}: must be a share above 0, at most 1."
-        )
-    for name in ("setup_effort", "reach_effort", "budget"):
-        if not 0 <= getattr(measures, name) < np.inf:
-            raise InputError(f"measures.{name}={getattr(measures, name)}: must be at least 0.")
+def refuse_free_measures(measures: Measures) -> None:
+    """Refuse measures that take no effort: they cannot be ranked by what they save for it."""
     if measures.setup_effort + measures.reach_effort <= 0:
         raise InputError("measures.setup_effort and reach_effort: one must be above 0.")
 

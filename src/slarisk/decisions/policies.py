@@ -94,10 +94,9 @@ class Capacity:
 def make_policy(decision: Decision, threshold: float) -> DecisionPolicy:
     """Make the policy that a config names; ``threshold`` serves those that have just one."""
     factor = decision.break_even_factor
-    if not 0 < factor < np.inf or (factor != 1 and decision.name is not DecisionKind.per_ticket):
+    if factor != 1 and decision.name is not DecisionKind.per_ticket:
         raise InputError(
-            f"decision.break_even_factor={factor:g}: must be above 0; only decision=per_ticket "
-            "has one."
+            f"decision.break_even_factor={factor:g}: only decision=per_ticket has such a factor."
         )
     match decision.name:
         case DecisionKind.per_ticket:
@@ -105,9 +104,8 @@ def make_policy(decision: Decision, threshold: float) -> DecisionPolicy:
         case DecisionKind.threshold | DecisionKind.grid:
             return SingleThreshold(threshold)
         case DecisionKind.capacity:
-            if decision.per_day is None or decision.per_day < 0:
+            if decision.per_day is None:
                 raise InputError(
-                    f"decision.per_day={decision.per_day}: the capacity must be a number of "
-                    "tickets, at least 0."
+                    "decision.per_day=None: decision=capacity needs a number of tickets a day."
                 )
             return Capacity(decision.per_day)

@@ -20,7 +20,8 @@ class Evaluation:
     Parameters
     ----------
     metrics : dict
-        By the names of DESIGN section 8. A metric that is undefined on these tickets is left out.
+        The metrics of the probabilities and of the decisions, each baseline's loss, the value over
+        the best of them, and the intervals. One that is undefined on these tickets is left out.
     best_baseline : str
         The baseline that loses least; of equals the first.
     losses : array of shape (n,)

@@ -10,7 +10,7 @@ import numpy as np
 from slarisk.analysis.breakdowns import break_down, list_breakdowns
 from slarisk.analysis.changes import Changes, Period, compare_periods, list_segments
 from slarisk.analysis.drivers import find_drivers
-from slarisk.analysis.escalation import Escalation, check_capacities, measure_escalation
+from slarisk.analysis.escalation import Escalation, measure_escalation
 from slarisk.analysis.fields import (
     CALENDAR,
     Field,
@@ -29,17 +29,16 @@ from slarisk.analysis.measures import (
     MOST_LEVELS,
     BestSet,
     Ranked,
-    check_measures,
     rank_measures,
+    refuse_free_measures,
 )
 from slarisk.analysis.rates import wilson_interval
 from slarisk.analysis.report import write_report
 from slarisk.analysis.results import Analysis
-from slarisk.analysis.scenarios import check_scenarios, simulate_scenarios
+from slarisk.analysis.scenarios import refuse_unclear_segments, simulate_scenarios
 from slarisk.analysis.trend import Kpi, find_trend, measure_kpi, spread_hours
 from slarisk.config import AnalyzeConfig
 from slarisk.errors import InputError
-from slarisk.jobs.command import check_bootstrap
 from slarisk.jobs.promote import as_scored, policy_meaning
 from slarisk.jobs.train import fingerprint_terms, price
 from slarisk.scoring.bundle import ORIGIN, PROBABILITY, creation_days
@@ -71,9 +70,10 @@ def analyze(config: AnalyzeConfig) -> None:
     InputError
         The export, the config or the earlier analysis cannot be used, or the report not be written.
     """
-    check_numbers(config)
+    refuse_free_measures(config.measures)
+    refuse_unclear_segments(config.scenarios)
     output = Path(config.output)
-    check_output(output, config)
+    refuse_output(output, config)
     experiment = open_store(config.tracking)
     end_orphans(experiment)
     earlier = fetch_earlier(config.compare) if config.compare is not None else None
@@ -89,24 +89,10 @@ def analyze(config: AnalyzeConfig) -> None:
     tell(analysis, output, run_id)
 
 
-def check_numbers(config: AnalyzeConfig) -> None:
-    """Refuse numbers on which an analysis would only stumble once the tickets are read."""
-    check_bootstrap("", config.bootstrap_draws, config.confidence, config.seed)
-    check_capacities(config.capacities)
-    check_measures(config.measures)
-    check_scenarios(config.scenarios)
-    if config.min_tickets < 1:
-        raise InputError(f"min_tickets={config.min_tickets}: must be at least 1.")
-    if not 0 < config.kpi.below < 1:
-        raise InputError(f"kpi.below={config.kpi.below}: must be a share between 0 and 1.")
-
-
-def check_output(output: Path, config: AnalyzeConfig) -> None:
+def refuse_output(output: Path, config: AnalyzeConfig) -> None:
     """Refuse an output that is no file, or would be written over the export."""
     if output.is_dir():
         raise InputError(f"output={output}: is a folder; name a file in it.")
-    if output.suffix.lower() not in {".html", ".htm"}:
-        raise InputError(f"output={output}: the report is a web page; end its name in .html.")
     if output.resolve() == Path(config.data.path).resolve():
         raise InputError(f"output={output}: is the input, and would be lost.")
 

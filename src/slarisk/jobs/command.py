@@ -8,18 +8,20 @@ import signal
 import sys
 import threading
 import traceback
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from slarisk.config import ROOTS, TrainConfig
+from slarisk.constraints import check_config
 from slarisk.errors import InputError, Refused
 
 if TYPE_CHECKING:
@@ -117,10 +119,18 @@ def _run(main: Callable[[], Any]) -> int:
         # the reader of our output is gone; keep the interpreter from complaining at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ValueError) and _raised_in(error).startswith("hydra."):  # model=null
+            return _tell(f"error in the config: {error}", WRONG_INPUT)
         traceback.print_exc()
         return BUG
     return DONE
+
+
+def _raised_in(error: Exception) -> str:
+    """Name the module that raised an error."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__"))
 
 
 def _tell(message: str, code: int) -> int:
@@ -129,36 +139,58 @@ def _tell(message: str, code: int) -> int:
 
 
 def _explain(error: BaseException) -> str:
-    """Write Hydra's message with that of its cause, which names the key and its type."""
+    """Write Hydra's message with what it leaves out.
+
+    That is the message of its cause, which names the key and its type; or, for a choice that a
+    group does not have, the option that is most like it.
+    """
     parts = [str(error).strip()]
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        wrong = error.missing_cfg_file.rpartition("/")[2]
+        near = get_close_matches(wrong, error.options, n=1)
+        parts += [f"Did you mean {option}?" for option in near]
     if isinstance(error.__cause__, OmegaConfBaseException) and str(error.__cause__) not in parts[0]:
         parts.append(str(error.__cause__).strip())
     return "\n".join(part for part in parts if part)
 
 
 def read_config(config: DictConfig) -> Any:
-    """Turn a composed config into its dataclasses; a training config learns its choices."""
-    typed = OmegaConf.to_object(config)
+    """Turn a composed config into its dataclasses; a training config learns its choices.
+
+    Raises
+    ------
+    InputError
+        A value breaks a constraint of its key, or a search is to be run without ``-m``.
+    """
+    typed = type_config(config)
     if isinstance(typed, TrainConfig) and HydraConfig.initialized():
         typed.choices = take_choices(HydraConfig.get().runtime.choices)
+        search = typed.choices.get("search")
+        if search and HydraConfig.get().mode is RunMode.RUN:
+            raise InputError(
+                f"search={search}: a search runs many jobs. Add -m: python train.py -m ..."
+            )
         said = HydraConfig.get().overrides.task
         typed.overrides = [each for each in said if not each.lstrip("+").startswith("sweep.")]
+    return typed
+
+
+def type_config(config: DictConfig) -> Any:
+    """Turn a composed config, or a part of one, into its dataclasses, with all values checked.
+
+    Raises
+    ------
+    InputError
+        A value breaks a constraint of its key.
+    """
+    typed = OmegaConf.to_object(config)
+    check_config(typed)
     return typed
 
 
 def take_choices(chosen: Mapping[str, Any]) -> dict[str, str]:
     """Take the options that a run chose of our config groups."""
     return {name: str(chosen[name]) for name in _GROUPS if chosen.get(name)}
-
-
-def check_bootstrap(prefix: str, draws: int, confidence: float, seed: int) -> None:
-    """Refuse a bootstrap that cannot be drawn; ``prefix`` leads to its keys in the config."""
-    if draws < 1:
-        raise InputError(f"{prefix}bootstrap_draws={draws}: must be at least 1.")
-    if not 0 < confidence < 1:
-        raise InputError(f"{prefix}confidence={confidence}: must lie between 0 and 1.")
-    if seed < 0:
-        raise InputError(f"{prefix}seed={seed}: must be at least 0.")
 
 
 def build_estimator(model: dict[str, Any]) -> BaseEstimator:

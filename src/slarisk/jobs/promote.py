@@ -19,7 +19,6 @@ from slarisk.evaluation.gate import (
     refuse_value,
     say_difference,
 )
-from slarisk.jobs.command import check_bootstrap
 from slarisk.jobs.train import fingerprint_grounds, judge_baselines, price
 from slarisk.learning.splits import hold_out
 from slarisk.scoring.bundle import ESCALATE, ORIGIN, PROBABILITY
@@ -91,9 +90,6 @@ def promote(config: PromoteConfig) -> None:
     InputError
         There is no such run, or its data cannot be read again.
     """
-    check_bootstrap("", config.bootstrap_draws, config.confidence, config.seed)
-    if config.fewest_tickets < 1:
-        raise InputError(f"fewest_tickets={config.fewest_tickets}: must be at least 1.")
     experiment = open_store(config.tracking)
     name = config.tracking.registered_model
     match config.action:

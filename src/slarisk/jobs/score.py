@@ -60,8 +60,8 @@ def score(config: ScoreConfig) -> None:
     output = find_output(config)
     bundle, version = fetch_model(config)
     source = config.input or bundle.manifest.data.path
-    if output is not None and output.resolve() == Path(source).resolve():
-        raise InputError(f"output={output}: is the input, and would be lost.")
+    rejected = find_rejected(config, output)
+    refuse_overwriting(source, output, rejected)
     if config.export.name == "notebook":
         write_notebook_export(bundle, source, output or Path(config.output))
         return
@@ -70,7 +70,7 @@ def score(config: ScoreConfig) -> None:
         decision=choose_decision(config, bundle),
         source=source,
         output=output,
-        rejected=find_rejected(config, output),
+        rejected=rejected,
         version=version,
         scored_at=datetime.now(UTC).isoformat(timespec="seconds"),
         max_rejected=config.max_rejected,
@@ -119,8 +119,6 @@ def run_engine(config: ScoreConfig, task: Task) -> Tally:
 
 def find_output(config: ScoreConfig) -> Path | None:
     """Give the file to write; None is standard output."""
-    if not 0 <= config.max_rejected <= 1:
-        raise InputError(f"max_rejected={config.max_rejected}: must be a share between 0 and 1.")
     if config.output == STDOUT:
         if config.engine is Engine.spark:
             raise InputError("output=-: engine=spark writes a folder of part files; name one.")
@@ -138,12 +136,21 @@ def find_rejected(config: ScoreConfig, output: Path | None) -> Path:
     return rejected_path(output if output is not None else Path("outputs/risk_scores.csv"))
 
 
+def refuse_overwriting(source: str, output: Path | None, rejected: Path) -> None:
+    """Refuse results that would be written over the input, or over each other."""
+    for key, path in (("output", output), ("rejected", rejected)):
+        if path is not None and path.resolve() == Path(source).resolve():
+            raise InputError(f"{key}={path}: is the input, and would be lost.")
+    if output is not None and output.resolve() == rejected.resolve():
+        raise InputError(f"rejected={rejected}: is the output, and would take its place.")
+
+
 def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
     """Give the decision policy of the command, or the one the model was trained with."""
     decision = config.decision or bundle.manifest.decision
     if config.decision is not None and decision.name is DecisionKind.grid:
         raise InputError("decision=grid: chooses on tickets that are labelled; it cannot score.")
-    make_policy(decision, bundle.manifest.threshold)  # checks the capacity
+    make_policy(decision, bundle.manifest.threshold)  # refuses one that lacks its parameter
     return decision
 
 

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from slarisk.config import Stage, TrainConfig
 from slarisk.decisions.costs import dollars
 from slarisk.errors import InputError, StoreError
-from slarisk.jobs.command import take_choices
+from slarisk.jobs.command import take_choices, type_config
 from slarisk.jobs.study import (
     RANK,
     Search,
@@ -131,15 +131,6 @@ def read_task(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[st
     InputError
         There is nothing to search, or the config or the data are wrong: before any trial.
     """
-    if sweeper.direction != "minimize":
-        raise InputError(
-            f"hydra.sweeper.direction={sweeper.direction}: the objective is a loss; minimize it."
-        )
-    for key, value in (("n_trials", sweeper.n_trials), ("n_jobs", sweeper.n_jobs)):
-        if value < 1:
-            raise InputError(f"hydra.sweeper.{key}={value}: must be at least 1.")
-    if sweeper.seeds < 0:
-        raise InputError(f"hydra.sweeper.seeds={sweeper.seeds}: must be at least 0.")
     told = [f"{key!s}={value}" for key, value in (sweeper.params or {}).items()]
     space, values, more = create_params_from_overrides([*told, *arguments])
     space = {name: each for name, each in space.items() if name not in values}
@@ -149,6 +140,9 @@ def read_task(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[st
         )
     fixed = [*more, *(f"{name}={value}" for name, value in values.items())]
     typed = compose(sweeper, config, fixed)
+    for name, each in space.items():
+        for choice in getattr(each, "choices", ()):
+            compose(sweeper, config, [*fixed, f"{name}={choice}"])  # refuses one that is none
     prepared = prepare(typed)
     ground = [
         fingerprint_job(typed, prepared.tags, Source("", "")),
@@ -168,7 +162,7 @@ def compose(sweeper: SearchSweeper, config: DictConfig, overrides: Sequence[str]
     choices = take_choices(composed.hydra.runtime.choices)
     with read_write(composed), open_dict(composed):
         del composed["hydra"]
-    typed = OmegaConf.to_object(composed)
+    typed = type_config(composed)
     assert isinstance(typed, TrainConfig)
     typed.choices = choices
     return typed

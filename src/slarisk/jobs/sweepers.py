@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -23,7 +23,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from slarisk.config import MISSING, SweepJob, Tracking
+from slarisk.config import MISSING, Count, Positive, Share, SweepJob, Tracking
+from slarisk.constraints import OneOf, check_config
 from slarisk.errors import InputError, StoreError
 from slarisk.jobs.processors import count_parallel
 
@@ -68,6 +69,9 @@ class GridSweeper(BasicSweeper):
         assert self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         parsed = parser.parse_overrides([*self._parse_config(), *arguments])
+        for override in parsed:
+            if override.key_or_group == "search":
+                raise InputError(f"{override.input_line}: choose one search a command.")
         batches = self.split_arguments(parsed, self.max_batch_size)
         self.validate_batch_is_legal(pick_new([job for batch in batches for job in batch]))
         total = sum(len(batch) for batch in batches)
@@ -269,13 +273,13 @@ class SearchConfig:
     _target_: str = "slarisk.jobs.sweepers.SearchSweeper"
     defaults: list[Any] = field(default_factory=lambda: [{"sampler": "tpe"}])
     sampler: Any = MISSING
-    direction: str = MISSING
+    direction: Annotated[str, OneOf("minimize")] = MISSING  # the objective is a loss
     storage: str = MISSING
     study_name: str | None = None
-    n_trials: int = MISSING
-    n_jobs: int = 1
-    max_failure_rate: float = 0.2
-    seeds: int = 5
+    n_trials: Positive = MISSING
+    n_jobs: Positive = 1
+    max_failure_rate: Share = 0.2
+    seeds: Count = 5
     params: dict[str, str] = field(default_factory=dict)
 
 
@@ -326,7 +330,14 @@ class SearchSweeper(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Take what Hydra hands over."""
+        """Take what Hydra hands over.
+
+        Raises
+        ------
+        InputError
+            A value of the search's own config is none.
+        """
+        check_config(OmegaConf.to_object(config.hydra.sweeper), "hydra.sweeper.")
         self.config, self.hydra_context = config, hydra_context
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config

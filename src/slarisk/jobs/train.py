@@ -37,7 +37,7 @@ from slarisk.evaluation.checks.run import run_checks
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.evaluation.importance import measure_importance
 from slarisk.evaluation.profile import Bins, bin_values
-from slarisk.jobs.command import build_estimator, check_bootstrap
+from slarisk.jobs.command import build_estimator
 from slarisk.jobs.processors import share_processors
 from slarisk.jobs.sharing import Outcome, prepare_once, tell_outcome
 from slarisk.jobs.unsent import Unsent, keeping, take_unsent
@@ -157,7 +157,7 @@ class Prepared:
 def prepare(config: TrainConfig) -> Prepared:
     """Check the config, read and label the tickets, and hold the test tickets out."""
     refuse_late_features(config)
-    check_numbers(config)
+    make_policy(config.decision, threshold=0.5)  # refuses one that lacks its parameter
     estimator = build_estimator(config.model)
     tickets = prepare_once(config)
     held_out = hold_out(tickets.frame, config.split)
@@ -250,24 +250,6 @@ def refuse_late_features(config: TrainConfig) -> None:
         available.add("created_at")
     check_features(config.features, available)
     check_known(feature_fields(config.features), config.data, config.moment)
-
-
-def check_numbers(config: TrainConfig) -> None:
-    """Refuse numbers on which a run would only stumble once its model is fitted."""
-    evaluation = config.evaluation
-    check_bootstrap(
-        "evaluation.", evaluation.bootstrap_draws, evaluation.confidence, evaluation.seed
-    )
-    if evaluation.threshold_draws < 1:
-        raise InputError(
-            f"evaluation.threshold_draws={evaluation.threshold_draws}: must be at least 1."
-        )
-    if evaluation.importance_tickets < 1:
-        raise InputError(
-            f"evaluation.importance_tickets={evaluation.importance_tickets}: must be at least 1; "
-            "evaluation.importance_repeats=0 leaves the importance out."
-        )
-    make_policy(config.decision, threshold=0.5)  # checks the capacity
 
 
 def name_run(config: TrainConfig) -> str:

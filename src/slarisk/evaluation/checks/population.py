@@ -115,5 +115,5 @@ def _count_untold(evidence: Evidence) -> int:
         return round(len(created) * len(evidence.test) / labelled)
     inside = created >= evidence.held_out.cut
     if split.test_until is not None:
-        inside &= created < read_moment(split.test_until, "split.test_until")
+        inside &= created < read_moment(split.test_until)
     return int(inside.sum())
