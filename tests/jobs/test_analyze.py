@@ -119,7 +119,7 @@ def test_without_a_champion_the_report_says_so(export, analyze):
 
 
 def test_the_model_is_judged_on_honest_scores(trained, composed, analyze):
-    promote(composed("bootstrap_draws=200", root="promote"))
+    promote(composed("bootstrap_draws=200", "fewest_tickets=100", root="promote"))
     run_id = done(analyze("capacities=[1,2]"))
     found = table(trained, run_id, "escalation")
     assert found["per_day"].dropna().unique().tolist() == [1, 2]
@@ -131,7 +131,7 @@ def test_the_model_is_judged_on_honest_scores(trained, composed, analyze):
 
 def test_no_in_sample_score_takes_part(trained, composed, analyze, monkeypatch):
     """A training ticket whose out-of-fold score is lost is left out, not scored in sample."""
-    promote(composed("bootstrap_draws=200", root="promote"))
+    promote(composed("bootstrap_draws=200", "fewest_tickets=100", root="promote"))
 
     def forget(*version):
         bundle = fetch_version(*version)
@@ -146,7 +146,7 @@ def test_no_in_sample_score_takes_part(trained, composed, analyze, monkeypatch):
 
 
 def test_a_champion_of_another_data_policy_is_left_out(trained, composed, analyze):
-    promote(composed("bootstrap_draws=200", root="promote"))
+    promote(composed("bootstrap_draws=200", "fewest_tickets=100", root="promote"))
     swapped = ("data.columns.product=Ticket Subject", "data.columns.subject=Product Purchased")
     ended = analyze(*swapped)
     done(ended)
@@ -154,7 +154,7 @@ def test_a_champion_of_another_data_policy_is_left_out(trained, composed, analyz
 
 
 def test_a_champion_that_is_damaged_costs_its_section_only(trained, composed, analyze):
-    promote(composed("bootstrap_draws=200", root="promote"))
+    promote(composed("bootstrap_draws=200", "fewest_tickets=100", root="promote"))
     for path in trained.glob("mlruns/**/bundle.json"):
         path.write_text("{}")
     ended = analyze()

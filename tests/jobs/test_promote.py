@@ -15,7 +15,7 @@ from slarisk.tracking.registry import find_champion, find_run
 from slarisk.tracking.send import seal_model
 
 NAME = "sla-breach-risk"
-FAST = ["bootstrap_draws=200"]
+FAST = ["bootstrap_draws=200", "fewest_tickets=100"]
 
 
 @pytest.fixture

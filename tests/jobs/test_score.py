@@ -13,7 +13,7 @@ from slarisk.scoring.export import EXPORT_COLUMNS, REJECTED_COLUMNS
 @pytest.fixture
 def champion(trained, composed):
     """A folder in which the good run of `trained` is in charge."""
-    promote(composed("bootstrap_draws=200", root="promote"))
+    promote(composed("bootstrap_draws=200", "fewest_tickets=100", root="promote"))
     return trained
 
 
