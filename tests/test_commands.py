@@ -69,7 +69,7 @@ def test_from_an_export_to_decisions(call, folder):
     assert out.startswith("lr loses $")
     assert statuses(folder) == ["FINISHED"]
     assert (folder / "mlruns").is_dir()
-    code, out, err = call("promote")
+    code, out, err = call("promote", "fewest_tickets=100")
     assert (code, err) == (0, "")
     assert "Promoted: sla-breach-risk version 1" in out
     code, out, err = call("score")
