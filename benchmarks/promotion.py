@@ -381,7 +381,6 @@ def judge_pairs(pairs, make_models, title):
     models, config, tickets, chance = read_sample()
     gate = PromoteConfig()
     frame, breach = make_features(tickets, config.features), tickets["breach"].to_numpy()
-    costs = price(tickets, config)
     promoted, differences, really = 0, [], []
     for pair in range(pairs):
         order = np.random.default_rng(pair).permutation(len(tickets))

@@ -17,7 +17,7 @@ from slarisk.evaluation.metrics import DIRECTIONS, Better
 from slarisk.tracking.policies import describe_policy, find_differing_keys, say_keys, say_policy
 from slarisk.tracking.registry import fetch_config, list_finished_runs
 from slarisk.tracking.report import DATA_TAG, KIND_TAG, OPTIMISTIC_TAG, POLICY_TAG
-from slarisk.tracking.sweeps import STAGE_TAG, TRIAL_TAG, TUNING_TAG, Tuning
+from slarisk.tracking.sweeps import SEEDS, STAGE_TAG, TRIAL_TAG, TUNING_TAG, Tuning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     Policy = Mapping[str, object]
 
-_SEEDS = ("random_state", "seed", "random_seed")  # as the libraries call them
 _RECIPES = ("search", "experiment")  # choices that say where a config comes from, not what it is
 
 
@@ -276,7 +275,7 @@ def _take_newest(group: Sequence[RunRecord], names: set[str]) -> list[RunRecord]
     """Of the runs of each seed take the newest, before all one that may be chosen."""
     by_seed: dict[tuple[str | None, ...], RunRecord] = {}
     for run in group:
-        seed = tuple(run.params.get(f"model.{name}") for name in _SEEDS)
+        seed = tuple(run.params.get(f"model.{name}") for name in SEEDS)
         if seed not in by_seed or (run.run_id in names and by_seed[seed].run_id not in names):
             by_seed[seed] = run
     return list(by_seed.values())
@@ -303,7 +302,7 @@ def _group_alike(
 
 
 def _params_but_seed(run: RunRecord) -> frozenset[tuple[str, str]]:
-    left_out = {*_RECIPES, *(f"model.{name}" for name in _SEEDS)}
+    left_out = {*_RECIPES, *(f"model.{name}" for name in SEEDS)}
     return frozenset((key, value) for key, value in run.params.items() if key not in left_out)
 
 
@@ -318,7 +317,7 @@ def leave_seed_out(config: TrainConfig) -> TrainConfig:
     """Leave out of a config the model's seed, and what does not touch the model."""
     return replace(
         config,
-        model={key: value for key, value in config.model.items() if key not in _SEEDS},
+        model={key: value for key, value in config.model.items() if key not in SEEDS},
         evaluation=Evaluation(),
         tracking=Tracking(name=""),
         from_run=None,

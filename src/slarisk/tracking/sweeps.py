@@ -18,6 +18,7 @@ from slarisk.tracking.workers import WORKER_TAG, has_died, this_worker
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own: by it the UI nests the runs
 SWEEP_TAG = "sweep"
 STAGE_TAG, TRIAL_TAG = "stage", "trial"
+SEEDS = ("random_state", "seed", "random_seed")  # what the libraries call the seed of a model
 TUNING_TAG = "tuning"  # of a search, and of its runs with tuned parameters
 _PAGE = 1000
 _LAST_WORDS = 10.0  # seconds that a job which is being stopped has to end its run itself
