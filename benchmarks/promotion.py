@@ -20,6 +20,10 @@ bundled sample, with other seeds; how often is the candidate promoted?
 ``python benchmarks/promotion.py true [pairs]``: the candidate is really better, as the true
 probabilities of the sample say. How often is that found?
 
+``python benchmarks/promotion.py few [exports]``: first champions from small exports, drawn from the
+bundled sample, by number of test tickets. How many pass the gate, and how many of those lose more
+than the best rule by the true probabilities, on 1,500 other tickets?
+
 The first four work on a part of the bundled sample, in a folder of their own.
 """
 
@@ -372,11 +376,11 @@ def judge_pairs(pairs, make_models, title):
     from slarisk.jobs.train import price
     from slarisk.learning.features import make_features
     from slarisk.learning.models import breach_scores, fit_pipeline
+    from slarisk.scoring.bundle import creation_days
 
     models, config, tickets, chance = read_sample()
     gate = PromoteConfig()
     frame, breach = make_features(tickets, config.features), tickets["breach"].to_numpy()
-    costs = price(tickets, config)
     promoted, differences, really = 0, [], []
     for pair in range(pairs):
         order = np.random.default_rng(pair).permutation(len(tickets))
@@ -393,10 +397,8 @@ def judge_pairs(pairs, make_models, title):
                 probability = breach_scores(pipeline, frame.iloc[test])
             escalate = PerTicket().decide(probability, of_test)
             losses.append(of_test.losses(breach[test], escalate))
-            left = chance[test] * costs.fn[test] + (1 - chance[test]) * costs.tn[test]
-            acted = chance[test] * costs.tp[test] + (1 - chance[test]) * costs.fp[test]
-            expected.append(np.where(escalate, acted, left).mean())
-        comparison = compare_losses(*losses, gate.bootstrap_draws, gate.confidence, gate.seed)
+            expected.append(expect_losses(chance[test], escalate, of_test).mean())
+        comparison = compare_losses(*losses, creation_days(tickets.iloc[test]), gate)
         promoted += not refuse_challenge(comparison, gate.margin)
         differences.append(comparison.difference)
         really.append(expected[0] - expected[1])
@@ -408,6 +410,73 @@ def judge_pairs(pairs, make_models, title):
         flush=True,
     )
     return promoted / pairs
+
+
+def expect_losses(chance, escalate, costs):
+    """What decisions are expected to lose on each ticket, by its true probability."""
+    import numpy as np
+
+    left = chance * costs.fn + (1 - chance) * costs.tn
+    acted = chance * costs.tp + (1 - chance) * costs.fp
+    return np.where(escalate, acted, left)
+
+
+def promote_first(exports, sizes=(200, 100, 40)):
+    """Judge first champions on few test tickets (a fifth of the export), against what is true."""
+    import numpy as np
+
+    from slarisk.config import PromoteConfig
+    from slarisk.decisions.policies import PerTicket
+    from slarisk.evaluation.gate import compare_losses, refuse_few, refuse_value
+    from slarisk.jobs.command import build_estimator
+    from slarisk.jobs.train import judge_baselines, price
+    from slarisk.learning.features import make_features
+    from slarisk.learning.models import breach_scores, fit_pipeline
+    from slarisk.scoring.bundle import creation_days
+
+    models, config, tickets, chance = read_sample()
+    gate = PromoteConfig()
+    frame, breach = make_features(tickets, config.features), tickets["breach"].to_numpy()
+    print("really worse than the best rule among those that pass, with any number of breaches, and")
+    print(f"with fewest_breaches={gate.fewest_breaches}; of {exports} exports each", flush=True)
+    for size in sizes:
+        passed, enough, worse = [], [], []
+        for export in range(exports):
+            order = np.random.default_rng([size, export]).permutation(len(tickets))
+            test, training, others, _ = np.split(order, [size, 5 * size, 5 * size + 1500])
+            pipeline = fit_pipeline(
+                build_estimator(models["lr"]),
+                config.features,
+                frame.iloc[training],
+                breach[training],
+            )
+            losses, rules, true = {}, {}, {}
+            for part in (test, others):
+                costs = price(tickets.iloc[part], config)
+                decided = PerTicket().decide(breach_scores(pipeline, frame.iloc[part]), costs)
+                found = judge_baselines(tickets.iloc[training], tickets.iloc[part], config)
+                if part is test:
+                    losses = costs.losses(breach[part], decided)
+                    rules = {rule: costs.losses(breach[part], each) for rule, each in found.items()}
+                else:
+                    true = {
+                        rule: expect_losses(chance[part], each, costs).mean()
+                        for rule, each in (found | {"model": decided}).items()
+                    }
+            best = min(rules, key=lambda rule: rules[rule].sum())
+            comparison = compare_losses(
+                losses, rules[best], creation_days(tickets.iloc[test]), gate
+            )
+            passed.append(not refuse_value(comparison, best, True))
+            enough.append(not refuse_few(breach[test], 1, gate.fewest_breaches))
+            worse.append(true.pop("model") > min(true.values()))
+        passed, enough, worse = np.array(passed), np.array(enough), np.array(worse)
+        said = [f"{(each & worse).sum()} of {each.sum()}" for each in (passed, passed & enough)]
+        print(
+            f"{size} test tickets: {said[0]}; {said[1]}; of all {worse.sum()} of {exports}",
+            flush=True,
+        )
+    return True
 
 
 def promote_falsely(pairs):
@@ -443,6 +512,7 @@ if __name__ == "__main__":
         "tamper": (tamper, []),
         "false": (promote_falsely, [200]),
         "true": (promote_truly, [200]),
+        "few": (promote_first, [150]),
     }
     job, usual = work[what]
     sys.exit(not job(*(map(int, more) if more else usual)))

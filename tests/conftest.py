@@ -246,7 +246,7 @@ def champion_store(
 
     folder = tmp_path_factory.mktemp("champion")
     with at_copy(trained_store, folder):
-        promote(composed("bootstrap_draws=200", root="promote"))
+        promote(composed("bootstrap_draws=200", "fewest_tickets=100", root="promote"))
     return folder
 
 

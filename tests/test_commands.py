@@ -74,7 +74,7 @@ def test_from_an_export_to_decisions(call, folder):
     drawn = [path.stat().st_size for path in folder.glob("mlruns/*/*/artifacts/plots/*.png")]
     assert len(drawn) == 4
     assert min(drawn) > 2000
-    code, out, err = call("promote")
+    code, out, err = call("promote", "fewest_tickets=100")
     assert (code, err) == (0, "")
     assert "Promoted: sla-breach-risk version 1" in out
     code, out, err = call("score")

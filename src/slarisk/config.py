@@ -384,14 +384,24 @@ class PromoteAction(Enum):
     history = "history"
 
 
+class Resample(Enum):
+    """What the gate's bootstrap draws: tickets, whole creation days, or whichever is wider."""
+
+    widest = "widest"
+    tickets = "tickets"
+    days = "days"
+
+
 @dataclass
 class PromoteConfig:
     """``python promote.py``.
 
     ``confidence`` and ``margin`` (dollars per ticket) say how clearly a candidate must beat the
     champion: the upper end of the paired interval of its loss minus the champion's must lie below
-    ``-margin``, on at least ``fewest_tickets`` tickets. ``clearly_beat_baseline`` asks the same of
-    its value over the best trivial rule. ``reason`` goes on record with what is done.
+    ``-margin``. ``clearly_beat_baseline`` asks the same of its value over the best trivial rule.
+    ``bootstrap_draws``, ``seed`` and ``resample`` are those of both intervals. Every comparison
+    needs ``fewest_tickets`` test tickets, and ``fewest_breaches`` of those that breached and of
+    those that did not. ``reason`` goes on record with what is done.
     """
 
     run_id: str | None = None
@@ -401,11 +411,13 @@ class PromoteConfig:
     select_by: str = "objective"
     confidence: OpenShare = 0.95
     margin: float = 0.0
-    fewest_tickets: Positive = 100
+    fewest_tickets: Positive = 200
+    fewest_breaches: Count = 30
     clearly_beat_baseline: bool = True
     reason: str | None = None
     bootstrap_draws: Positive = 2000
     seed: Seed = 42
+    resample: Resample = Resample.widest
     tracking: Tracking = MISSING
 
 

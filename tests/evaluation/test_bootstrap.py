@@ -2,8 +2,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from slarisk.evaluation.bootstrap import paired_interval
+from slarisk.evaluation.bootstrap import day_interval, paired_interval
 
 
 @pytest.mark.parametrize(
@@ -66,3 +69,59 @@ def test_interval_of_many_tickets_stays_below_100_mb():
     tracemalloc.stop()
 
     assert peak < 100e6
+
+
+DIFFERENCES = arrays(float, st.integers(1, 30), elements=st.integers(-500, 500).map(float))
+
+
+def draw(interval, *arguments):
+    return interval(*arguments, 200, 0.9, np.random.default_rng(0))
+
+
+@given(DIFFERENCES, st.booleans())
+def test_a_day_for_each_ticket_is_the_ticket_bootstrap(difference, known):
+    day = np.arange(len(difference)) if known else np.full(len(difference), -1)
+
+    assert draw(day_interval, difference, day) == draw(paired_interval, difference)
+
+
+@given(DIFFERENCES, st.integers(2, 5))
+def test_a_day_counts_as_one_ticket_however_many_it_had(difference, tickets):
+    """Each ticket of a day tells the same: the day's sum, once."""
+    day = np.repeat(np.arange(len(difference)), tickets)
+    found = draw(day_interval, np.repeat(difference, tickets), day)
+
+    assert found == draw(paired_interval, difference * tickets)
+
+
+@given(DIFFERENCES)
+def test_the_order_and_the_numbers_of_days_do_not_matter(difference):
+    day = np.arange(len(difference)) // 3
+
+    found = draw(day_interval, difference, day)
+    assert draw(day_interval, difference[::-1], 7 + 2 * day[::-1]) == found
+
+
+def test_days_that_have_their_luck_in_common_widen_the_interval():
+    """Of 10 equal tickets a day, the interval is wider by the root of 10."""
+    by_day = np.random.default_rng(1).normal(0, 10, 400)
+    difference, day = np.repeat(by_day, 10), np.repeat(np.arange(400), 10)
+    days, tickets = draw(day_interval, difference, day), draw(paired_interval, difference)
+
+    assert np.ptp(days) / np.ptp(tickets) == pytest.approx(np.sqrt(10), rel=0.2)
+
+
+def test_days_cover_the_true_sum_where_tickets_do_not():
+    rng = np.random.default_rng(2)
+    covered = {day_interval: 0, paired_interval: 0}
+    day = np.repeat(np.arange(60), 8)
+    for _ in range(200):
+        values = np.repeat(rng.normal(1, 3, 60), 8) + rng.normal(0, 1, 480)
+        for interval in covered:
+            days = [day] if interval is day_interval else []
+            low, high = interval(values, *days, 300, 0.8, rng)
+            covered[interval] += low <= 480 <= high
+
+    # 0.8 of 200 is 160, with a standard deviation of 6.
+    assert 142 <= covered[day_interval] <= 178
+    assert covered[paired_interval] < 110

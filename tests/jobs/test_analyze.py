@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from slarisk.jobs import analyze as job
-from slarisk.tracking.registry import find_best_run
+from slarisk.tracking.choice import choose_run
 
 KAGGLE = ("data=kaggle", "sla=notebook")
 
@@ -163,8 +163,8 @@ def test_a_champion_that_is_damaged_costs_its_section_only(champion, analyze):
 def test_promotion_does_not_take_an_analysis_for_a_run(trained, analyze, run):
     analysis = done(analyze())
     experiment = MlflowClient().get_experiment_by_name("sla-breach-risk").experiment_id
-    # the one metric that a training run and an analysis share
-    assert find_best_run(experiment, "breach_rate").run_id != analysis
+    MlflowClient().log_metric(analysis, "objective", 0.0)
+    assert choose_run(experiment, "objective").run.run_id != analysis
     ended = run("promote", f"run_id={analysis}")
     assert ended.code == 1
     assert "it is none of train.py" in ended.err

@@ -17,11 +17,13 @@ from omegaconf import OmegaConf
 
 from slarisk.config import Stage
 from slarisk.errors import StoreError
+from slarisk.jobs import search as conclusions
 from slarisk.jobs import train as job
 from slarisk.jobs.command import register_schemas
-from slarisk.jobs.search import say_tuning
+from slarisk.jobs.search import judge_tuning, say_tuning
 from slarisk.jobs.study import take_defaults
-from slarisk.tracking.sweeps import JobRun
+from slarisk.tracking.choice import choose_run
+from slarisk.tracking.sweeps import JobRun, Tuning
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 HERE = ["data.path=tickets.csv", "data.truth=null", "evaluation.importance_repeats=0"]
@@ -103,6 +105,30 @@ def test_a_search_is_one_parent_with_its_trials_and_a_verdict(search, place):
     assert [each.value for each in history] == list(np.minimum.accumulate(values))
 
 
+@pytest.mark.parametrize("tuning", [Tuning.helps, Tuning.no_better_than_seed])
+def test_what_a_search_found_decides_what_it_offers(search, monkeypatch, tuning):
+    monkeypatch.setattr(conclusions, "judge_tuning", lambda _: tuning)
+    monkeypatch.setattr(conclusions, "say_tuning", lambda _: "")
+    ended, (parent,), jobs = search(
+        "gbm", 2, "model.n_estimators=int(interval(5,20))", "hydra.sweeper.seeds=3"
+    )
+    assert ended.code == 0
+    assert parent.data.tags["tuning"] == tuning.value
+    trials, tuned = of_stage(jobs, "trial"), of_stage(jobs, "tuned")
+    winner = min(trials, key=lambda each: each.data.metrics["objective"])
+    told = {each.info.run_id for each in jobs if each.data.tags.get("tuning") == tuning.value}
+    assert told >= {each.info.run_id for each in [winner, *tuned]}
+    with_model = {each.info.run_id for each in jobs if each.outputs and each.outputs.model_outputs}
+    chosen = choose_run("1", "objective").run.run_id
+    if tuning.pays:
+        assert with_model == {chosen} == {winner.info.run_id}
+        return
+    assert told == {each.info.run_id for each in [*trials, *tuned]}
+    defaults = sorted(of_stage(jobs, "default"), key=lambda each: each.data.metrics["objective"])
+    assert chosen == defaults[1].info.run_id  # the middle one
+    assert with_model == {winner.info.run_id, chosen}
+
+
 def test_a_search_goes_on_where_it_was(search):
     ended, (parent,), first = search("lr", 3)
     assert ended.code == 0
@@ -165,8 +191,10 @@ def test_a_store_that_goes_away_costs_no_trial(search, monkeypatch):
     assert ended.code == 0
     trials = of_stage(jobs, "trial")
     assert [each.info.status for each in trials] == ["FINISHED"] * 3
-    # two trials, the winner's model, and a fit each of winner and defaults: the first is not fitted
-    assert len(fits) == 2 + 1 + 2
+    # two trials, the winner's model, and a fit each of winner and defaults: the first is not
+    # fitted; where tuning does not pay, the model of the defaults, too
+    pays = Tuning(trials[0].data.tags.get("tuning", "helps")).pays
+    assert len(fits) == 2 + 1 + 2 + (not pays)
 
 
 def test_a_trial_that_fails_counts_and_too_many_end_the_search(search):
@@ -259,17 +287,23 @@ def job_run(stage, objective, loss, number=0):
 
 
 @pytest.mark.parametrize(
-    ("tuned", "default", "verdict"),
+    ("tuned", "default", "tuning", "words"),
     [
-        ([(3.0, 90)], [(2.0, 95)], "Tuning does not help (one fit each"),
-        ([(2.0, 90)], [(3.0, 95)], "Tuning may help (one fit each: no seed"),
-        ([(2.0, 99)], [(3.0, 95)], "Tuning helps out of fold, but not on the test tickets"),
-        ([(2.0, 90), (3.0, 90)], [(2.4, 95), (3.2, 95)], "Tuning helps no more than another seed"),
-        ([(2.0, 90), (2.1, 90)], [(2.9, 95), (3.0, 95)], "Tuning helps (2 seeds): objective 2.05"),
-        ([], [], "was not compared"),
+        ([(3.0, 90)], [(2.0, 95)], Tuning.does_not_help, "does not help (one fit each"),
+        ([(2.0, 90)], [(3.0, 95)], Tuning.may_help, "may help (one fit each"),
+        ([(2.0, 99)], [(3.0, 95)], Tuning.only_out_of_fold, "helps out of fold, but not"),
+        (
+            [(2.0, 90), (3.0, 90)],
+            [(2.4, 95), (3.2, 95)],
+            Tuning.no_better_than_seed,
+            "no more than another seed",
+        ),
+        ([(2.0, 90), (2.1, 90)], [(2.9, 95), (3.0, 95)], Tuning.helps, "(2 seeds): objective 2.05"),
+        ([], [], Tuning.not_compared, "was not compared"),
     ],
 )
-def test_tuning_is_judged_on_the_same_footing(tuned, default, verdict):
+def test_tuning_is_judged_on_the_same_footing(tuned, default, tuning, words):
     jobs = [job_run(Stage.tuned, *each, n) for n, each in enumerate(tuned)]
     jobs += [job_run(Stage.default, *each, n) for n, each in enumerate(default)]
-    assert verdict in say_tuning(jobs)
+    assert judge_tuning(jobs) is tuning
+    assert words in say_tuning(jobs)

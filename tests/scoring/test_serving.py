@@ -144,7 +144,8 @@ def test_spark_says_what_score_says(here, scored, tmp_path):
 @pytest.fixture
 def ask(here, run, tmp_path):
     """Asks `mlflow models serve`, as `make serve` starts it: gives the status and the answer."""
-    assert run("promote", "bootstrap_draws=200", f"run_id={here['gbm']}").code == 0
+    few = ("bootstrap_draws=200", "fewest_tickets=100")
+    assert run("promote", *few, f"run_id={here['gbm']}").code == 0
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]

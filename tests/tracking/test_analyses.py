@@ -11,8 +11,8 @@ from slarisk.tracking.analyses import (
     identify_analysis,
     report_analysis_start,
 )
+from slarisk.tracking.choice import choose_run
 from slarisk.tracking.items import Params, Text
-from slarisk.tracking.registry import find_best_run
 from slarisk.tracking.source import Source
 from slarisk.tracking.store import open_store, tracked_run
 
@@ -59,9 +59,9 @@ def test_what_cannot_be_read_is_told(experiment, files, tags, told):
 
 def test_an_analysis_is_never_the_best_run(experiment):
     with tracked_run("analysis", TAGS) as run_id:
-        MlflowClient().log_metric(run_id, "breach_rate", 0.0)
+        MlflowClient().log_metric(run_id, "objective", 0.0)
     with pytest.raises(InputError, match="no finished run with the metric"):
-        find_best_run(experiment, "breach_rate")
+        choose_run(experiment, "objective")
     assert TAGS["kind"] == ANALYSIS
 
 

@@ -101,7 +101,7 @@ def test_a_card_says_what_it_rests_on_and_where_it_ends(write):
     ]
     card = write(checks=checks)
     assert card.index("Better.") < card.index("- A note.") < card.index("| table |")
-    assert "test loss $100 [$80 to $130], value over the best rule (by priority) $50" in card
+    assert "test loss $100, value over the best rule (by priority) $50 [-$10 to $90]" in card
     assert "- warning SR001: Saves $50." in card
     assert "SR002" not in card
     assert "code `0123456789`;" in card

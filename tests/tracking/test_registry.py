@@ -15,9 +15,9 @@ from slarisk.tracking.registry import (
     fetch_config,
     fetch_run_bundle,
     fetch_seal,
-    find_best_run,
     find_champion,
     find_run,
+    list_finished_runs,
     read_seal,
     require_champion,
     run_model_uri,
@@ -45,39 +45,14 @@ def record(place):
     return record_run
 
 
-def best(record):
-    return find_best_run(record.experiment, "objective").run_id
-
-
-def test_the_best_run_has_the_lowest_objective(record):
-    runs = [record(3.0), record(1.0), record(2.0)]
-    assert best(record) == runs[1]
-
-
-def test_only_finished_runs_compete(record):
-    sound = record(3.0)
-    record(1.0, status="FAILED")
-    record(1.0, status="KILLED")
-    record(1.0, status="RUNNING")
-    record(1.0, optimistic="true")
-    assert best(record) == sound
-
-
-@pytest.mark.parametrize("tag", TAGS)
-def test_only_runs_on_the_ground_of_the_newest_compete(record, tag):
-    record(1.0, **{tag: "other"})
-    worse, newest = record(3.0), record(2.0)
-    assert best(record) == newest
-    assert record(4.0, status="FAILED", **{tag: "third"}) != best(record) != worse
-
-
-def test_without_a_run_there_is_nothing_to_promote(record):
-    record(1.0, status="FAILED")
-    with pytest.raises(InputError, match=r"python train\.py"):
-        best(record)
-    record(1.0)
-    with pytest.raises(InputError, match="'roc_auc'"):
-        find_best_run(record.experiment, "roc_auc")
+def test_all_finished_runs_are_listed_the_newest_first(record, monkeypatch):
+    """However many pages of them there are."""
+    monkeypatch.setattr(registry, "_PAGE", 2)
+    runs = [record(float(number)) for number in range(5)]
+    record(0.0, status="FAILED")
+    record(0.0, status="RUNNING")
+    found = list_finished_runs(record.experiment)
+    assert [run.run_id for run in found] == runs[::-1]
 
 
 def test_a_run_is_looked_up(record):

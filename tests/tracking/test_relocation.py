@@ -31,7 +31,7 @@ def paths(folder):
 
 @pytest.fixture
 def promoted(trained, run):
-    assert run("promote", "bootstrap_draws=200").code == 0
+    assert run("promote", "bootstrap_draws=200", "fewest_tickets=100").code == 0
     return trained
 
 

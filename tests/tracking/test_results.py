@@ -67,6 +67,19 @@ def test_the_test_tickets_do_not_choose_the_best():
     assert find_best([by_test, by_objective]) is by_objective
 
 
+def test_the_luckiest_seed_is_not_the_best():
+    lucky = [
+        job(value, "model.C=1", f"model.random_state={seed}")
+        for seed, value in enumerate([1.0, 3.0, 4.0, 6.0])
+    ]
+    assert find_best(lucky[:3]) is lucky[1]
+    assert find_best(lucky) is lucky[2]  # of two in the middle the worse
+    other = job(2.0, "model.C=2", "model.random_state=0")
+    assert find_best([*lucky, other]) is other
+    same = [job(1.0, "model.C=1", "split.seed=1"), job(2.0, "model.C=1", "split.seed=2")]
+    assert find_best(same) is same[0]  # other tickets are not another seed of the model
+
+
 # The table --------------------------------------------------------------------------------------
 
 

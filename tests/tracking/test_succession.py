@@ -14,9 +14,12 @@ from slarisk.tracking import succession
 from slarisk.tracking.registry import fetch_seal, find_champion, find_run
 from slarisk.tracking.store import open_store
 from slarisk.tracking.succession import (
+    IN_CHARGE,
+    WAS_IN_CHARGE,
     Change,
     Overtaken,
     Standing,
+    date_card,
     in_turn,
     look,
     roll_back,
@@ -31,6 +34,7 @@ WRITES = (
     "set_registered_model_tag",
     "set_registered_model_alias",
     "set_model_version_tag",
+    "update_model_version",
     "delete_registered_model_alias",
     "delete_registered_model_tag",
     "delete_model_version",
@@ -48,10 +52,10 @@ def run(logged_run):
 def promote(run):
     """Puts the run's model in charge, judged against how things stand."""
 
-    def take(standing=None):
+    def take(standing=None, card="A card."):
         tags = {"files_sha256": write_seal(run.seal), "objective": "1"}
         standing = standing or settle(NAME, alone=True)
-        return take_charge(NAME, run.record, tags, "A card.", "better", standing).number
+        return take_charge(NAME, run.record, tags, card, "better", standing).number
 
     return take
 
@@ -164,6 +168,63 @@ def test_a_version_that_others_registered_is_left_alone(run, promote):
     client.set_registered_model_alias(NAME, "champion", "2")
     settle(NAME, alone=True)
     assert aliases() == {"champion": "2", "previous": "3"}
+
+
+# Model cards ------------------------------------------------------------------------------------
+
+CARD = f"A model.\n\n### {IN_CHARGE}\n\nIt is better.\n\n### Data\n\nMuch."
+
+
+def card_of(number):
+    return MlflowClient().get_model_version(NAME, number).description
+
+
+def test_a_card_says_until_when_and_who_came_then(promote):
+    promote(card=CARD)
+    assert card_of("1") == CARD
+    promote(card=CARD)
+    at = succession.say_time(look(NAME).changes[-1].at)
+    assert card_of("1") == CARD.replace(
+        f"{IN_CHARGE}\n\n",
+        f"{WAS_IN_CHARGE}\n\nIn charge until {at}, when version 2 replaced it (promoted). better"
+        "\n\n",
+    )
+    assert card_of("2") == CARD
+    undo("It escalates\n\ntoo much.")
+    assert card_of("1") == CARD
+    assert f"### {WAS_IN_CHARGE}\n" in card_of("2")
+    assert "version 1 replaced it (rolled back). It escalates too much." in card_of("2")
+
+
+def test_a_card_of_an_earlier_version_is_put_right(promote):
+    """It was left as it was when its version was replaced."""
+    promote(card=CARD)
+    promote(card=CARD)
+    MlflowClient().update_model_version(NAME, "1", description=CARD)
+    standing = settle(NAME, alone=True)
+    assert f"### {WAS_IN_CHARGE}\n" in card_of("1")
+    assert settle(NAME, alone=True) == standing
+    MlflowClient().set_registered_model_alias(NAME, "champion", "1")
+    settle(NAME, alone=True)
+    assert card_of("1") == CARD
+    assert "(moved by hand)" in card_of("2")
+
+
+def test_a_description_without_the_section_is_left_alone():
+    ended = change(1, "promoted", "1", "2")
+    for text in ("", "Mine.", "Why it is in charge: I say so."):
+        assert date_card(text, ended) == date_card(text, None) == text
+
+
+def test_a_promotion_killed_before_the_card_is_settled(promote, kill_after, monkeypatch):
+    promote(card=CARD)
+    kill_after(6)  # version, record, alias, mark, record, previous
+    with pytest.raises(Killed):
+        promote(card=CARD)
+    monkeypatch.undo()
+    assert card_of("1") == CARD
+    settle(NAME, alone=True)
+    assert f"### {WAS_IN_CHARGE}\n" in card_of("1")
 
 
 # Killed at any moment ---------------------------------------------------------------------------

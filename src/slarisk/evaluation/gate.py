@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slarisk.config import Resample
 from slarisk.decisions.costs import dollars
-from slarisk.evaluation.bootstrap import paired_interval
+from slarisk.evaluation.bootstrap import day_interval, paired_interval
 from slarisk.evaluation.checks.check import NO_CHECKS
 from slarisk.evaluation.metrics import probability_metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# The metrics that a promotion rests on.
+    from slarisk.config import PromoteConfig
+
+# The metrics that the gate compares with what it finds itself.
 EVIDENCE = (
     "expected_loss",
     "expected_loss_per_ticket",
@@ -28,6 +31,9 @@ EVIDENCE = (
     "objective",
 )
 _SAME_LOSS = 1e-9  # relative: the sum of the same dollars in another order
+# With few clusters a cluster bootstrap is itself a matter of luck: A. C. Cameron, J. B. Gelbach and
+# D. L. Miller (2008), "Bootstrap-Based Improvements for Inference with Clustered Errors".
+FEWEST_DAYS = 10
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Comparison:
     """A candidate against a rival, a rule or the champion, on the same tickets.
 
     ``difference`` is the candidate's loss minus the rival's, in dollars per ticket, with the ends
-    of its paired interval.
+    of its paired interval; ``resampled`` says what was drawn for it, tickets or days.
     """
 
     tickets: int
@@ -44,6 +50,16 @@ class Comparison:
     difference: float
     low: float
     high: float
+    resampled: Resample = Resample.tickets
+
+    @property
+    def saved(self) -> tuple[float, float, float]:
+        """Dollars that the candidate saves on all tickets, with the ends of their interval."""
+        return (
+            self.rival_loss - self.candidate_loss,
+            -self.high * self.tickets,
+            -self.low * self.tickets,
+        )
 
 
 @dataclass
@@ -64,13 +80,17 @@ class Verdict:
     champion: Comparison | None = None
     quality: dict[str, tuple[float, float]] = field(default_factory=dict)
 
+    @property
+    def best_rule(self) -> str:
+        """The trivial rule that loses least; of equals the first."""
+        return min(self.rules, key=lambda name: self.rules[name].rival_loss)
+
 
 def compare_losses(
     candidate: NDArray[np.float64],
     rival: NDArray[np.float64],
-    draws: int,
-    confidence: float,
-    seed: int,
+    day: NDArray[np.int64],
+    config: PromoteConfig,
 ) -> Comparison:
     """Compare two decisions on the same tickets, pair by pair.
 
@@ -78,11 +98,26 @@ def compare_losses(
     ----------
     candidate, rival : arrays of shape (n,)
         Dollars lost on each ticket, n at least 1.
-    draws, confidence, seed : int, float, int
-        Of the bootstrap interval.
+    day : int array of shape (n,)
+        The day each ticket was created on, -1 where that is not known.
+    config : PromoteConfig
+        Its ``bootstrap_draws``, ``confidence``, ``seed`` and ``resample`` make the interval. Days
+        are not resampled where there are fewer than ``FEWEST_DAYS``.
     """
     saved = rival - candidate
-    low, high = paired_interval(saved, draws, confidence, np.random.default_rng(seed))
+    draws, confidence = config.bootstrap_draws, config.confidence
+    intervals = {}
+    if config.resample is not Resample.days or count_days(day) < FEWEST_DAYS:
+        intervals[Resample.tickets] = paired_interval(
+            saved, draws, confidence, np.random.default_rng(config.seed)
+        )
+    if config.resample is not Resample.tickets and count_days(day) >= FEWEST_DAYS:
+        intervals[Resample.days] = day_interval(
+            saved, day, draws, confidence, np.random.default_rng(config.seed)
+        )
+    # the first of equals: tickets
+    resampled = max(intervals, key=lambda drawn: intervals[drawn][1] - intervals[drawn][0])
+    low, high = intervals[resampled]
     tickets = len(saved)
     return Comparison(
         tickets,
@@ -91,7 +126,13 @@ def compare_losses(
         -float(saved.mean()),
         -high / tickets,
         -low / tickets,
+        resampled,
     )
+
+
+def count_days(day: NDArray[np.int64]) -> int:
+    """Count the days on which tickets are known to have been created."""
+    return len(np.unique(day[day >= 0]))
 
 
 def measure_quality(
@@ -124,46 +165,72 @@ def refuse_record(status: str, metrics: Mapping[str, float]) -> list[str]:
     return []
 
 
-def refuse_run(tags: Mapping[str, str]) -> list[str]:
-    """Find reasons in how the run was made."""
-    reasons = []
-    if tags.get("optimistic") == "true":
-        reasons.append("the run is optimistic: its threshold was picked on the test tickets")
-    elif (failed := tags.get("failed_checks", NO_CHECKS)) != NO_CHECKS:
-        reasons.append(f"failed checks: {failed}")
-    return reasons
+def refuse_run(tags: Mapping[str, str], optimistic: bool, failed: str) -> list[str]:
+    """Find reasons in how the run was made.
+
+    Parameters
+    ----------
+    tags : mapping of str to str
+        Of the run. They may add to the reasons, but take none away.
+    optimistic : bool
+        Whether, by its config, the run chose its threshold on the test tickets.
+    failed : str
+        The codes of its failed checks, as its table of checks has them.
+    """
+    if optimistic or tags.get("optimistic") == "true":
+        return ["the run is optimistic: its threshold was picked on the test tickets"]
+    if "failed_checks" not in tags:
+        return ["the run does not say which of its checks failed: train again"]
+    codes = {code for text in (tags["failed_checks"], failed) for code in text.split()}
+    if codes := codes - {NO_CHECKS}:
+        return [f"failed checks: {' '.join(sorted(codes))}"]
+    return []
 
 
-def refuse_value(metrics: Mapping[str, float], best_baseline: str, clearly: bool) -> list[str]:
-    """Find out whether the run is worth more than the best trivial rule."""
-    value = metrics["value_over_baseline"]
-    low, high = metrics["value_over_baseline_low"], metrics["value_over_baseline_high"]
+def refuse_few(breach: NDArray[np.bool_], fewest_tickets: int, fewest_breaches: int) -> list[str]:
+    """Find out whether there are tickets enough for an interval that can be trusted."""
+    tickets, breached = len(breach), int(breach.sum())
+    if tickets < fewest_tickets:
+        return [f"{tickets:,} tickets are too few (fewest_tickets={fewest_tickets})"]
+    if min(breached, tickets - breached) < fewest_breaches:
+        return [
+            f"{breached:,} of {tickets:,} tickets breached: too few of a kind "
+            f"(fewest_breaches={fewest_breaches})"
+        ]
+    return []
+
+
+def refuse_value(comparison: Comparison, rule: str, clearly: bool) -> list[str]:
+    """Find out whether the candidate loses less than the best trivial rule."""
+    value, low, high = comparison.saved
     figures = f"value {dollars(value)} [{dollars(low)} to {dollars(high)}]"
     if value <= 0:
-        return [f"the rule {best_baseline!r} loses no more than this model: {figures}"]
+        return [f"the rule {rule!r} loses no more than this model: {figures}"]
     if clearly and low <= 0:
         return [
-            f"it does not clearly beat the rule {best_baseline!r}: {figures}; "
-            "clearly_beat_baseline=false would accept that"
+            f"it does not clearly beat the rule {rule!r}: {figures}, "
+            f"{comparison.resampled.value} resampled; clearly_beat_baseline=false would accept that"
         ]
     return []
 
 
 def refuse_other_losses(found: Mapping[str, float], logged: Mapping[str, float]) -> list[str]:
-    """Find losses that the run logged and that do not come out when its model decides again.
+    """Find amounts that the run logged and that do not come out when its model decides again.
 
     Parameters
     ----------
     found : mapping of str to float
-        Dollars lost on the test tickets, by what lost them: ``stored model``, or a rule.
+        Dollars on the test tickets, by the metric that has them.
     logged : mapping of str to float
-        The same as the run logged it.
+        The metrics of the run.
     """
     return [
-        f"the {name} loses {dollars(loss)} on the test tickets, not the "
+        f"{name} comes out as {dollars(amount)} when the stored model decides again, not as the "
         f"{dollars(logged[name])} that its run logged"
-        for name, loss in found.items()
-        if not np.isclose(loss, logged[name], rtol=_SAME_LOSS, atol=1e-6)
+        if name in logged
+        else f"its run did not log {name}: another version of slarisk made it; train again"
+        for name, amount in found.items()
+        if not np.isclose(amount, logged.get(name, np.nan), rtol=_SAME_LOSS, atol=1e-6)
     ]
 
 

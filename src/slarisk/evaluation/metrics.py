@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -9,6 +11,32 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from slarisk.decisions.costs import Bools, CostMatrix, Floats
 
 BINS = 10
+
+
+class Better(Enum):
+    """Which of two values of a metric is the better one."""
+
+    lower = "lower"
+    higher = "higher"
+
+
+# The metrics of a run that say how good its model is, and are better the one way or the other. The
+# others describe it (thresholds, rates, numbers of tickets), or are one side of a trade: never
+# escalating has no false alarm.
+DIRECTIONS = {
+    "objective": Better.lower,
+    "expected_loss": Better.lower,
+    "expected_loss_per_ticket": Better.lower,
+    "savings": Better.higher,
+    "value_over_baseline": Better.higher,
+    "regret": Better.lower,
+    "roc_auc": Better.higher,
+    "pr_auc": Better.higher,
+    "brier": Better.lower,
+    "log_loss": Better.lower,
+    "calibration_error": Better.lower,
+}
+OUT_OF_FOLD_METRICS = frozenset({"objective"})  # all others are measured on the test tickets
 
 
 def probability_metrics(breach: Bools, probability: Floats) -> dict[str, float]:

@@ -39,7 +39,7 @@ from slarisk.analysis.scenarios import refuse_unclear_segments, simulate_scenari
 from slarisk.analysis.trend import Kpi, find_trend, measure_kpi, spread_hours
 from slarisk.config import AnalyzeConfig
 from slarisk.errors import InputError
-from slarisk.jobs.promote import as_scored, policy_meaning
+from slarisk.jobs.promote import as_scored
 from slarisk.jobs.train import fingerprint_terms, price
 from slarisk.scoring.bundle import ORIGIN, PROBABILITY, creation_days
 from slarisk.scoring.memory import OUT_OF_FOLD
@@ -52,6 +52,7 @@ from slarisk.tracking.analyses import (
     report_analysis,
     report_analysis_start,
 )
+from slarisk.tracking.policies import describe_data_policy
 from slarisk.tracking.registry import fetch_version, find_champion
 from slarisk.tracking.send import send
 from slarisk.tracking.source import find_source
@@ -212,7 +213,7 @@ def measure_model(tickets: pd.DataFrame, config: AnalyzeConfig) -> Escalation | 
     except InputError as error:  # all else can be told without a model
         return str(error)
     theirs = bundle.manifest.data
-    if policy_meaning(theirs) != policy_meaning(config.data):
+    if describe_data_policy(theirs) != describe_data_policy(config.data):
         return (
             f"The champion of {name}, version {champion.number}, reads exports by another data "
             f"policy ({theirs.name}; this analysis: {config.data.name})."

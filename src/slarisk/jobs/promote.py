@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from slarisk.config import CreationKind, DataPolicy, PromoteAction, PromoteConfig, TrainConfig
+from slarisk.config import (
+    CreationKind,
+    DataPolicy,
+    DecisionKind,
+    PromoteAction,
+    PromoteConfig,
+    Resample,
+    TrainConfig,
+)
 from slarisk.errors import InputError, Refused
+from slarisk.evaluation.checks.check import Verdict as CheckVerdict
+from slarisk.evaluation.checks.check import list_codes
 from slarisk.evaluation.gate import (
+    FEWEST_DAYS,
+    Comparison,
     Verdict,
     compare_losses,
+    count_days,
     measure_quality,
     refuse_challenge,
+    refuse_few,
     refuse_other_losses,
     refuse_record,
     refuse_run,
     refuse_value,
     say_difference,
 )
+from slarisk.evaluation.metrics import OUT_OF_FOLD_METRICS
 from slarisk.jobs.train import fingerprint_grounds, judge_baselines, price
 from slarisk.learning.splits import hold_out
-from slarisk.scoring.bundle import ESCALATE, ORIGIN, PROBABILITY
+from slarisk.scoring.bundle import ESCALATE, ORIGIN, PROBABILITY, creation_days
 from slarisk.scoring.memory import OUT_OF_FOLD, TEST
 from slarisk.scoring.seal import write_seal
-from slarisk.tickets.labels import fingerprint_policy, prepare_tickets
-from slarisk.tracking.card import Grounds, tabulate, write_card
+from slarisk.tickets.labels import prepare_tickets
+from slarisk.tracking.card import Grounds, say_saved, tabulate, write_card
+from slarisk.tracking.choice import choose_run, require_direction
+from slarisk.tracking.policies import (
+    describe_policy,
+    say_differences,
+)
 from slarisk.tracking.registry import (
     FILES_TAG,
     RunRecord,
@@ -35,14 +56,13 @@ from slarisk.tracking.registry import (
     fetch_seal,
     fetch_text,
     fetch_version,
-    find_best_run,
+    find_champion,
     find_run,
     read_seal,
     require_champion,
     run_model_uri,
 )
 from slarisk.tracking.report import (
-    BASELINE_TAG,
     CHECKS_FILE,
     DATA_TAG,
     POLICY_TAG,
@@ -56,12 +76,16 @@ from slarisk.tracking.succession import (
     in_turn,
     look,
     roll_back,
+    say_time,
     settle,
     take_charge,
 )
-from slarisk.tracking.summary import BASELINE_WORDS, say_interval
+from slarisk.tracking.summary import BASELINE_WORDS
+from slarisk.tracking.sweeps import TUNING_TAG, Tuning
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
@@ -69,14 +93,6 @@ if TYPE_CHECKING:
     from slarisk.scoring.bundle import Bundle, Manifest
 
 VERDICT_TAG, WHY_TAG = "verdict", "why"
-# Of the metrics those that a list of versions should show; the others are in the verdict.
-_SHOWN = (
-    "expected_loss",
-    "best_baseline_loss",
-    "value_over_baseline",
-    "value_over_baseline_low",
-    "value_over_baseline_high",
-)
 _ATTEMPTS = 20  # how often a promotion is judged anew because another one came first
 
 
@@ -90,6 +106,7 @@ def promote(config: PromoteConfig) -> None:
     InputError
         There is no such run, or its data cannot be read again.
     """
+    require_direction(config.select_by)
     experiment = open_store(config.tracking)
     name = config.tracking.registered_model
     match config.action:
@@ -100,14 +117,44 @@ def promote(config: PromoteConfig) -> None:
         case PromoteAction.rollback:
             return_to_former(name, config)
         case PromoteAction.promote:
-            found = find_run(config.run_id) if config.run_id else None
-            promote_run(name, found or find_best_run(experiment, config.select_by), config)
+            run, words = take_run(name, experiment, config)
+            promote_run(name, run, config, words)
 
 
-def promote_run(name: str, run: RunRecord, config: PromoteConfig) -> None:
-    """Judge a run against the champion that it would replace, and put it in charge if it may be."""
+def take_run(name: str, experiment: str, config: PromoteConfig) -> tuple[RunRecord, str]:
+    """Take the run that is named, or the best under the champion's policy; say how it was had."""
+    if config.run_id:
+        return find_run(config.run_id), ""
+    if config.select_by not in OUT_OF_FOLD_METRICS:
+        print(
+            f"select_by={config.select_by} is measured on the test tickets, which then choose the "
+            "candidate and judge it: of many runs a lucky one wins, and its figures flatter it.",
+            file=sys.stderr,
+        )
+    champion = find_champion(name)
+    chosen = choose_run(
+        experiment, config.select_by, read_policy(name, champion) if champion else None
+    )
+    return chosen.run, chosen.words
+
+
+def read_policy(name: str, champion: Version) -> Mapping[str, object]:
+    """Read the policy that the champion was made under."""
+    try:
+        return describe_policy(fetch_config(champion.run_id))
+    except InputError:  # its run is gone, or of another version; the model carries its policies
+        return describe_policy(fetch_version(name, champion).manifest)
+
+
+def promote_run(name: str, run: RunRecord, config: PromoteConfig, words: str = "") -> None:
+    """Judge a run against the champion that it would replace, and put it in charge if it may be.
+
+    ``words`` say how the run was chosen.
+    """
     print(f"candidate: {run.name} (run {run.run_id})")
-    candidate = read_candidate(run, config)
+    if words:
+        print(words)
+    candidate = read_candidate(run)
     with in_turn(print) as alone:
         for _ in range(_ATTEMPTS):
             standing = look(name) if config.dry_run else settle(name, alone)
@@ -122,7 +169,7 @@ def promote_run(name: str, run: RunRecord, config: PromoteConfig) -> None:
                 print(f"\nWould be promoted, {place}. Nothing was changed: dry_run=true.")
                 return
             why = say_why(candidate, verdict, champion, config)
-            tags = evidence(candidate, verdict, champion, table, why)
+            tags = evidence(candidate, verdict, champion, table, why, config)
             card = write_card(
                 run, candidate.grounds, candidate.bundle.manifest, verdict, table, why
             )
@@ -144,7 +191,7 @@ def _refusal(reasons: list[str]) -> Refused:
 class Candidate:
     """A run that may be judged: its model, unchanged, and what it decides about its test tickets.
 
-    ``reasons`` against a promotion are those that lie in the run itself.
+    ``reasons`` against a promotion are those that lie in the run itself, and so do the ``notes``.
     """
 
     run: RunRecord
@@ -153,9 +200,10 @@ class Candidate:
     seal: dict[str, str]
     decided: pd.DataFrame
     reasons: list[str]
+    notes: list[str]
 
 
-def read_candidate(run: RunRecord, config: PromoteConfig) -> Candidate:
+def read_candidate(run: RunRecord) -> Candidate:
     """Read a run's data and model again, and let the model decide about the test tickets.
 
     Raises
@@ -165,11 +213,12 @@ def read_candidate(run: RunRecord, config: PromoteConfig) -> Candidate:
     """
     if reasons := refuse_record(run.status, run.metrics):
         raise _refusal(reasons)
-    reasons = refuse_run(run.tags)
-    reasons += refuse_value(
-        run.metrics, run.tags.get(BASELINE_TAG, "?"), config.clearly_beat_baseline
-    )
     grounds, changed = read_grounds(run)
+    reasons = refuse_run(
+        run.tags,
+        grounds.config.decision.name is DecisionKind.grid,
+        list_codes(grounds.checks, CheckVerdict.failed),
+    )
     if changed:
         reasons.append(
             f"{grounds.config.data.path} is no longer what the run was trained on "
@@ -185,7 +234,18 @@ def read_candidate(run: RunRecord, config: PromoteConfig) -> Candidate:
     if (decided[ORIGIN] != TEST).any():
         reasons.append("the stored model is of another run: it knows another test set")
         raise _refusal(reasons)
-    return Candidate(run, grounds, bundle, seal, decided, reasons)
+    return Candidate(run, grounds, bundle, seal, decided, reasons, note_tuning(run))
+
+
+def note_tuning(run: RunRecord) -> list[str]:
+    """Say so if the search that tuned a run found that tuning does not pay."""
+    found = run.tags.get(TUNING_TAG)
+    if found in {None, *(each.value for each in Tuning if each.pays)}:
+        return []
+    return [
+        "The parameters of this run come from a search that found them no better than the default "
+        f"parameters (tuning={found}). It is judged because it was named."
+    ]
 
 
 def read_grounds(run: RunRecord) -> tuple[Grounds, list[str]]:
@@ -205,29 +265,48 @@ def read_grounds(run: RunRecord) -> tuple[Grounds, list[str]]:
 def judge(
     candidate: Candidate, name: str, champion: Version | None, config: PromoteConfig
 ) -> Verdict:
-    """Compare what the candidate loses on its test tickets with the rules and the champion."""
-    run, grounds = candidate.run, candidate.grounds
+    """Compare what the candidate loses on its test tickets with the rules and the champion.
+
+    All figures are computed from the model's own decisions on the tickets as they are read now, and
+    all intervals are those of ``config``. What the run logged is only checked against them.
+    """
+    grounds = candidate.grounds
     made_with, test = grounds.config, grounds.test
-    losses = _losses(candidate.decided, grounds)
-    verdict = Verdict(list(candidate.reasons), [], len(test), int(test["breach"].sum()))
+    losses, breach = _losses(candidate.decided, grounds), _breach(test)
+    verdict = Verdict(list(candidate.reasons), list(candidate.notes), len(test), int(breach.sum()))
     verdict.loss = float(losses.sum())
-    evaluation = made_with.evaluation
-    breach, costs = test["breach"].to_numpy(dtype=bool), price(test, made_with)
+    costs = price(test, made_with)
     for rule, escalate in judge_baselines(grounds.training, test, made_with).items():
         verdict.rules[rule] = compare_losses(
-            losses,
-            costs.losses(breach, escalate),
-            evaluation.bootstrap_draws,
-            evaluation.confidence,
-            evaluation.seed,
+            losses, costs.losses(breach, escalate), creation_days(test), config
         )
-    found = {f"rule {rule!r}": each.rival_loss for rule, each in verdict.rules.items()}
-    logged = {f"rule {rule!r}": run.metrics[f"baseline_{rule}_loss"] for rule in verdict.rules}
-    found["stored model"], logged["stored model"] = verdict.loss, run.metrics["expected_loss"]
-    verdict.reasons += refuse_other_losses(found, logged)
+    best = verdict.rules[verdict.best_rule]
+    verdict.notes.append(_say_intervals(best, test, config))
+    verdict.reasons += refuse_few(breach, config.fewest_tickets, config.fewest_breaches)
+    verdict.reasons += refuse_value(best, verdict.best_rule, config.clearly_beat_baseline)
+    found = {f"baseline_{rule}_loss": each.rival_loss for rule, each in verdict.rules.items()}
+    found |= {
+        "expected_loss": verdict.loss,
+        "best_baseline_loss": best.rival_loss,
+        "value_over_baseline": best.rival_loss - verdict.loss,
+    }
+    verdict.reasons += refuse_other_losses(found, candidate.run.metrics)
     if champion is not None:
         challenge(verdict, candidate, losses, name, champion, config)
     return verdict
+
+
+def _say_intervals(best: Comparison, test: pd.DataFrame, config: PromoteConfig) -> str:
+    """Say what the interval over the best rule is made of."""
+    days = count_days(creation_days(test))
+    words = f"{100 * config.confidence:g}% intervals from {config.bootstrap_draws:,} draws of "
+    words += f"{days:,} days" if best.resampled is Resample.days else f"{len(test):,} tickets"
+    if config.resample is Resample.widest and days >= FEWEST_DAYS:
+        other = Resample.tickets if best.resampled is Resample.days else Resample.days
+        words += f": wider than of {other.value}"
+    elif config.resample is not Resample.tickets and days < FEWEST_DAYS:
+        words += f": created on {days} days, too few to resample days (it takes {FEWEST_DAYS})"
+    return f"{words}."
 
 
 def challenge(
@@ -265,24 +344,25 @@ def challenge(
         else f"Compared with version {number} on {common:,} of the {len(test):,} test tickets: it "
         "was trained on the others."
     )
-    if common < config.fewest_tickets:
+    breach = _breach(grounds.test)
+    few = refuse_few(breach[untouched], config.fewest_tickets, config.fewest_breaches)
+    if few and common < len(test):  # of all test tickets it has been said already
         verdict.reasons.append(
-            f"the champion was trained on all but {common:,} of the {len(test):,} test tickets: "
-            f"too few to compare the two (fewest_tickets={config.fewest_tickets}). Train on an "
-            "export with newer tickets"
+            f"the champion was trained on all but {common:,} of the {len(test):,} test tickets, "
+            f"and {few[0]}. Train on an export with newer tickets"
         )
+    if few:
         return
     theirs = _losses(decided, grounds)
     verdict.champion = compare_losses(
         losses[untouched],
         theirs[untouched],
-        config.bootstrap_draws,
-        config.confidence,
-        config.seed,
+        creation_days(grounds.test)[untouched],
+        config,
     )
     ours, other = (
         measure_quality(
-            grounds.test["breach"].to_numpy(dtype=bool)[untouched],
+            breach[untouched],
             each[PROBABILITY].to_numpy(dtype=float)[untouched],
             each[ESCALATE].to_numpy(dtype=bool)[untouched],
         )
@@ -298,57 +378,33 @@ def refuse_policy(champion: Manifest, made_with: TrainConfig, allowed: bool) -> 
     A change of policy must be allowed. Even then the champion must find, in the tickets of the
     candidate, the fields that it decides by.
     """
-    reasons = []
-    how = (
-        "allow_policy_change=true judges both under this run's; another registered model can hold "
-        "this one too: tracking.registered_model=<name>"
-    )
-    if not allowed and policy_meaning(champion.data) != policy_meaning(made_with.data):
-        reasons.append(
-            f"the champion reads exports by another data policy ({champion.data.name}; this run: "
-            f"{made_with.data.name}). {how}"
-        )
-    if not allowed and _pricing(champion) != _pricing(made_with):
-        reasons.append(
-            f"the champion was judged under other costs or labels (sla={champion.sla.name}, "
-            f"cost={champion.cost.name}; this run: sla={made_with.sla.name}, "
-            f"cost={made_with.cost.name}). {how}"
-        )
+    ours, theirs = describe_policy(made_with), describe_policy(champion)
+    if not allowed and ours != theirs:
+        return [
+            "the champion reads, labels or prices tickets by another policy: "
+            f"{say_differences(ours, theirs)}. allow_policy_change=true judges both under this "
+            "run's; another registered model can hold this one too: "
+            "tracking.registered_model=<name>"
+        ]
     lacking = [name for name in champion.required_fields() if name not in _fields(made_with.data)]
     if allowed and lacking:
-        reasons.append(
+        return [
             f"the champion decides by {', '.join(lacking)}, which the data policy of this run "
             f"({made_with.data.name}) does not have: it cannot be judged under it"
-        )
-    return reasons
+        ]
+    return []
 
 
 def note_policy(champion: Manifest, made_with: TrainConfig) -> list[str]:
     """Say aloud what differs between the policies of champion and candidate."""
-    differ = []
-    if policy_meaning(champion.data) != policy_meaning(made_with.data):
-        differ.append(f"data ({champion.data.name}, now {made_with.data.name})")
-    if _pricing(champion) != _pricing(made_with):
-        was = f"sla={champion.sla.name} cost={champion.cost.name}"
-        now = f"sla={made_with.sla.name} cost={made_with.cost.name}"
-        differ.append(f"costs or labels ({was}, now {now})")
-    if not differ:
+    ours, theirs = describe_policy(made_with), describe_policy(champion)
+    if ours == theirs:
         return []
     return [
-        f"The champion was made under other policies: {'; '.join(differ)}. Its decisions are "
-        "judged as they stand, under the candidate's policies: allow_policy_change=true."
+        f"The champion was made under another policy: {say_differences(ours, theirs)}. Its "
+        "decisions are judged as they stand, under the candidate's policy: "
+        "allow_policy_change=true."
     ]
-
-
-def policy_meaning(data: DataPolicy) -> tuple[object, ...]:
-    """What a data policy makes of an export, wherever the file lies and however it is written."""
-    return data.columns, data.values, data.events, data.creation
-
-
-def _pricing(policy: Manifest | TrainConfig) -> tuple[object, ...]:
-    """What a ticket's label and prices rest on."""
-    data = policy.data
-    return fingerprint_policy(policy.sla, policy.cost), data.label, data.costs
 
 
 def _fields(data: DataPolicy) -> set[str]:
@@ -358,8 +414,13 @@ def _fields(data: DataPolicy) -> set[str]:
 
 def _losses(decided: pd.DataFrame, grounds: Grounds) -> NDArray[np.float64]:
     return price(grounds.test, grounds.config).losses(
-        grounds.test["breach"].to_numpy(dtype=bool), decided[ESCALATE].to_numpy(dtype=bool)
+        _breach(grounds.test), decided[ESCALATE].to_numpy(dtype=bool)
     )
+
+
+def _breach(tickets: pd.DataFrame) -> NDArray[np.bool_]:
+    breach: NDArray[np.bool_] = tickets["breach"].to_numpy(dtype=bool)
+    return breach
 
 
 def as_scored(tickets: pd.DataFrame, data: DataPolicy) -> pd.DataFrame:
@@ -373,9 +434,8 @@ def say_why(
     candidate: Candidate, verdict: Verdict, champion: Version | None, config: PromoteConfig
 ) -> str:
     """Say in a few sentences why a candidate takes charge."""
-    metrics = candidate.run.metrics
-    rule = BASELINE_WORDS[candidate.run.tags[BASELINE_TAG]]
-    value = f"It saves {say_interval(metrics, 'value_over_baseline')} over the best rule ({rule})"
+    rule = verdict.best_rule
+    value = f"It saves {say_saved(verdict.rules[rule])} over the best rule ({BASELINE_WORDS[rule]})"
     on = f"on {verdict.tickets:,} held-out tickets"
     if champion is None or verdict.champion is None:
         words = f"{value} {on}; it is the first champion."
@@ -391,7 +451,12 @@ def say_why(
 
 
 def evidence(
-    candidate: Candidate, verdict: Verdict, champion: Version | None, table: str, why: str
+    candidate: Candidate,
+    verdict: Verdict,
+    champion: Version | None,
+    table: str,
+    why: str,
+    config: PromoteConfig,
 ) -> dict[str, str]:
     """Collect what the promotion rests on, as tags of the version; MLflow shows them in order."""
     run = candidate.run
@@ -401,7 +466,20 @@ def evidence(
         tags["against_champion"] = (
             f"{say_difference(verdict.champion)} on {verdict.champion.tickets:,} tickets"
         )
-    tags |= {key: f"{run.metrics[key]:.10g}" for key in _SHOWN}
+    best = verdict.rules[verdict.best_rule]
+    value, low, high = best.saved
+    found = {
+        "expected_loss": verdict.loss,
+        "best_baseline_loss": best.rival_loss,
+        "value_over_baseline": value,
+        "value_over_baseline_low": low,
+        "value_over_baseline_high": high,
+    }
+    tags |= {name: f"{amount:.10g}" for name, amount in found.items()}
+    tags["intervals"] = (
+        f"confidence={config.confidence:g} bootstrap_draws={config.bootstrap_draws} "
+        f"seed={config.seed} resampled={best.resampled.value}"
+    )
     for tag in (DATA_TAG, SPLIT_TAG, POLICY_TAG, "git_commit", "git_dirty"):
         tags[tag] = run.tags.get(tag, "")
     return tags | {VERDICT_TAG: table, FILES_TAG: write_seal(candidate.seal)}
@@ -453,8 +531,3 @@ def tell_history(name: str) -> str:
         lines.append(f"{say_time(change.at)}  {new}{place}: {change.action} by {change.by}")
         lines.append(f"    {change.why}")
     return "\n".join(lines)
-
-
-def say_time(at: str) -> str:
-    """Write a time in UTC, to the minute."""
-    return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -47,7 +47,9 @@ from slarisk.tracking.report import fingerprint_job
 from slarisk.tracking.results import tabulate_jobs, write_results
 from slarisk.tracking.source import Source
 from slarisk.tracking.sweeps import (
+    TUNING_TAG,
     JobRun,
+    Tuning,
     add_figures,
     add_to_parent,
     end_trial,
@@ -55,6 +57,7 @@ from slarisk.tracking.sweeps import (
     log_steps,
     resume_parent,
     start_parent,
+    tag_runs,
 )
 
 if TYPE_CHECKING:
@@ -288,12 +291,12 @@ def conclude(sweeper: SearchSweeper, study: optuna.Study, task: Task, sweep: Swe
     compared = [job for job in jobs if (job.stage, job.overrides) in fits and job.finished]
     trials = [job for job in jobs if job.stage is Stage.trial]
     winner = next(job for job in trials if job.trial == best.number and job.finished)
-    if not winner.has_model:
-        complete_job(winner.run_id, sweep)
-    found = [say_tuning(compared), say_edges(best)]
+    tuning = judge_tuning(compared)
+    offered = keep_models(winner, jobs, compared, tuning, sweep)
+    found = [say_tuning(compared), say_offer(winner, offered), say_edges(best)]
     add_to_parent(
         sweep.parent,
-        {"mlflow.note.content": write_results(trials, found)},
+        {"mlflow.note.content": write_results(trials, found), TUNING_TAG: tuning.value},
         {"best_objective": winner.metrics["objective"], **measure_seeds(compared)},
         {
             "results.csv": tabulate_jobs(trials).to_csv(index=False),
@@ -306,6 +309,37 @@ def conclude(sweeper: SearchSweeper, study: optuna.Study, task: Task, sweep: Swe
     tell_results(trials, sweep.parent)
     for words in found:
         print(f"  {words}")
+
+
+def keep_models(
+    winner: JobRun,
+    jobs: Sequence[JobRun],
+    compared: Sequence[JobRun],
+    tuning: Tuning,
+    sweep: SweepRun,
+) -> JobRun:
+    """Log the winner's model, and tell it what the search found.
+
+    If tuning does not pay, a fit of the default parameters gets its model, too, as what the search
+    has to offer: that of the middle seed. No run with tuned parameters may then be promoted unless
+    it is named.
+
+    Returns
+    -------
+    JobRun
+        The job whose model the search offers for promotion.
+    """
+    if not winner.has_model:
+        complete_job(winner.run_id, sweep)
+    told, offered = [winner, *pick(compared, Stage.tuned)], winner
+    if not tuning.pays:
+        told = [job for job in jobs if job.stage is not Stage.default and job.finished]
+        defaults = sorted(pick(compared, Stage.default), key=lambda job: job.metrics["objective"])
+        offered = defaults[len(defaults) // 2]
+        if not offered.has_model:
+            complete_job(offered.run_id, sweep)
+    tag_runs([job.run_id for job in told], TUNING_TAG, tuning.value)
+    return offered
 
 
 def list_fits(
@@ -363,15 +397,15 @@ def _spread(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
-def say_tuning(jobs: Sequence[JobRun]) -> str:
-    """Say whether tuning helped: winner against defaults, on the same footing.
+def judge_tuning(jobs: Sequence[JobRun]) -> Tuning:
+    """Find out whether tuning helped: winner against defaults, on the same footing.
 
     The winner was chosen by its objective, so it takes more than a better one: it must be better
     by more than the seeds explain, and also on the test tickets, which no trial has seen.
     """
     tuned, default = pick(jobs, Stage.tuned), pick(jobs, Stage.default)
     if not tuned or not default:
-        return "The winner was not compared with the default parameters (hydra.sweeper.seeds=0)."
+        return Tuning.not_compared
     objective, loss = (
         [[job.metrics[name] for job in group] for group in (tuned, default)]
         for name in ("objective", "expected_loss")
@@ -379,19 +413,48 @@ def say_tuning(jobs: Sequence[JobRun]) -> str:
     better = float(np.mean(objective[1]) - np.mean(objective[0]))
     error = float(np.hypot(_spread(objective[0]), _spread(objective[1])) / np.sqrt(len(tuned)))
     if better <= 0:
-        verdict = "Tuning does not help"
-    elif better <= 2 * error:
-        verdict = "Tuning helps no more than another seed would"
-    elif np.mean(loss[0]) >= np.mean(loss[1]):
-        verdict = "Tuning helps out of fold, but not on the test tickets"
-    else:
-        verdict = "Tuning helps" if len(tuned) > 1 else "Tuning may help"
-    seeds = (
-        f"{len(tuned)} seeds" if len(tuned) > 1 else "one fit each: no seed tells what luck does"
+        return Tuning.does_not_help
+    if better <= 2 * error:
+        return Tuning.no_better_than_seed
+    if np.mean(loss[0]) >= np.mean(loss[1]):
+        return Tuning.only_out_of_fold
+    return Tuning.helps if len(tuned) > 1 else Tuning.may_help
+
+
+_TUNING_WORDS = {
+    Tuning.helps: "Tuning helps",
+    Tuning.may_help: "Tuning may help",
+    Tuning.no_better_than_seed: "Tuning helps no more than another seed would",
+    Tuning.only_out_of_fold: "Tuning helps out of fold, but not on the test tickets",
+    Tuning.does_not_help: "Tuning does not help",
+}
+
+
+def say_tuning(jobs: Sequence[JobRun]) -> str:
+    """Say whether tuning helped, with the figures of winner and defaults."""
+    tuning = judge_tuning(jobs)
+    if tuning is Tuning.not_compared:
+        return "The winner was not compared with the default parameters (hydra.sweeper.seeds=0)."
+    objective, loss = (
+        [[job.metrics[name] for job in pick(jobs, stage)] for stage in (Stage.tuned, Stage.default)]
+        for name in ("objective", "expected_loss")
     )
+    count = len(objective[0])
+    seeds = f"{count} seeds" if count > 1 else "one fit each: no seed tells what luck does"
     return (
-        f"{verdict} ({seeds}): objective {_say(objective[0])} tuned, {_say(objective[1])} with the "
-        f"default parameters; test loss {_say_dollars(loss[0])} and {_say_dollars(loss[1])}."
+        f"{_TUNING_WORDS[tuning]} ({seeds}): objective {_say(objective[0])} tuned, "
+        f"{_say(objective[1])} with the default parameters; test loss {_say_dollars(loss[0])} and "
+        f"{_say_dollars(loss[1])}."
+    )
+
+
+def say_offer(winner: JobRun, offered: JobRun) -> str:
+    """Say which run of the search may be promoted."""
+    if offered is winner:
+        return f"For promotion it offers the winner: run {winner.run_id}."
+    return (
+        f"For promotion it offers the default parameters: run {offered.run_id}. The winner is "
+        f"promoted only if it is named: run_id={winner.run_id}."
     )
 
 

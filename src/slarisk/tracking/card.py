@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from slarisk.config import LabelKind
 from slarisk.decisions.costs import dollars
 from slarisk.learning.features import feature_fields
-from slarisk.tracking.report import BASELINE_TAG, DATA_TAG, OVERRIDES_TAG
+from slarisk.tracking.report import DATA_TAG, OVERRIDES_TAG
+from slarisk.tracking.succession import IN_CHARGE
 from slarisk.tracking.summary import (
     BASELINE_WORDS,
     list_doubts,
     say_decision,
-    say_interval,
     say_period,
 )
 
@@ -61,7 +61,7 @@ def tabulate(verdict: Verdict, champion: str | None) -> str:
     """
     rows = [("the candidate", verdict.loss, verdict.tickets, "")]
     rows += [
-        (f"rule: {BASELINE_WORDS[name]}", rule.rival_loss, rule.tickets, _say_saved(rule))
+        (f"rule: {BASELINE_WORDS[name]}", rule.rival_loss, rule.tickets, say_saved(rule))
         for name, rule in verdict.rules.items()
     ]
     rival = verdict.champion
@@ -74,7 +74,7 @@ def tabulate(verdict: Verdict, champion: str | None) -> str:
                 f"champion, version {champion}{some}",
                 rival.rival_loss,
                 rival.tickets,
-                _say_saved(rival),
+                say_saved(rival),
             )
         )
     rows.sort(key=lambda row: row[1] / row[2])
@@ -97,11 +97,9 @@ def tabulate(verdict: Verdict, champion: str | None) -> str:
     return text
 
 
-def _say_saved(comparison: Comparison) -> str:
-    saved, low, high = (
-        -each * comparison.tickets
-        for each in (comparison.difference, comparison.high, comparison.low)
-    )
+def say_saved(comparison: Comparison) -> str:
+    """Write what the candidate saves, with its interval."""
+    saved, low, high = comparison.saved
     return f"{dollars(saved)} [{dollars(low)} to {dollars(high)}]"
 
 
@@ -141,12 +139,10 @@ def write_card(
     """Write the model card of a version: what it is for, what it rests on, where it ends."""
     sections = {
         "": _say_purpose(manifest),
-        "Why it is in charge": "\n\n".join(
-            filter(None, [why, _list(verdict.notes), space_out(table)])
-        ),
+        IN_CHARGE: "\n\n".join(filter(None, [why, _list(verdict.notes), space_out(table)])),
         "Data": _say_data(run, grounds),
         "Label and costs": _say_policy(grounds.config),
-        "Model": _say_model(run, grounds.config, manifest),
+        "Model": _say_model(run, grounds.config, manifest, verdict),
         "Limits": _list(_find_limits(grounds)),
         "Repeat": _say_repeat(run),
     }
@@ -214,7 +210,7 @@ def _say_policy(config: TrainConfig) -> str:
     return _list(lines) + (f"\n\n{table}" if rows else "")
 
 
-def _say_model(run: RunRecord, config: TrainConfig, manifest: Manifest) -> str:
+def _say_model(run: RunRecord, config: TrainConfig, manifest: Manifest, verdict: Verdict) -> str:
     metrics = run.metrics
     quality = [
         f"{words} {metrics[name]:.3f}"
@@ -227,9 +223,8 @@ def _say_model(run: RunRecord, config: TrainConfig, manifest: Manifest) -> str:
             f"`{config.features.name}`: {', '.join(feature_fields(config.features))}",
             f"decides {say_decision(manifest)}; on the test tickets it escalates "
             f"{metrics.get('escalation_rate', float('nan')):.1%}",
-            f"test loss {say_interval(metrics, 'expected_loss')}, value over the best rule "
-            f"({BASELINE_WORDS[run.tags[BASELINE_TAG]]}) "
-            f"{say_interval(metrics, 'value_over_baseline')}",
+            f"test loss {dollars(verdict.loss)}, value over the best rule "
+            f"({BASELINE_WORDS[verdict.best_rule]}) {say_saved(verdict.rules[verdict.best_rule])}",
             *([", ".join(quality)] if quality else []),
         ]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -19,8 +19,6 @@ from slarisk.scoring.seal import find_damage, fingerprint_seal
 from slarisk.tracking.report import (
     CONFIG_FILE,
     DATA_TAG,
-    KIND_TAG,
-    OPTIMISTIC_TAG,
     POLICY_TAG,
     SPLIT_TAG,
 )
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 FILES_TAG = "files_sha256"  # of a version: the seal of its files
-_MOST_RUNS = 1000
+_PAGE = 1000
 _MOST_VERSIONS = 10_000  # as many as MLflow gives at once
 
 
@@ -47,6 +45,7 @@ class RunRecord:
     metrics: dict[str, float]
     tags: dict[str, str]
     model_id: str | None = None
+    params: dict[str, str] = field(default_factory=dict)
 
     @property
     def fingerprints(self) -> tuple[str | None, ...]:
@@ -61,6 +60,7 @@ class Version:
     number: str
     run_id: str
     tags: dict[str, str]
+    description: str = ""
 
 
 def find_run(run_id: str, key: str = "run_id") -> RunRecord:
@@ -88,37 +88,22 @@ def has_run(run_id: str) -> bool:
     return True
 
 
-def find_best_run(experiment_id: str, select_by: str) -> RunRecord:
-    """Find the run with the lowest ``select_by`` among those comparable with the newest.
-
-    Only finished runs count, none whose threshold was picked on the test tickets, and no analyses.
-
-    Raises
-    ------
-    InputError
-        There is no run to choose from.
-    """
-    found = _client().search_runs(
-        [experiment_id],
-        filter_string="attributes.status = 'FINISHED'",
-        order_by=["attributes.start_time DESC"],
-        max_results=_MOST_RUNS,
-    )
-    runs = [_record(run) for run in found]
-    runs = [
-        run
-        for run in runs
-        if select_by in run.metrics
-        and run.tags.get(OPTIMISTIC_TAG) != "true"
-        and KIND_TAG not in run.tags
-    ]
-    if not runs:
-        raise InputError(
-            f"There is no finished run with the metric {select_by!r} to promote. "
-            "Train first: python train.py"
+def list_finished_runs(experiment_id: str) -> list[RunRecord]:
+    """List all finished runs of an experiment, newest first, whatever they are of."""
+    runs: list[RunRecord] = []
+    token = None
+    while True:
+        page = _client().search_runs(
+            [experiment_id],
+            filter_string="attributes.status = 'FINISHED'",
+            order_by=["attributes.start_time DESC"],
+            max_results=_PAGE,
+            page_token=token,
         )
-    comparable = [run for run in runs if run.fingerprints == runs[0].fingerprints]
-    return min(comparable, key=lambda run: run.metrics[select_by])
+        runs += [_record(run) for run in page]
+        token = page.token
+        if not token:
+            return runs
 
 
 def _record(run: Any) -> RunRecord:
@@ -130,6 +115,7 @@ def _record(run: Any) -> RunRecord:
         metrics=dict(run.data.metrics),
         tags=dict(run.data.tags),
         model_id=models[0].model_id if models else None,
+        params=dict(run.data.params),
     )
 
 
@@ -296,7 +282,7 @@ def require_champion(name: str) -> Version:
 
 
 def _version(found: Any) -> Version:
-    return Version(str(found.version), found.run_id, dict(found.tags))
+    return Version(str(found.version), found.run_id, dict(found.tags), found.description or "")
 
 
 def list_versions(name: str) -> list[Version]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from slarisk.decisions.costs import dollars
 from slarisk.tracking.summary import say_interval
+from slarisk.tracking.sweeps import SEEDS
 
 if TYPE_CHECKING:
     from slarisk.tracking.sweeps import JobRun
@@ -32,10 +33,26 @@ _FIGURES = (
 def find_best(jobs: Sequence[JobRun]) -> JobRun | None:
     """Find the finished job with the lowest objective, the first of equals; None if none is.
 
-    The objective is out of fold: the test tickets do not choose.
+    The objective is out of fold: the test tickets do not choose. Of jobs alike in all but the
+    model's seed only the middle one counts (of an even number the worse of two), so that a lucky
+    seed wins nothing.
     """
-    finished = [job for job in jobs if job.finished]
-    return min(finished, key=lambda job: job.metrics["objective"]) if finished else None
+    alike: dict[tuple[str, ...], list[JobRun]] = {}
+    for job in jobs:
+        if job.finished:
+            key = tuple(each for each in job.overrides if not _is_seed(each))
+            seeded = len(key) < len(job.overrides)
+            alike.setdefault(key if seeded else (job.run_id,), []).append(job)
+    ranked = [sorted(group, key=_objective) for group in alike.values()]
+    return min((group[len(group) // 2] for group in ranked), key=_objective, default=None)
+
+
+def _objective(job: JobRun) -> float:
+    return job.metrics["objective"]
+
+
+def _is_seed(override: str) -> bool:
+    return _split(override)[0].lstrip("+") in {f"model.{name}" for name in SEEDS}
 
 
 def varied_choices(jobs: Sequence[JobRun]) -> list[str]:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 PREVIOUS = "previous"
 SINCE_TAG = "in_charge_since"
 CHANGE_TAG = "change_"
+IN_CHARGE, WAS_IN_CHARGE = "Why it is in charge", "Why it was in charge"  # titles in a model card
 PROMOTED, ROLLED_BACK, BY_HAND = "promoted", "rolled back", "moved by hand"
+_UNTIL = "In charge until"
 _ABOUT = "Decides which support tickets to escalate before they breach."
 _LEASE = 60.0  # seconds without progress after which another machine's promotion counts as dead
 _HASTE = 20.0  # seconds within which a version takes charge or gives way: well below the lease
@@ -109,6 +112,15 @@ class Standing:
             and SINCE_TAG not in version.tags
             and version.number not in charged | self.aliased
         ]
+
+    def end_of(self, number: str) -> Change | None:
+        """Find the change that took charge from a version; None if it is in charge, or never was.
+
+        A version that comes back in charge has no end until it is replaced again.
+        """
+        if number == self.in_charge:
+            return None
+        return next((each for each in self.settled_changes[::-1] if each.old == number), None)
 
     def before(self, number: str) -> str | None:
         """Find the version that was in charge before another first was, leaving out deleted ones.
@@ -219,7 +231,7 @@ def settle(name: str, alone: bool) -> Standing:
         client.set_registered_model_tag(name, _key(moved), _write(moved))
     for number in standing.begun:
         client.delete_model_version(name, number)
-    _point_back(client, name, look(name))
+    _tidy_up(client, name, look(name))
     return look(name)
 
 
@@ -341,7 +353,7 @@ def _move(client: Any, name: str, change: Change) -> None:
     client.set_registered_model_tag(name, _key(change), _write(replace(change, done=False)))
     client.set_registered_model_alias(name, CHAMPION, change.new)
     _mark_done(client, name, change)
-    _point_back(client, name, look(name))
+    _tidy_up(client, name, look(name))
 
 
 def _mark_done(client: Any, name: str, change: Change) -> None:
@@ -349,6 +361,39 @@ def _mark_done(client: Any, name: str, change: Change) -> None:
     if change.action == PROMOTED:
         client.set_model_version_tag(name, change.new, SINCE_TAG, change.at)
     client.set_registered_model_tag(name, _key(change), _write(replace(change, done=True)))
+
+
+def _tidy_up(client: Any, name: str, standing: Standing) -> None:
+    """Bring into line with the record of changes what only follows from it."""
+    _point_back(client, name, standing)
+    for version in standing.versions:
+        card = date_card(version.description, standing.end_of(version.number))
+        if card != version.description:
+            client.update_model_version(name, version.number, description=card)
+
+
+def date_card(card: str, end: Change | None) -> str:
+    """Let a model card say whether its version is in charge, or when and by what it was replaced.
+
+    Parameters
+    ----------
+    card : str
+        The description of a version; one without the section is left as it is.
+    end : Change, optional
+        What took charge from it; None if it is in charge.
+    """
+    titles = "|".join((IN_CHARGE, WAS_IN_CHARGE))
+    section = re.compile(rf"^### (?:{titles})\n\n(?:{_UNTIL} [^\n]*\n\n)?", re.MULTILINE)
+    if end is None:
+        return section.sub(f"### {IN_CHARGE}\n\n", card, count=1)
+    by = f"version {end.new} replaced it" if end.new else "no version took its place"
+    words = f"{_UNTIL} {say_time(end.at)}, when {by} ({end.action}). {' '.join(end.why.split())}"
+    return section.sub(lambda _: f"### {WAS_IN_CHARGE}\n\n{words}\n\n", card, count=1)
+
+
+def say_time(at: str) -> str:
+    """Write a time in UTC, to the minute."""
+    return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _point_back(client: Any, name: str, standing: Standing) -> None:

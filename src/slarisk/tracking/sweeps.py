@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from slarisk.config import Stage, TrainConfig
@@ -17,8 +18,26 @@ from slarisk.tracking.workers import WORKER_TAG, has_died, this_worker
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own: by it the UI nests the runs
 SWEEP_TAG = "sweep"
 STAGE_TAG, TRIAL_TAG = "stage", "trial"
+SEEDS = ("random_state", "seed", "random_seed")  # what the libraries call the seed of a model
+TUNING_TAG = "tuning"  # of a search, and of its runs with tuned parameters
 _PAGE = 1000
 _LAST_WORDS = 10.0  # seconds that a job which is being stopped has to end its run itself
+
+
+class Tuning(Enum):
+    """What a search found when it compared its winner with the default parameters."""
+
+    helps = "helps"
+    may_help = "may_help"  # better, but without a seed that says what luck does
+    not_compared = "not_compared"
+    no_better_than_seed = "no_better_than_seed"
+    only_out_of_fold = "only_out_of_fold"
+    does_not_help = "does_not_help"
+
+    @property
+    def pays(self) -> bool:
+        """Whether tuned parameters may be promoted: nothing was found against them."""
+        return self in {Tuning.helps, Tuning.may_help, Tuning.not_compared}
 
 
 @dataclass(frozen=True)
@@ -182,6 +201,13 @@ def add_to_parent(
         client.log_metric(run_id, name, value)
     for tag, text in tags.items():
         client.set_tag(run_id, tag, text)
+
+
+@reaching_store()
+def tag_runs(run_ids: Iterable[str], tag: str, text: str) -> None:
+    """Set a tag of several runs."""
+    for run_id in run_ids:
+        _client().set_tag(run_id, tag, text)
 
 
 @reaching_store()
