@@ -20,7 +20,7 @@ from slarisk.evaluation.gate import (
     say_difference,
 )
 from slarisk.jobs.command import check_bootstrap
-from slarisk.jobs.train import fingerprint_grounds, judge_baselines, price
+from slarisk.jobs.train import fingerprint_grounds, judge_baselines
 from slarisk.learning.splits import hold_out
 from slarisk.scoring.bundle import ESCALATE, ORIGIN, PROBABILITY
 from slarisk.scoring.memory import OUT_OF_FOLD, TEST
@@ -203,7 +203,8 @@ def read_grounds(run: RunRecord) -> tuple[Grounds, list[str]]:
     )
     changed = [tag for tag, value in found.items() if run.tags.get(tag) != value]
     checks = read_checks(fetch_text(run.run_id, CHECKS_FILE) or "code,check,verdict,detail")
-    return Grounds(made_with, tickets, training, test, checks), changed
+    prices = (tickets.costs.take(rows) for rows in (held_out.train, held_out.test))
+    return Grounds(made_with, tickets, training, test, checks, *prices), changed
 
 
 def judge(
@@ -216,8 +217,9 @@ def judge(
     verdict = Verdict(list(candidate.reasons), [], len(test), int(test["breach"].sum()))
     verdict.loss = float(losses.sum())
     evaluation = made_with.evaluation
-    breach, costs = test["breach"].to_numpy(dtype=bool), price(test, made_with)
-    for rule, escalate in judge_baselines(grounds.training, test, made_with).items():
+    breach, costs = test["breach"].to_numpy(dtype=bool), grounds.test_costs
+    baselines = judge_baselines(grounds.training, test, grounds.training_costs, costs, made_with)
+    for rule, escalate in baselines.items():
         verdict.rules[rule] = compare_losses(
             losses,
             costs.losses(breach, escalate),
@@ -361,7 +363,7 @@ def _fields(data: DataPolicy) -> set[str]:
 
 
 def _losses(decided: pd.DataFrame, grounds: Grounds) -> NDArray[np.float64]:
-    return price(grounds.test, grounds.config).losses(
+    return grounds.test_costs.losses(
         grounds.test["breach"].to_numpy(dtype=bool), decided[ESCALATE].to_numpy(dtype=bool)
     )
 
