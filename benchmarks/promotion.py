@@ -359,9 +359,9 @@ def read_sample():
             name: OmegaConf.to_object(compose("train", [f"model={name}"])) for name in ("lr", "gbm")
         }
     config = models["gbm"]
-    tickets = prepare_tickets(config.data, config.sla, config.cost).frame
+    tickets = prepare_tickets(config.data, config.sla, config.cost)
     truth = pd.read_csv(config.data.truth, dtype={"ticket_id": str})
-    chance = tickets["ticket_id"].map(truth.set_index("ticket_id")["breach_probability"])
+    chance = tickets.frame["ticket_id"].map(truth.set_index("ticket_id")["breach_probability"])
     return {name: each.model for name, each in models.items()}, config, tickets, chance.to_numpy()
 
 
@@ -373,19 +373,18 @@ def judge_pairs(pairs, make_models, title):
     from slarisk.decisions.policies import PerTicket
     from slarisk.evaluation.gate import compare_losses, refuse_challenge
     from slarisk.jobs.command import build_estimator
-    from slarisk.jobs.train import price
     from slarisk.learning.features import make_features
     from slarisk.learning.models import breach_scores, fit_pipeline
     from slarisk.scoring.bundle import creation_days
 
-    models, config, tickets, chance = read_sample()
-    gate = PromoteConfig()
+    models, config, labelled, chance = read_sample()
+    gate, tickets, costs = PromoteConfig(), labelled.frame, labelled.costs
     frame, breach = make_features(tickets, config.features), tickets["breach"].to_numpy()
     promoted, differences, really = 0, [], []
     for pair in range(pairs):
         order = np.random.default_rng(pair).permutation(len(tickets))
         test, training = np.split(order, [len(tickets) // 5])
-        of_test = price(tickets.iloc[test], config)
+        of_test = costs.take(test)
         losses, expected = [], []
         for made in make_models(models, pair):
             if made is None:

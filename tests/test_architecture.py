@@ -104,6 +104,19 @@ def test_decisions_need_numpy_alone():
     assert libraries - set(sys.stdlib_module_names) <= {"numpy", "slarisk"}
 
 
+def test_what_a_decision_policy_is_stands_in_its_class():
+    """Nobody else compares its name: a new policy would have to be added there, too."""
+    for file in FILES:
+        if name_room(file) not in {"decisions", "config"}:
+            assert "DecisionKind" not in file.read_text(encoding="utf-8"), file
+
+
+def test_one_function_prices_tickets():
+    for file in FILES:
+        if name_room(file) != "decisions" and file.name != "prices.py":
+            assert "cost_matrix(" not in file.read_text(encoding="utf-8"), file
+
+
 @pytest.mark.parametrize("command", ["train", "promote", "score", "analyze"])
 def test_a_command_is_thin(command):
     lines = (ROOT / f"{command}.py").read_text().splitlines()

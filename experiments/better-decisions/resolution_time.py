@@ -17,7 +17,7 @@ from slarisk.decisions.policies import PerTicket
 from slarisk.evaluation.metrics import measure_log_loss
 from slarisk.evaluation.replicates import mean_interval
 from slarisk.jobs.command import build_estimator, register_schemas
-from slarisk.jobs.train import prepare, price
+from slarisk.jobs.train import prepare
 from slarisk.learning.features import category_names, make_encoder, make_features
 from slarisk.learning.models import breach_scores, fit_pipeline
 
@@ -139,9 +139,9 @@ def weigh(config, prepared, training):
     return len(room) / (len(room) - np.searchsorted(room, took))
 
 
-def decide(probability, test, config):
+def decide(probability, test, costs):
     """Give the loss per 1,000 tickets of the per-ticket rule, and the log loss."""
-    costs, breach = price(test, config), test["breach"].to_numpy(dtype=bool)
+    breach = test["breach"].to_numpy(dtype=bool)
     loss = costs.losses(breach, PerTicket().decide(probability, costs)).mean()
     return 1000 * loss, measure_log_loss(breach, probability)
 
@@ -151,6 +151,7 @@ def run_draw(config):
     prepared = prepare(config)
     frame, held_out = prepared.tickets.frame, prepared.held_out
     training, test = frame.iloc[held_out.train], frame.iloc[held_out.test]
+    costs = prepared.tickets.costs.take(held_out.test)
     seen, asked = (make_features(part, config.features) for part in (training, test))
     breach = training["breach"].to_numpy(dtype=bool)
     found = {}
@@ -159,8 +160,8 @@ def run_draw(config):
         weights[COUNTED] = {"sample_weight": weigh(config, prepared, training)}
     for name, beside in weights.items():
         pipeline = fit_pipeline(prepared.estimator, config.features, seen, breach, beside)
-        found[name] = decide(breach_scores(pipeline, asked), test, config)
-    found[TIME] = decide(predict_by_time(config, prepared, test), test, config)
+        found[name] = decide(breach_scores(pipeline, asked), test, costs)
+    found[TIME] = decide(predict_by_time(config, prepared, test), test, costs)
     still_open = 0 if held_out.cut is None else int((watch(config, prepared).end == 0).sum())
     overlap = len(test) / len(training) if held_out.cut is None else 0.0
     return found, still_open, overlap

@@ -13,6 +13,7 @@ from slarisk.analysis.escalation import (
     measure_escalation,
 )
 from slarisk.decisions.costs import cost_matrix
+from slarisk.decisions.facts import TicketFacts
 
 
 def measure(probability, breach, price, day, capacities=(1,), effectiveness=0.8):
@@ -21,7 +22,10 @@ def measure(probability, breach, price, day, capacities=(1,), effectiveness=0.8)
         np.asarray(breach, bool),
         cost_matrix(price, 20, 1, effectiveness),
         effectiveness,
-        np.asarray(day),
+        TicketFacts(
+            np.asarray(day, "datetime64[D]").astype("datetime64[us]"),
+            np.array([f"{n}" for n in range(len(day))], dtype=object),
+        ),
         np.asarray(price, float),
         capacities,
         0.95,

@@ -5,27 +5,48 @@ from hypothesis import strategies as st
 
 from slarisk.config import Decision, DecisionKind
 from slarisk.decisions.costs import CostMatrix, cost_matrix
-from slarisk.decisions.policies import Capacity, PerTicket, SingleThreshold, make_policy
+from slarisk.decisions.facts import TicketFacts, rank_tickets
+from slarisk.decisions.policies import (
+    POLICIES,
+    Capacity,
+    PerTicket,
+    SingleThreshold,
+    check_decision,
+    list_parameters,
+    make_policy,
+)
+from slarisk.decisions.shortlist import Candidates, Shortlist
 from slarisk.errors import InputError
 
+# few values of each, so that most tickets tie with another
 TICKET = st.tuples(
     st.integers(0, 10).map(lambda tenths: tenths / 10),
     st.sampled_from([500.0, 200.0, 50.0, 10.0, 0.0]),
-    st.integers(0, 3),
+    st.sampled_from(
+        [*(f"2024-03-0{day}T{hour}" for day in (1, 2) for hour in ("08", "17")), "NaT"]
+    ),
 )
+
+
+def facts(created, ids=None):
+    ids = [f"{n}" for n in range(len(created))] if ids is None else ids
+    return TicketFacts(np.array(created, "datetime64[us]"), np.array(ids, dtype=object))
+
+
+def on_days(days):
+    """Tickets created at noon of numbered days, the ids in the order of the tickets."""
+    noon = np.datetime64("2024-03-01T12", "us") + np.array(days) * np.timedelta64(1, "D")
+    return facts(noon, [f"{n:03}" for n in range(len(days))])
 
 
 @st.composite
 def scored_tickets(draw):
     rows = draw(st.lists(TICKET, max_size=30))
-    probability, dollars, day = (
-        (np.array(column) for column in zip(*rows, strict=True))
-        if rows
-        else (np.array([]), np.array([]), np.array([]))
-    )
+    probability, dollars, created = zip(*rows, strict=True) if rows else ((), (), ())
     charged = draw(st.sampled_from([0, 0.5, 1]))
     effectiveness = draw(st.sampled_from([0.0, 0.8, 1]))
-    return probability, cost_matrix(dollars, 20, charged, effectiveness), day.astype(np.int64)
+    costs = cost_matrix(dollars, 20, charged, effectiveness)
+    return np.array(probability, float), costs, facts(created)
 
 
 def test_per_ticket_escalates_strictly_above_the_threshold():
@@ -62,51 +83,88 @@ def test_single_threshold_includes_the_threshold():
 def test_capacity_takes_the_largest_savings_of_each_day():
     costs = cost_matrix([10.0, 500.0, 50.0, 200.0, 500.0], 20, charged=1, effectiveness=1)
     probability = np.array([0.9, 0.1, 0.9, 0.5, 0.2])  # saves nothing, 30, 25, 80, 80
-    day = np.array([3, 7, 7, 3, 7])
 
-    def chosen(per_day, day=None):
-        return np.flatnonzero(Capacity(per_day).decide(probability, costs, day)).tolist()
+    def chosen(per_day, tickets):
+        return np.flatnonzero(Capacity(per_day).decide(probability, costs, tickets)).tolist()
 
-    assert chosen(1, day) == [3, 4]
-    assert chosen(2, day) == [1, 3, 4]
-    assert chosen(1) == [3]  # without days one day, and of equal savings the first
-    assert chosen(3) == [1, 3, 4]
-    assert chosen(0, day) == []
+    days = on_days([3, 7, 7, 3, 7])
+    assert chosen(1, days) == [3, 4]
+    assert chosen(2, days) == [1, 3, 4]
+    assert chosen(0, days) == []
+    undated = facts(["NaT"] * 5, [*"edcba"])  # one day of their own, and of equal savings the id
+    assert chosen(1, undated) == [4]
+    assert chosen(3, undated) == [1, 3, 4]
 
 
 def test_capacity_counts_what_the_escalation_costs():
     costs = cost_matrix([500.0, 300.0], np.array([200.0, 20.0]), charged=1, effectiveness=1)
 
     # Leaving loses 450 and 270, but escalating saves only 250 of one and 250 + 0.3 of the other.
-    chosen = Capacity(1).decide(np.array([0.9, 0.901]), costs)
+    chosen = Capacity(1).decide(np.array([0.9, 0.901]), costs, on_days([0, 0]))
     assert chosen.tolist() == [False, True]
 
 
-def test_capacity_breaks_ties_by_position():
-    costs = cost_matrix(np.full(40, 100.0), 20, charged=1, effectiveness=1)
-    chosen = Capacity(5).decide(np.full(40, 0.5), costs, np.tile([2, 1], 20))
+def test_ties_go_by_creation_time_then_by_id_as_text():
+    created = ["2024-03-01T09", "2024-03-01T08", "NaT", "2024-03-01T09", "2024-03-01T09", "NaT"]
+    tickets = facts(created, ["b", "z", "d", "10", "9", "c"])
+    assert rank_tickets(np.full(6, 30.0), tickets).tolist() == [1, 3, 4, 0, 5, 2]
+    assert rank_tickets(np.array([1.0, 1, 2, 1, 1, 3]), tickets).tolist() == [5, 2, 1, 3, 4, 0]
 
-    assert np.flatnonzero(chosen).tolist() == list(range(10))
+    costs = cost_matrix(np.full(6, 100.0), 20, charged=1, effectiveness=1)
+    chosen = Capacity(1).decide(np.full(6, 0.5), costs, tickets)
+    assert tickets.ticket_id[chosen].tolist() == ["z", "c"]
+    chosen = Capacity(3).decide(np.full(6, 0.5), costs, tickets)
+    assert sorted(tickets.ticket_id[chosen]) == ["10", "9", "c", "d", "z"]
+
+
+@given(scored_tickets(), st.integers(0, 4), st.randoms(use_true_random=False))
+def test_no_policy_heeds_the_order_of_tickets(tickets, per_day, random):
+    probability, costs, known = tickets
+    order = np.array(random.sample(range(len(costs)), len(costs)), dtype=int)
+    for name in POLICIES:
+        policy = make_policy(Decision(name, per_day=per_day), 0.3)
+        straight = policy.decide(probability, costs, known)
+        shuffled = policy.decide(probability[order], costs.take(order), known.take(order))
+        assert shuffled.tolist() == straight[order].tolist()
+
+
+@given(scored_tickets(), st.integers(0, 4), st.integers(1, 7))
+def test_a_joint_policy_decides_part_by_part_as_at_once(tickets, per_day, size):
+    probability, costs, known = tickets
+    place = np.arange(len(costs))
+    whole = Candidates(probability, costs, known, place)
+    joint = [policy for policy in POLICIES.values() if policy.joint]
+    assert joint == [Capacity]
+    for policy in (make_policy(Decision(each.kind, per_day=per_day), 0.3) for each in joint):
+        shortlist = Shortlist(policy)
+        for start in range(0, len(costs), size):
+            part = whole.take(place[start : start + size])
+            chosen = policy.decide(part.probability, part.costs, part.tickets)
+            shortlist.add(part.take(chosen))
+        at_once = policy.decide(probability, costs, known)
+        assert shortlist.escalate(0, len(costs)).tolist() == at_once.tolist()
+        if len(costs) >= 5:
+            assert shortlist.escalate(2, 3).tolist() == at_once[2:5].tolist()
 
 
 def test_capacity_counts_what_a_met_ticket_costs_when_left():
     costs = CostMatrix(*(np.array(cost) for cost in ([9.0, 0], [1.0, 1], [50.0, 50], [1.0, 1])))
     probability = np.array([0.1, 0.2])  # saves 13.1 - 1 and 10 - 1
 
-    assert Capacity(1).decide(probability, costs).tolist() == [True, False]
+    assert Capacity(1).decide(probability, costs, on_days([0, 0])).tolist() == [True, False]
 
 
 @given(scored_tickets(), st.integers(0, 5))
 def test_capacity_is_the_best_choice_within_its_limit(tickets, per_day):
-    probability, costs, day = tickets
-    chosen = Capacity(per_day).decide(probability, costs, day)
+    probability, costs, known = tickets
+    chosen = Capacity(per_day).decide(probability, costs, known)
     left, escalated = costs.expected(probability)
     saving = left - escalated
     worthwhile = PerTicket().decide(probability, costs)
 
     assert not (chosen & ~worthwhile).any()
-    for today in set(day.tolist()):
-        here = (day == today) & worthwhile
+    for today in set(known.day.tolist()):
+        here = (known.day == today) & worthwhile
         assert chosen[here].sum() == min(per_day, here.sum())
         best = sorted(saving[here], reverse=True)[:per_day]
         assert sorted(saving[here & chosen], reverse=True) == best
@@ -114,11 +172,10 @@ def test_capacity_is_the_best_choice_within_its_limit(tickets, per_day):
 
 @given(scored_tickets())
 def test_ample_capacity_is_the_per_ticket_rule(tickets):
-    probability, costs, day = tickets
+    probability, costs, known = tickets
     per_ticket = PerTicket().decide(probability, costs)
 
-    assert Capacity(30).decide(probability, costs, day).tolist() == per_ticket.tolist()
-    assert Capacity(30).decide(probability, costs).tolist() == per_ticket.tolist()
+    assert Capacity(30).decide(probability, costs, known).tolist() == per_ticket.tolist()
 
 
 def test_a_factor_decides_as_other_costs_would():
@@ -126,7 +183,8 @@ def test_a_factor_decides_as_other_costs_would():
     breach_cost, probability = rng.uniform(10, 500, 200), rng.random(200)
     paid = cost_matrix(breach_cost, 20.0, charged=1, effectiveness=0.8)
     decision = Decision(DecisionKind.per_ticket, break_even_factor=2.0)
-    decided = make_policy(decision, 0.5).decide(probability, paid)
+    tickets = on_days(np.zeros(200, dtype=int))
+    decided = make_policy(decision, 0.5).decide(probability, paid, tickets)
     for dear in (
         cost_matrix(breach_cost, 40.0, charged=1, effectiveness=0.8),
         cost_matrix(breach_cost, 20.0, charged=1, effectiveness=0.4),
@@ -136,6 +194,34 @@ def test_a_factor_decides_as_other_costs_would():
     assert (decided != PerTicket().decide(probability, paid)).any()
 
 
-def test_only_the_per_ticket_rule_has_a_factor():
-    with pytest.raises(InputError, match="only decision=per_ticket"):
-        make_policy(Decision(DecisionKind.threshold, break_even_factor=2.0), 0.5)
+@pytest.mark.parametrize(
+    ("decision", "named"),
+    [
+        (Decision(DecisionKind.threshold, break_even_factor=2.0), "break_even_factor=2.0: .*per_t"),
+        (Decision(DecisionKind.per_ticket, per_day=5), "per_day=5: .*capacity"),
+        (Decision(DecisionKind.capacity), "per_day=null"),
+    ],
+)
+def test_a_key_that_is_missing_wrong_or_not_read_is_named(decision, named):
+    with pytest.raises(InputError, match=rf"^decision\.{named}"):
+        check_decision(decision)
+
+
+def test_every_policy_can_be_made_from_its_own_keys():
+    assert [*POLICIES] == [PerTicket.kind, SingleThreshold.kind, Capacity.kind, DecisionKind.grid]
+    assert {*POLICIES} == {*DecisionKind}
+    for kind in DecisionKind:
+        decision = Decision(kind, per_day=4 if kind is DecisionKind.capacity else None)
+        check_decision(decision)
+        assert make_policy(decision, 0.25).describe()
+    assert make_policy(Decision(DecisionKind.grid), 0.25) != SingleThreshold(0.25)
+    assert make_policy(Decision(DecisionKind.capacity, per_day=4), 0.25) == Capacity(4)
+    assert [kind.value for kind, each in POLICIES.items() if each.optimistic] == ["grid"]
+    assert [k.value for k, each in POLICIES.items() if each.by_threshold] == ["threshold", "grid"]
+
+
+def test_the_parameters_of_a_decision_are_what_is_not_as_by_default():
+    assert list_parameters(Decision(DecisionKind.per_ticket)) == {}
+    assert list_parameters(Decision(DecisionKind.capacity, per_day=4)) == {"per_day": 4}
+    factor = Decision(DecisionKind.per_ticket, break_even_factor=2.0)
+    assert list_parameters(factor) == {"break_even_factor": 2.0}

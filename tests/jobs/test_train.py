@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from slarisk.decisions.costs import cost_matrix
 from slarisk.errors import InputError
 from slarisk.jobs import train as job
 from slarisk.jobs.train import (
@@ -209,18 +208,6 @@ def test_the_model_remembers_whom_it_met(export, judge):
     in_sample = trained.bundle.model.probability(trained.training)
     out_of_fold = seen.loc[seen["origin"] == "out_of_fold", "probability"]
     assert not np.isclose(in_sample, out_of_fold.to_numpy()).all()
-
-
-def test_prices_come_from_the_ticket():
-    tickets = pd.DataFrame({"breach_cost": [500.0, 10.0], "escalation_cost": [20.0, 5.0]})
-
-    class Config:
-        class cost:  # noqa: N801
-            charged, effectiveness = 1, 0.8
-
-    priced = job.price(tickets, Config)
-    expected = cost_matrix([500.0, 10.0], [20.0, 5.0], 1, 0.8)
-    assert priced.tp.tolist() == expected.tp.tolist() == pytest.approx([120.0, 7.0])
 
 
 # Fingerprints -----------------------------------------------------------------------------------

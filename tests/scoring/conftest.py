@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from slarisk.jobs.command import build_estimator
-from slarisk.jobs.train import pack, price
+from slarisk.jobs.train import pack
 from slarisk.learning.crossfit import learn
 from slarisk.learning.models import stakes
 from slarisk.learning.splits import hold_out, make_folds
@@ -74,13 +74,14 @@ def _train(config):
     training = tickets.frame.iloc[held_out.train].reset_index(drop=True)
     folds = make_folds(training, config.split)
     estimator = build_estimator(config.model)
-    beside = stakes(estimator, price(training, config), config.weight)
+    beside = stakes(estimator, tickets.costs.take(held_out.train), config.weight)
     learned = learn(estimator, config.features, config.calibration.name, training, folds, beside)
     bundle = pack(config, learned, 0.3, tickets, held_out)
     return SimpleNamespace(
         bundle=bundle,
         config=config,
         learned=learned,
+        labelled=tickets,
         training=training,
         test=tickets.frame.iloc[held_out.test].reset_index(drop=True),
         tickets=read_tickets(config.data),

@@ -88,7 +88,9 @@ def write(judged, run, verdict):
 
     def write_it(run=run, checks=(), **changed):
         config = replace(judged.config, **changed)
-        grounds = Grounds(config, judged.tickets, judged.training, judged.test, checks)
+        costs = judged.tickets.costs
+        parts = (judged.training, judged.test)
+        grounds = Grounds(config, judged.tickets, *parts, checks, costs, costs)
         return write_card(run, grounds, judged.bundle.manifest, verdict, "| table |", "Better.")
 
     return write_it

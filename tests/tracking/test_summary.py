@@ -2,7 +2,7 @@ import re
 from dataclasses import replace
 
 from slarisk.evaluation.checks.check import Check, Verdict
-from slarisk.tracking.summary import headline, say_decision, say_interval, write_summary
+from slarisk.tracking.summary import headline, say_interval, write_summary
 
 
 def rows(summary):
@@ -81,7 +81,7 @@ def test_every_decision_is_said(judged):
     def said(**changes):
         decision = replace(judged.bundle.manifest.decision, **changes)
         manifest = replace(judged.bundle.manifest, decision=decision, threshold=0.25)
-        return say_decision(manifest)
+        return manifest.policy.describe()
 
     kind = type(judged.bundle.manifest.decision.name)
     assert said(name=kind.threshold) == "one threshold, 0.250, chosen out of fold"

@@ -11,6 +11,8 @@ import pandas as pd
 from scipy import stats
 
 from slarisk.decisions.costs import Bools, CostMatrix, Floats
+from slarisk.decisions.facts import TicketFacts
+from slarisk.decisions.policies import Capacity, PerTicket
 
 Days = npt.NDArray[np.int64]
 
@@ -57,7 +59,7 @@ def measure_escalation(
     breach: Bools,
     costs: CostMatrix,
     effectiveness: float,
-    day: Days,
+    tickets: TicketFacts,
     priority: Floats,
     capacities: Sequence[int],
     confidence: float,
@@ -75,8 +77,8 @@ def measure_escalation(
         Of the same tickets.
     effectiveness : float
         The share of a breach's cost that an escalation averts, as the costs have it.
-    day : int array of shape (n,)
-        The day each ticket came in; every day has the same capacity.
+    tickets : TicketFacts
+        When each ticket came in: every day has the same capacity.
     priority : array of shape (n,)
         The higher, the more urgent.
     capacities : sequence of int
@@ -88,15 +90,14 @@ def measure_escalation(
 
     Notes
     -----
-    Ranking by expected saving stops where a ticket is not expected to pay, and ranking by priority
-    at priorities that do not pay on average: known in hindsight, which flatters it. The other two
-    use all of the capacity. Tickets that rank alike are escalated with equal chance, and the
-    figures are expected values over these ties.
+    Ranking by expected saving is ``decision=capacity`` itself: it stops where a ticket is not
+    expected to pay. Ranking by priority stops at priorities that do not pay on average: known in
+    hindsight, which flatters it. The other two use all of the capacity. In these three, tickets
+    that rank alike are escalated with equal chance, and the figures are expected values over ties.
     """
     left, escalated = costs.expected(probability)
-    saving = left - escalated
+    saving, day = left - escalated, tickets.day
     rankings = {
-        SAVING: np.where(saving > 0, saving, -np.inf),
         PROBABILITY: probability,
         PRIORITY: priority,
         RANDOM: np.zeros(len(breach)),
@@ -109,8 +110,10 @@ def measure_escalation(
     rows, edges = [], []
     for per_day in [*sorted(set(capacities)), None]:
         net = {}
-        for name, score in rankings.items():
-            chance = chance_escalated(score, day, per_day)
+        policy = PerTicket() if per_day is None else Capacity(per_day)
+        chances = {SAVING: policy.decide(probability, costs, tickets).astype(float)}
+        chances |= {name: chance_escalated(score, day, per_day) for name, score in rankings.items()}
+        for name, chance in chances.items():
             averted, spent = float(chance @ averts), float(chance @ pays)
             net[name] = chance * (averts - pays)
             rows.append(
@@ -137,7 +140,7 @@ def measure_escalation(
                 "gain_high": high,
             }
         )
-    ranked = rankings | {SAVING: saving, PRIORITY: priority}
+    ranked = {SAVING: saving, **rankings, PRIORITY: priority}
     return Escalation(
         pd.DataFrame(rows),
         pd.DataFrame(edges),

@@ -1,28 +1,57 @@
-"""Rules that turn probabilities and costs into escalate or leave."""
+"""Rules that turn probabilities and costs into escalate or leave.
+
+A policy is one class. Its fields are the keys of ``conf/decision/<name>.yaml`` that it reads, and
+``threshold`` if it needs the one chosen in training; its class variables say what the rest of the
+package has to know. A new policy is a class here, listed in :data:`POLICIES`, a YAML, and its name
+(and keys, if they are new) in ``config.py``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from slarisk.config import DecisionKind
-from slarisk.decisions.costs import Bools, CostMatrix, Floats
+from slarisk.config import Decision, DecisionKind
+from slarisk.decisions.facts import rank_tickets
 from slarisk.errors import InputError
 
 if TYPE_CHECKING:
-    from slarisk.config import Decision
+    from slarisk.decisions.costs import Bools, CostMatrix, Floats
+    from slarisk.decisions.facts import TicketFacts
 
-Days = npt.NDArray[np.int64]
 
+class DecisionPolicy(ABC):
+    """A rule that says which tickets to escalate.
 
-class DecisionPolicy(Protocol):
-    """A rule that says which tickets to escalate."""
+    Attributes
+    ----------
+    kind : DecisionKind
+        Its name in the config.
+    label : str
+        Its name in plots.
+    optimistic : bool
+        Whether its threshold is picked on the test tickets; then it cannot be promoted, nor be
+        chosen for an export.
+    by_threshold : bool
+        Whether it compares every ticket with one threshold.
+    joint : bool
+        Whether a decision depends on the other tickets. An export is decided about in parts, so
+        such a policy must have this property: deciding about parts, and then about the tickets
+        escalated in each, gives what deciding about all at once does.
+    """
 
-    def decide(self, probability: Floats, costs: CostMatrix, day: Days | None = None) -> Bools:
-        """Say which tickets to escalate.
+    kind: ClassVar[DecisionKind]
+    label: ClassVar[str]
+    optimistic: ClassVar[bool] = False
+    by_threshold: ClassVar[bool] = False
+    joint: ClassVar[bool] = False
+
+    @abstractmethod
+    def decide(self, probability: Floats, costs: CostMatrix, tickets: TicketFacts) -> Bools:
+        """Say which tickets to escalate, whatever order they are in.
 
         Parameters
         ----------
@@ -30,82 +59,164 @@ class DecisionPolicy(Protocol):
             The probability that each ticket breaches if left.
         costs : CostMatrix
             Of the same n tickets.
-        day : int array of shape (n,), optional
-            The day each ticket came in; without it they all came in on one.
+        tickets : TicketFacts
+            Of the same n tickets.
 
         Returns
         -------
         bool array of shape (n,)
             True to escalate, False to leave.
         """
-        ...
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Say in a phrase how it decides."""
 
 
 @dataclass(frozen=True)
-class PerTicket:
+class PerTicket(DecisionPolicy):
     """Escalate every ticket whose probability exceeds its own threshold (Elkan 2001).
 
-    With calibrated probabilities no other rule loses less in expectation. ``factor`` multiplies the
-    thresholds.
+    With calibrated probabilities no other rule loses less in expectation. ``break_even_factor``
+    multiplies the thresholds.
     """
 
-    factor: float = 1.0
+    break_even_factor: float = 1.0
 
-    def decide(self, probability: Floats, costs: CostMatrix, day: Days | None = None) -> Bools:
-        """Say which tickets to escalate; the day plays no part."""
-        return np.greater(probability, self.factor * costs.thresholds())
+    kind: ClassVar = DecisionKind.per_ticket
+    label: ClassVar = "per-ticket rule"
+
+    def decide(
+        self, probability: Floats, costs: CostMatrix, tickets: TicketFacts | None = None
+    ) -> Bools:
+        """Say which tickets to escalate."""
+        return np.greater(probability, self.break_even_factor * costs.thresholds())
+
+    def describe(self) -> str:
+        """Say in a phrase how it decides."""
+        return "per ticket, against its own break-even probability"
 
 
 @dataclass(frozen=True)
-class SingleThreshold:
+class SingleThreshold(DecisionPolicy):
     """Escalate every ticket whose probability is at least ``threshold``, whatever it costs."""
 
     threshold: float
 
-    def decide(self, probability: Floats, costs: CostMatrix, day: Days | None = None) -> Bools:
-        """Say which tickets to escalate; costs and day play no part."""
+    kind: ClassVar = DecisionKind.threshold
+    label: ClassVar = "one threshold"
+    by_threshold: ClassVar = True
+
+    def decide(
+        self, probability: Floats, costs: CostMatrix, tickets: TicketFacts | None = None
+    ) -> Bools:
+        """Say which tickets to escalate."""
         return np.greater_equal(probability, self.threshold)
+
+    def describe(self) -> str:
+        """Say in a phrase how it decides."""
+        return f"one threshold, {self.threshold:.3f}, chosen out of fold"
 
 
 @dataclass(frozen=True)
-class Capacity:
-    """Escalate at most ``per_day`` tickets a day: those that are expected to save most.
+class GridThreshold(SingleThreshold):
+    """The notebook's mistake, for parity: one of 19 thresholds, picked on the test tickets."""
 
-    A ticket that the per-ticket rule would leave is left. Of tickets that save the same, the
-    earlier in the array goes first.
+    kind: ClassVar = DecisionKind.grid
+    label: ClassVar = "grid threshold"
+    optimistic: ClassVar = True
+
+    def describe(self) -> str:
+        """Say in a phrase how it decides."""
+        return f"one threshold, {self.threshold:.2f}, picked on the test tickets"
+
+
+@dataclass(frozen=True)
+class Capacity(DecisionPolicy):
+    """Escalate at most ``per_day`` of the tickets created on a day: those expected to save most.
+
+    A ticket that the per-ticket rule would leave is left. Ties are broken as in
+    :func:`~slarisk.decisions.facts.rank_tickets`.
     """
 
     per_day: int
 
-    def decide(self, probability: Floats, costs: CostMatrix, day: Days | None = None) -> Bools:
+    kind: ClassVar = DecisionKind.capacity
+    label: ClassVar = "capacity"
+    joint: ClassVar = True
+
+    def decide(self, probability: Floats, costs: CostMatrix, tickets: TicketFacts) -> Bools:
         """Say which tickets to escalate."""
-        left, escalated = costs.expected(probability)
         pays = np.flatnonzero(PerTicket().decide(probability, costs))
-        saving = (left - escalated)[pays]
-        days = np.zeros(len(pays), dtype=np.int64) if day is None else day[pays]
-        order = np.lexsort((-saving, days))  # a stable sort, so position breaks ties
-        days = days[order]
-        rank = np.arange(len(days)) - np.searchsorted(days, days)
+        left, escalated = costs.expected(probability)
+        worth = tickets.take(pays)
+        ranked = rank_tickets((left - escalated)[pays], worth)
+        ranked = ranked[np.argsort(worth.day[ranked], kind="stable")]
+        days = worth.day[ranked]
+        place_of_day = np.arange(len(days)) - np.searchsorted(days, days)
         chosen = np.zeros(len(costs), dtype=np.bool_)
-        chosen[pays[order[rank < self.per_day]]] = True
+        chosen[pays[ranked[place_of_day < self.per_day]]] = True
         return chosen
+
+    def describe(self) -> str:
+        """Say in a phrase how it decides."""
+        return f"at most {self.per_day} a day"
+
+
+POLICIES: dict[DecisionKind, type[DecisionPolicy]] = {
+    policy.kind: policy for policy in (PerTicket, SingleThreshold, Capacity, GridThreshold)
+}
+_DEFAULTS = {key.name: key.default for key in fields(Decision) if key.default is not MISSING}
+
+
+def find_policy(decision: Decision) -> type[DecisionPolicy]:
+    """Find the class of the policy that a config names."""
+    return POLICIES[decision.name]
 
 
 def make_policy(decision: Decision, threshold: float) -> DecisionPolicy:
-    """Make the policy that a config names; ``threshold`` serves those that have just one."""
-    factor = decision.break_even_factor
-    if factor != 1 and decision.name is not DecisionKind.per_ticket:
-        raise InputError(
-            f"decision.break_even_factor={factor:g}: only decision=per_ticket has such a factor."
-        )
-    match decision.name:
-        case DecisionKind.per_ticket:
-            return PerTicket(factor)
-        case DecisionKind.threshold | DecisionKind.grid:
-            return SingleThreshold(threshold)
-        case DecisionKind.capacity:
-            if decision.per_day is None:
-                raise InputError(
-                    "decision.per_day=None: decision=capacity needs a number of tickets a day."
-                )
-            return Capacity(decision.per_day)
+    """Make the policy that a config names; ``threshold`` serves those that have just one.
+
+    Raises
+    ------
+    InputError
+        Names the key that is missing or out of range.
+    """
+    given: dict[str, Any] = {**vars(decision), "threshold": threshold}
+    policy = find_policy(decision)
+    keys = _list_keys(policy)
+    for key in keys:
+        if given[key] is None:
+            raise InputError(f"decision.{key}=null: decision={policy.kind.value} needs one.")
+    return policy(**{key: given[key] for key in keys})
+
+
+def check_decision(decision: Decision) -> None:
+    """Refuse a config whose policy cannot be made, or that sets a key its policy does not read.
+
+    Raises
+    ------
+    InputError
+        Names the key.
+    """
+    make_policy(decision, threshold=0.5)
+    for key, value in list_parameters(decision).items():
+        owners = [kind.value for kind, policy in POLICIES.items() if key in _list_keys(policy)]
+        if decision.name.value not in owners:
+            raise InputError(
+                f"decision.{key}={value}: only decision={' or '.join(owners)} has one, and this is "
+                f"decision={decision.name.value}."
+            )
+
+
+def list_parameters(decision: Decision) -> dict[str, Any]:
+    """Give the keys of a decision that are not as by default, but for its name."""
+    return {
+        key: value
+        for key, value in vars(decision).items()
+        if key != "name" and value != _DEFAULTS[key]
+    }
+
+
+def _list_keys(policy: type[DecisionPolicy]) -> list[str]:
+    return [key.name for key in fields(policy)]  # type: ignore[arg-type]

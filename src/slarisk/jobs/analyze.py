@@ -40,10 +40,11 @@ from slarisk.analysis.trend import Kpi, find_trend, measure_kpi, spread_hours
 from slarisk.config import AnalyzeConfig
 from slarisk.errors import InputError
 from slarisk.jobs.promote import as_scored
-from slarisk.jobs.train import fingerprint_terms, price
-from slarisk.scoring.bundle import ORIGIN, PROBABILITY, creation_days
+from slarisk.jobs.train import fingerprint_terms
+from slarisk.scoring.bundle import ORIGIN, PROBABILITY
 from slarisk.scoring.memory import OUT_OF_FOLD
 from slarisk.scoring.write import write_all
+from slarisk.tickets.contract import take_facts
 from slarisk.tickets.labels import LabelledTickets, prepare_tickets
 from slarisk.tracking.analyses import (
     Earlier,
@@ -139,7 +140,7 @@ def look_into(
         scenarios=simulate_scenarios(config.scenarios, frame, data, outcomes, config.confidence),
         ranked=ranked,
         best_set=best_set,
-        escalation=measure_model(frame, config),
+        escalation=measure_model(tickets, config),
         changes=find_changes(earlier, period, list_segments(breakdowns), config),
     )
 
@@ -202,7 +203,7 @@ def find_measures(
     return found or (None, None)
 
 
-def measure_model(tickets: pd.DataFrame, config: AnalyzeConfig) -> Escalation | str:
+def measure_model(tickets: LabelledTickets, config: AnalyzeConfig) -> Escalation | str:
     """Measure what the champion adds, on tickets that it was not fitted on; or say why not."""
     name = config.tracking.registered_model
     champion = find_champion(name)
@@ -218,21 +219,21 @@ def measure_model(tickets: pd.DataFrame, config: AnalyzeConfig) -> Escalation | 
             f"The champion of {name}, version {champion.number}, reads exports by another data "
             f"policy ({theirs.name}; this analysis: {config.data.name})."
         )
-    scored = as_scored(tickets, config.data)
+    scored = as_scored(tickets.frame, config.data)
     met = bundle.memory.recognise(scored)
     # a training ticket without its out-of-fold score would be given the in-sample one
     honest = ~((met["origin"] == OUT_OF_FOLD) & met["probability"].isna()).to_numpy()
     if not honest.any():
         return f"Version {champion.number} of {name} has no honest score for these tickets."
     decided = bundle.decide(scored[honest])
-    kept = tickets[honest]
+    kept = tickets.frame[honest]
     origins = decided[ORIGIN].value_counts().to_dict()
     return measure_escalation(
         probability=decided[PROBABILITY].to_numpy(dtype=float),
         breach=kept["breach"].to_numpy(dtype=bool),
-        costs=price(kept, config),
+        costs=tickets.costs.take(honest),
         effectiveness=config.cost.effectiveness,
-        day=creation_days(kept),
+        tickets=take_facts(kept),
         priority=kept["breach_cost"].to_numpy(dtype=float),
         capacities=config.capacities,
         confidence=config.confidence,

@@ -35,11 +35,12 @@ from slarisk.evaluation.gate import (
     say_difference,
 )
 from slarisk.evaluation.metrics import OUT_OF_FOLD_METRICS
-from slarisk.jobs.train import fingerprint_grounds, judge_baselines, price
+from slarisk.jobs.train import fingerprint_grounds, judge_baselines
 from slarisk.learning.splits import hold_out
-from slarisk.scoring.bundle import ESCALATE, ORIGIN, PROBABILITY, creation_days
+from slarisk.scoring.bundle import ESCALATE, ORIGIN, PROBABILITY
 from slarisk.scoring.memory import OUT_OF_FOLD, TEST
 from slarisk.scoring.seal import write_seal
+from slarisk.tickets.contract import take_facts
 from slarisk.tickets.labels import prepare_tickets
 from slarisk.tracking.card import Grounds, say_saved, tabulate, write_card
 from slarisk.tracking.choice import choose_run, require_direction
@@ -259,7 +260,8 @@ def read_grounds(run: RunRecord) -> tuple[Grounds, list[str]]:
     )
     changed = [tag for tag, value in found.items() if run.tags.get(tag) != value]
     checks = read_checks(fetch_text(run.run_id, CHECKS_FILE) or "code,check,verdict,detail")
-    return Grounds(made_with, tickets, training, test, checks), changed
+    prices = (tickets.costs.take(rows) for rows in (held_out.train, held_out.test))
+    return Grounds(made_with, tickets, training, test, checks, *prices), changed
 
 
 def judge(
@@ -275,10 +277,11 @@ def judge(
     losses, breach = _losses(candidate.decided, grounds), _breach(test)
     verdict = Verdict(list(candidate.reasons), list(candidate.notes), len(test), int(breach.sum()))
     verdict.loss = float(losses.sum())
-    costs = price(test, made_with)
-    for rule, escalate in judge_baselines(grounds.training, test, made_with).items():
+    costs = grounds.test_costs
+    baselines = judge_baselines(grounds.training, test, grounds.training_costs, costs, made_with)
+    for rule, escalate in baselines.items():
         verdict.rules[rule] = compare_losses(
-            losses, costs.losses(breach, escalate), creation_days(test), config
+            losses, costs.losses(breach, escalate), take_facts(test).day, config
         )
     best = verdict.rules[verdict.best_rule]
     verdict.notes.append(_say_intervals(best, test, config))
@@ -298,7 +301,7 @@ def judge(
 
 def _say_intervals(best: Comparison, test: pd.DataFrame, config: PromoteConfig) -> str:
     """Say what the interval over the best rule is made of."""
-    days = count_days(creation_days(test))
+    days = count_days(take_facts(test).day)
     words = f"{100 * config.confidence:g}% intervals from {config.bootstrap_draws:,} draws of "
     words += f"{days:,} days" if best.resampled is Resample.days else f"{len(test):,} tickets"
     if config.resample is Resample.widest and days >= FEWEST_DAYS:
@@ -357,7 +360,7 @@ def challenge(
     verdict.champion = compare_losses(
         losses[untouched],
         theirs[untouched],
-        creation_days(grounds.test)[untouched],
+        take_facts(grounds.test).day[untouched],
         config,
     )
     ours, other = (
@@ -413,9 +416,7 @@ def _fields(data: DataPolicy) -> set[str]:
 
 
 def _losses(decided: pd.DataFrame, grounds: Grounds) -> NDArray[np.float64]:
-    return price(grounds.test, grounds.config).losses(
-        _breach(grounds.test), decided[ESCALATE].to_numpy(dtype=bool)
-    )
+    return grounds.test_costs.losses(_breach(grounds.test), decided[ESCALATE].to_numpy(dtype=bool))
 
 
 def _breach(tickets: pd.DataFrame) -> NDArray[np.bool_]:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slarisk.config import DecisionKind, Engine
+from slarisk.config import Engine
 from slarisk.decisions.costs import dollars
-from slarisk.decisions.policies import make_policy
+from slarisk.decisions.policies import check_decision, find_policy
 from slarisk.errors import InputError, StoreError
 from slarisk.evaluation.drift import MODERATE
 from slarisk.scoring.bundle import BUCKETS
@@ -147,10 +147,15 @@ def refuse_overwriting(source: str, output: Path | None, rejected: Path) -> None
 
 def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
     """Give the decision policy of the command, or the one the model was trained with."""
-    decision = config.decision or bundle.manifest.decision
-    if config.decision is not None and decision.name is DecisionKind.grid:
-        raise InputError("decision=grid: chooses on tickets that are labelled; it cannot score.")
-    make_policy(decision, bundle.manifest.threshold)  # refuses one that lacks its parameter
+    decision = config.decision
+    if decision is None:
+        return bundle.manifest.decision
+    if find_policy(decision).optimistic:
+        raise InputError(
+            f"decision={decision.name.value}: chooses on tickets that are labelled; it cannot "
+            "score."
+        )
+    check_decision(decision)
     return decision
 
 

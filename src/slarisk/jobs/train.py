@@ -16,14 +16,12 @@ import pandas as pd
 from slarisk.config import (
     AnalyzeConfig,
     CreationKind,
-    DecisionKind,
     ModelLog,
     Stage,
     TrainConfig,
     Weight,
 )
-from slarisk.decisions.costs import CostMatrix, cost_matrix
-from slarisk.decisions.policies import DecisionPolicy, make_policy
+from slarisk.decisions.policies import PerTicket, check_decision, find_policy, make_policy
 from slarisk.decisions.thresholds import (
     best_threshold,
     bootstrap_threshold,
@@ -50,9 +48,9 @@ from slarisk.learning.features import (
 )
 from slarisk.learning.models import stakes
 from slarisk.learning.splits import HeldOut, fingerprint_split, hold_out, make_folds
-from slarisk.scoring.bundle import PROBABILITY, Bundle, Manifest, creation_days
+from slarisk.scoring.bundle import PROBABILITY, Bundle, Manifest
 from slarisk.scoring.memory import OUT_OF_FOLD, TEST, identify
-from slarisk.tickets.contract import check_known, check_policy
+from slarisk.tickets.contract import check_known, check_policy, take_facts
 from slarisk.tickets.labels import LabelledTickets, fingerprint_policy
 from slarisk.tracking.registry import find_run, has_run
 from slarisk.tracking.report import (
@@ -81,6 +79,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
 
+    from slarisk.decisions.costs import CostMatrix
     from slarisk.evaluation.baselines import Baseline
     from slarisk.evaluation.importance import Importance
 
@@ -157,7 +156,7 @@ class Prepared:
 def prepare(config: TrainConfig) -> Prepared:
     """Check the config, read and label the tickets, and hold the test tickets out."""
     refuse_late_features(config)
-    make_policy(config.decision, threshold=0.5)  # refuses one that lacks its parameter
+    check_decision(config.decision)
     estimator = build_estimator(config.model)
     tickets = prepare_once(config)
     held_out = hold_out(tickets.frame, config.split)
@@ -258,9 +257,7 @@ def name_run(config: TrainConfig) -> str:
     model = choices.get("model") or str(config.model["_target_"]).rsplit(".", 1)[-1]
     words = [model, config.features.name, config.data.name]
     words += [choices["experiment"]] if choices.get("experiment") else []
-    words += (
-        [config.decision.name.value] if config.decision.name is not DecisionKind.per_ticket else []
-    )
+    words += [config.decision.name.value] if config.decision.name is not PerTicket.kind else []
     words += [config.calibration.name.value] if config.calibration.name.value != "none" else []
     words += ["weighted"] if config.weight is not Weight.none else []
     words += [f"trial {config.sweep.trial}"] if config.sweep.trial is not None else []
@@ -274,36 +271,39 @@ def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
     tickets, held_out = prepared.tickets, prepared.held_out
     training = tickets.frame.iloc[held_out.train].reset_index(drop=True)
     test = tickets.frame.iloc[held_out.test].reset_index(drop=True)
+    training_costs, costs = (tickets.costs.take(rows) for rows in (held_out.train, held_out.test))
     folds = make_folds(training, config.split)
     estimator = prepared.estimator
-    beside = stakes(estimator, price(training, config), config.weight)
+    beside = stakes(estimator, training_costs, config.weight)
     learned = learn(estimator, config.features, config.calibration.name, training, folds, beside)
 
     honest = training[learned.honest].reset_index(drop=True)
+    honest_costs = training_costs.take(learned.honest)
     out_of_fold = learned.probability[learned.honest]
-    chosen = best_threshold(out_of_fold, _breach(honest), price(honest, config))
+    chosen = best_threshold(out_of_fold, _breach(honest), honest_costs)
     low, high = bootstrap_threshold(
         out_of_fold,
         _breach(honest),
-        price(honest, config),
+        honest_costs,
         config.evaluation.threshold_draws,
         config.evaluation.confidence,
         np.random.default_rng(config.evaluation.seed),
     )
 
     probability = learned.model.probability(test)
-    costs = price(test, config)
     threshold = chosen.threshold
-    if config.decision.name is DecisionKind.grid:
+    kind = find_policy(config.decision)
+    if kind.optimistic:
         # the notebook's mistake, on demand: the test tickets choose the threshold
         threshold = grid_threshold(probability, _breach(test), costs).threshold
     policy = make_policy(config.decision, threshold)
+    escalated_out_of_fold = policy.decide(out_of_fold, honest_costs, take_facts(honest))
     evaluation = evaluate(
         _breach(test),
         probability,
-        policy.decide(probability, costs, creation_days(test)),
+        policy.decide(probability, costs, take_facts(test)),
         costs,
-        judge_baselines(training, test, config),
+        judge_baselines(training, test, training_costs, costs, config),
         config.evaluation.bootstrap_draws,
         config.evaluation.confidence,
         config.evaluation.seed,
@@ -311,7 +311,7 @@ def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
     )
     metrics = {
         # first, as the UI compares runs by the first metric until told otherwise
-        "objective": _mean_loss(policy, honest, out_of_fold, config),
+        "objective": float(honest_costs.losses(_breach(honest), escalated_out_of_fold).mean()),
         **evaluation.metrics,
         "optimal_threshold": chosen.finite,
         "optimal_threshold_low": low,
@@ -319,7 +319,7 @@ def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
         "train_tickets": float(len(training)),
         SECONDS: time.monotonic() - started,
     }
-    if config.decision.name in {DecisionKind.threshold, DecisionKind.grid}:
+    if kind.by_threshold:
         metrics["decision_threshold"] = min(threshold, 1.0)
     bundle = pack(config, learned, threshold, tickets, held_out)
     evidence = Evidence(
@@ -367,30 +367,22 @@ def _breach(tickets: pd.DataFrame) -> NDArray[np.bool_]:
     return breach
 
 
-def price(tickets: pd.DataFrame, config: TrainConfig | AnalyzeConfig) -> CostMatrix:
-    """Price the four outcomes of each labelled ticket."""
-    return cost_matrix(
-        tickets["breach_cost"].to_numpy(),
-        tickets["escalation_cost"].to_numpy(),
-        config.cost.charged,
-        config.cost.effectiveness,
-    )
-
-
 def judge_baselines(
-    training: pd.DataFrame, test: pd.DataFrame, config: TrainConfig
+    training: pd.DataFrame,
+    test: pd.DataFrame,
+    training_costs: CostMatrix,
+    test_costs: CostMatrix,
+    config: TrainConfig,
 ) -> dict[str, NDArray[np.bool_]]:
     """Fit the trivial rules on the training tickets; say what they would escalate of the test."""
-    costs = price(training, config)
     baselines: Sequence[Baseline] = fit_baselines(
-        _labels(training, "priority"), _segments(training, config), _breach(training), costs
+        _labels(training, "priority"),
+        _segments(training, config),
+        _breach(training),
+        training_costs,
     )
-    priority, segments, costs = (
-        _labels(test, "priority"),
-        _segments(test, config),
-        price(test, config),
-    )
-    return {each.name: each.escalate(priority, segments, costs) for each in baselines}
+    priority, segments = _labels(test, "priority"), _segments(test, config)
+    return {each.name: each.escalate(priority, segments, test_costs) for each in baselines}
 
 
 def _labels(tickets: pd.DataFrame, field: str) -> NDArray[np.object_] | None:
@@ -420,17 +412,6 @@ def read_truth(path: str | None, tickets: pd.DataFrame) -> NDArray[np.float64] |
         ) from error
     truth: NDArray[np.float64] = tickets["ticket_id"].map(by_id).to_numpy(dtype=float)
     return None if np.isnan(truth).any() else truth
-
-
-def _mean_loss(
-    policy: DecisionPolicy,
-    tickets: pd.DataFrame,
-    probability: NDArray[np.float64],
-    config: TrainConfig,
-) -> float:
-    costs = price(tickets, config)
-    escalate = policy.decide(probability, costs, creation_days(tickets))
-    return float(costs.losses(_breach(tickets), escalate).mean())
 
 
 def pack(

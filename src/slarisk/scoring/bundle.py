@@ -22,8 +22,7 @@ import skops.io.exceptions
 from pydantic import TypeAdapter
 
 from slarisk.config import CostPolicy, DataPolicy, Decision, FeatureSet, SlaPolicy
-from slarisk.decisions.costs import CostMatrix, cost_matrix
-from slarisk.decisions.policies import make_policy
+from slarisk.decisions.policies import DecisionPolicy, make_policy
 from slarisk.errors import InputError
 from slarisk.evaluation.profile import Bins
 from slarisk.learning.calibration import Calibrator
@@ -32,13 +31,13 @@ from slarisk.learning.models import BreachModel
 from slarisk.scoring.memory import Memory, birth_field
 from slarisk.scoring.recall import Looks
 from slarisk.scoring.seal import find_damage, seal_folder, write_seal
-from slarisk.tickets.contract import take_dates
-from slarisk.tickets.labels import price_breaches, price_escalations
+from slarisk.tickets.contract import take_facts
+from slarisk.tickets.prices import price_tickets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Days = NDArray[np.int64]
+    from slarisk.decisions.costs import CostMatrix
 
 FORMAT = 1
 MANIFEST, PIPELINE, SEEN, SEAL = "bundle.json", "pipeline.skops", "seen.parquet", "seal.json"
@@ -90,6 +89,11 @@ class Manifest:
     profile: dict[str, Bins] = field(default_factory=dict)
     format: int = FORMAT
 
+    @property
+    def policy(self) -> DecisionPolicy:
+        """The rule that decides, unless a command names another."""
+        return make_policy(self.decision, self.threshold)
+
     def required_fields(self) -> list[str]:
         """Name the fields without which there is no decision.
 
@@ -105,14 +109,7 @@ class Manifest:
 
     def costs(self, tickets: pd.DataFrame) -> CostMatrix:
         """Price each ticket; one whose own cost is unknown at the mean of training."""
-        breach = price_breaches(tickets, self.data, self.sla)
-        escalation = price_escalations(tickets, self.data, self.cost)
-        return cost_matrix(
-            breach.where(is_price(breach), self.fallback_cost).to_numpy(),
-            escalation.where(is_price(escalation), self.cost.escalation_cost).to_numpy(),
-            self.cost.charged,
-            self.cost.effectiveness,
-        )
+        return price_tickets(tickets, self.data, self.sla, self.cost, self.fallback_cost)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,12 +157,12 @@ class Bundle:
         judged = self.judge(tickets)
         costs = self.manifest.costs(judged.tickets)
         left, escalated = costs.expected(judged.probability)
-        policy = make_policy(self.manifest.decision, self.manifest.threshold)
+        facts = take_facts(judged.tickets)
         return pd.DataFrame(
             {
                 PROBABILITY: judged.probability,
                 BUCKET: np.array(list(BUCKETS), dtype=object)[risk_buckets(judged.probability)],
-                ESCALATE: policy.decide(judged.probability, costs, creation_days(judged.tickets)),
+                ESCALATE: self.manifest.policy.decide(judged.probability, costs, facts),
                 LEFT: left,
                 ESCALATED: escalated,
                 ORIGIN: judged.origin.to_numpy(),
@@ -208,18 +205,6 @@ class Bundle:
             return {}
         encoder = self.model.pipeline["encode"].named_transformers_[CATEGORIES]
         return dict(zip(names, encoder.categories_, strict=True))
-
-
-def is_price(dollars: pd.Series) -> pd.Series:
-    """Where an amount can be a price: finite, and at least 0."""
-    return dollars.between(0, np.inf, inclusive="left")
-
-
-def creation_days(tickets: pd.DataFrame) -> Days:
-    """Number the days tickets were created on; those without a creation time share one."""
-    days = take_dates(tickets, "created_at").astype("datetime64[us]").dt.floor("D")
-    numbers: Days = days.to_numpy().astype("datetime64[D]").astype(np.int64)
-    return np.where(days.isna().to_numpy(), -1, numbers)
 
 
 def risk_buckets(probability: NDArray[np.float64]) -> NDArray[np.intp]:

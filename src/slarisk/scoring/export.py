@@ -9,16 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slarisk.scoring.bundle import BUCKETS, Bundle, Judged, Manifest, is_price, risk_buckets
+from slarisk.scoring.bundle import BUCKETS, Bundle, Judged, Manifest, risk_buckets
 from slarisk.scoring.memory import OUT_OF_FOLD
 from slarisk.tickets.contract import UNREADABLE, take_text
-from slarisk.tickets.labels import (
-    NO_ID,
-    UNREADABLE_DATE,
-    label_tickets,
-    price_breaches,
-    price_escalations,
-)
+from slarisk.tickets.labels import NO_ID, UNREADABLE_DATE, label_tickets
+from slarisk.tickets.prices import is_price, price_breaches, price_escalations
 from slarisk.tickets.write import neutralise_text
 
 if TYPE_CHECKING:
@@ -167,10 +162,11 @@ def find_outcomes(manifest: Manifest, tickets: pd.DataFrame) -> pd.DataFrame:
     """
     # when the export was taken plays no part: an open ticket has no outcome here
     taken = pd.Timestamp.min
-    labelled = label_tickets(tickets, manifest.data, manifest.sla, manifest.cost, taken)
+    labelled = label_tickets(tickets, manifest.data, manifest.sla, taken)
     known = (labelled["reason"] == "") & _is_resolved(labelled)
     breach = labelled["breach"].where(known)
-    lost = labelled["breach_cost"].where(breach.fillna(False), 0.0)  # a met target costs nothing
+    price = price_breaches(tickets, manifest.data, manifest.sla)
+    lost = price.where(breach.fillna(False), 0.0)  # a met target costs nothing
     return pd.DataFrame(
         {
             "created_at": labelled["created_at"],

@@ -19,22 +19,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from slarisk.decisions.policies import PerTicket, make_policy
-from slarisk.scoring.bundle import creation_days
+from slarisk.decisions.shortlist import Candidates, Shortlist
 from slarisk.scoring.export import DUPLICATE, lay_out_export
 from slarisk.scoring.intake import DETAIL, REASON, Intake, take_in
 from slarisk.scoring.outputs import RejectedFile, form_csv, form_parquet, open_export
 from slarisk.scoring.progress import show_progress
-from slarisk.scoring.ration import Ration, shorten_claims
 from slarisk.scoring.recall import Recall
 from slarisk.scoring.spool import Spool, spooling
 from slarisk.scoring.tally import Tally
 from slarisk.scoring.task import Task, check_share
 from slarisk.scoring.threads import map_ahead
 from slarisk.scoring.write import is_parquet, replacing, told_errors
+from slarisk.tickets.contract import take_facts
 from slarisk.tickets.files import count_bytes, find_files
 
 if TYPE_CHECKING:
+    from slarisk.decisions.policies import DecisionPolicy
     from slarisk.scoring.outputs import Formed
     from slarisk.scoring.recall import Codes
 
@@ -45,12 +45,12 @@ WINDOW = 1 << 16  # tickets that are scored together
 class Window:
     """Tickets that are scored together: their export, and those whose id had come before.
 
-    ``claims`` are those of the tickets that would gain from an escalation.
+    ``candidates`` are those that a joint policy would escalate if the export held no others.
     """
 
     batch: pa.RecordBatch
     repeated: pd.DataFrame = field(default_factory=pd.DataFrame)
-    claims: pd.DataFrame = field(default_factory=pd.DataFrame)
+    candidates: Candidates | None = None
     tally: Tally = field(default_factory=Tally)
 
 
@@ -112,8 +112,8 @@ def write_export(
         recall.score()
         waiting = zip(intake.tickets.read(WINDOW), recall.read(WINDOW), strict=True)
         windows = map_ahead(partial(decide_window, task, intake, recall), _place(waiting))
-        if task.per_day is not None:
-            windows = ration_windows(windows, task.per_day, folder)
+        if task.policy.joint:
+            windows = decide_jointly(windows, task.policy, folder)
         for window, formed, counted in map_ahead(partial(form_window, form), windows):
             write(formed)
             refused.write(window.repeated)
@@ -148,43 +148,34 @@ def decide_window(
     judged = bundle.judge(kept, looks)
     costs = manifest.costs(judged.tickets)
     losses = costs.expected(judged.probability)
-    claims = pd.DataFrame()
-    if task.per_day is not None:
-        gains = PerTicket().decide(judged.probability, costs)
-        tickets = judged.tickets[gains]
-        claims = pd.DataFrame(
-            {
-                "day": creation_days(tickets),
-                "saving": (losses[0] - losses[1])[gains],
-                "created_at": tickets["created_at"].to_numpy(),
-                "ticket_id": tickets["ticket_id"].to_numpy(),
-                "place": start - before + np.flatnonzero(gains),
-            }
-        )
-        claims = shorten_claims(claims, task.per_day)
-        escalate = np.zeros(len(judged.tickets), dtype=np.bool_)  # not known before all have come
-    else:
-        policy = make_policy(task.decision, manifest.threshold)
-        escalate = policy.decide(judged.probability, costs)
+    facts = take_facts(judged.tickets)
+    escalate = task.policy.decide(judged.probability, costs, facts)
+    candidates = None
+    if task.policy.joint:
+        place = start - before + np.arange(len(escalate))
+        candidates = Candidates(judged.probability, costs, facts, place).take(escalate)
     batch = lay_out_export(manifest, judged, escalate, losses, task.version, task.scored_at)
-    window = Window(batch, repeated, claims)
+    window = Window(batch, repeated, candidates)
     window.tally.count_looks(manifest.profile, bundle.known_categories(), judged)
     return window
 
 
-def ration_windows(windows: Iterable[Window], per_day: int, folder: Path) -> Iterator[Window]:
-    """Wait for the claims of all tickets, then say which are escalated."""
-    ration = Ration(per_day)
+def decide_jointly(
+    windows: Iterable[Window], policy: DecisionPolicy, folder: Path
+) -> Iterator[Window]:
+    """Wait for the candidates of all windows, then say which are escalated."""
+    shortlist = Shortlist(policy)
     waiting = Spool(folder / "decided")
     for window in windows:
+        assert window.candidates is not None
         waiting.write(window.batch)
-        ration.claim(window.claims)
+        shortlist.add(window.candidates)
         yield replace(window, batch=window.batch.slice(0, 0))  # its rejected rows go ahead
     start = 0
     for table in waiting.read(WINDOW):
         for batch in table.to_batches():
             place = batch.schema.get_field_index("Escalate")
-            chosen = pa.array(ration.escalate(start, len(batch)))
+            chosen = pa.array(shortlist.escalate(start, len(batch)))
             yield Window(batch.set_column(place, "Escalate", chosen))
             start += len(batch)
 

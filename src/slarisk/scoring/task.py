@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slarisk.config import Decision, DecisionKind
+from slarisk.decisions.policies import DecisionPolicy, make_policy
 from slarisk.errors import InputError
 from slarisk.scoring.intake import DETAIL, FILE, REASON
 from slarisk.scoring.tally import rank_counts
@@ -16,6 +16,7 @@ from slarisk.tickets.files import name_file
 from slarisk.tickets.rows import SOURCE_ROW
 
 if TYPE_CHECKING:
+    from slarisk.config import Decision
     from slarisk.scoring.bundle import Bundle
 
 
@@ -36,9 +37,9 @@ class Task:
     max_rejected: float = 1.0
 
     @property
-    def per_day(self) -> int | None:
-        """How many may be escalated on a day, if there is such a limit."""
-        return self.decision.per_day if self.decision.name is DecisionKind.capacity else None
+    def policy(self) -> DecisionPolicy:
+        """The rule that decides."""
+        return make_policy(self.decision, self.bundle.manifest.threshold)
 
 
 def check_share(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from slarisk.config import CreationKind, LabelKind, Moment
+from slarisk.decisions.facts import TicketFacts
 from slarisk.errors import InputError
 from slarisk.tickets.read import read_fields, show, where
 from slarisk.tickets.rows import SOURCE_FILE, SOURCE_ROW
@@ -117,6 +118,14 @@ def take_dates(tickets: pd.DataFrame, name: str) -> pd.Series:
     if name in tickets:
         return tickets[name]
     return pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
+
+
+def take_facts(tickets: pd.DataFrame) -> TicketFacts:
+    """Take what a decision policy may know of tickets."""
+    return TicketFacts(
+        created_at=take_dates(tickets, "created_at").to_numpy(dtype="datetime64[us]"),
+        ticket_id=take_text(tickets, "ticket_id").fillna("").to_numpy(dtype=object),
+    )
 
 
 def date_fields(policy: DataPolicy) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,11 +13,18 @@ from pydantic import TypeAdapter
 from slarisk.config import CreationKind, DataPolicy, LabelKind, SlaPolicy, UnknownPriority
 from slarisk.errors import InputError
 from slarisk.tickets.contract import UNREADABLE, date_fields, read_tickets, take_dates
+from slarisk.tickets.prices import (
+    look_up_priority,
+    price_tickets,
+    refuse_bad_costs,
+    uses_default,
+)
 from slarisk.tickets.read import show, where
 from slarisk.tickets.rows import SOURCE_FILE, SOURCE_ROW
 
 if TYPE_CHECKING:
     from slarisk.config import CostPolicy, Creation
+    from slarisk.decisions.costs import CostMatrix
 
 # Why a ticket has no label, in the order in which a reason is given.
 NO_ID = "no_ticket_id"
@@ -50,6 +56,9 @@ class LabelledTickets:
         Of the tickets' content, wherever the file lies.
     unlabelled : DataFrame
         The fields of the tickets without a label.
+    costs : CostMatrix
+        What the four outcomes of each ticket in ``frame`` cost, row for row: a part of the tickets
+        is priced by ``costs.take(rows)``.
     """
 
     frame: pd.DataFrame
@@ -57,6 +66,7 @@ class LabelledTickets:
     dropped: dict[str, int]
     fingerprint: str
     unlabelled: pd.DataFrame
+    costs: CostMatrix
 
 
 def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> LabelledTickets:
@@ -72,10 +82,13 @@ def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> Label
     refuse_duplicates(tickets, data)
     refuse_unknown_priorities(tickets, data, sla)
     tickets["created_at"] = impute_creation(tickets, data.creation)
-    labelled = label_tickets(tickets, data, sla, cost)
+    labelled = label_tickets(tickets, data, sla)
     reasons = labelled.pop("reason")
-    refuse_bad_costs(labelled, tickets, data)
-    frame = labelled[reasons == ""].reset_index(drop=True)
+    costs = price_tickets(tickets, data, sla, cost)
+    refuse_bad_costs(costs, labelled["breach"], tickets, data)
+    labelled["breach_cost"], labelled["escalation_cost"] = costs.fn, costs.fp
+    kept = (reasons == "").to_numpy()
+    frame = labelled[kept].reset_index(drop=True)
     dropped = {reason: int((reasons == reason).sum()) for reason in REASONS}
     dropped = {reason: count for reason, count in dropped.items() if count}
     if frame.empty:
@@ -92,9 +105,14 @@ def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> Label
             "sla.default_cost."
         )
     frame["breach"] = frame["breach"].astype(bool)
-    unlabelled = labelled[reasons != ""].reset_index(drop=True)
-    fingerprint = fingerprint_tickets(frame, data)
-    return LabelledTickets(frame, len(labelled), dropped, fingerprint, unlabelled)
+    return LabelledTickets(
+        frame=frame,
+        rows_in=len(labelled),
+        dropped=dropped,
+        fingerprint=fingerprint_tickets(frame, data),
+        unlabelled=labelled[~kept].reset_index(drop=True),
+        costs=costs.take(kept),
+    )
 
 
 def _describe(dropped: dict[str, int], tickets: pd.DataFrame) -> str:
@@ -128,17 +146,16 @@ def label_tickets(
     tickets: pd.DataFrame,
     data: DataPolicy,
     sla: SlaPolicy,
-    cost: CostPolicy,
     observed: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
-    """Add target, breach, costs and the moment the label was known.
+    """Add target, breach and the moment the label was known.
 
     Parameters
     ----------
     tickets : DataFrame
         As :func:`~slarisk.tickets.contract.read_tickets` gives them, with ``created_at``.
-    data, sla, cost : policies
-        Where the label and the costs come from.
+    data, sla : policies
+        Where the label comes from.
     observed : Timestamp, optional
         When the export was taken; by default as configured, or the latest time in it.
 
@@ -146,14 +163,11 @@ def label_tickets(
     -------
     DataFrame
         The tickets with ``resolution_hours``, ``sla_target_hours``, ``breach`` (nullable),
-        ``breach_cost``, ``escalation_cost``, ``label_known_at`` and ``reason`` (why there is no
-        label; empty where there is one).
+        ``label_known_at`` and ``reason`` (why there is no label; empty where there is one).
     """
     labelled = tickets.copy(deep=False)
     created, resolved = take_dates(labelled, "created_at"), take_dates(labelled, "resolved_at")
     labelled["resolution_hours"] = (resolved - created).dt.total_seconds() / 3600
-    labelled["breach_cost"] = price_breaches(labelled, data, sla)
-    labelled["escalation_cost"] = price_escalations(labelled, data, cost)
     labelled["sla_target_hours"] = _target_hours(labelled, data, sla)
     if data.label.kind is LabelKind.column:
         labels = _label_by_column(labelled, data)
@@ -236,39 +250,8 @@ def read_moment(text: str) -> pd.Timestamp:
 def _target_hours(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
     if data.label.kind is LabelKind.due_date:
         return (tickets["due_at"] - tickets["created_at"]).dt.total_seconds() / 3600
-    default = sla.default_target if _uses_default(data, sla) else None
-    return _by_priority(tickets, sla, sla.targets, default)
-
-
-def price_breaches(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
-    """Dollars lost if each ticket breaches: its own column, or the cost of its priority."""
-    if data.costs.breach is not None:
-        return pd.to_numeric(tickets[data.costs.breach], errors="coerce").astype(float)
-    default = sla.default_cost if _uses_default(data, sla) else None
-    return _by_priority(tickets, sla, sla.costs, default)
-
-
-def price_escalations(tickets: pd.DataFrame, data: DataPolicy, cost: CostPolicy) -> pd.Series:
-    """Dollars an escalation of each ticket costs: its own column, or the policy's."""
-    if data.costs.escalation is not None:
-        return pd.to_numeric(tickets[data.costs.escalation], errors="coerce").astype(float)
-    return pd.Series(float(cost.escalation_cost), index=tickets.index)
-
-
-def _uses_default(data: DataPolicy, sla: SlaPolicy) -> bool:
-    return "priority" not in data.columns or sla.unknown_priority is UnknownPriority.default
-
-
-def _by_priority(
-    tickets: pd.DataFrame, sla: SlaPolicy, table: dict[str, float], default: float | None
-) -> pd.Series:
-    fallback = math.nan if default is None else float(default)
-    if "priority" not in tickets:
-        return pd.Series(fallback, index=tickets.index)
-    # a name is looked up once, however many tickets have it
-    codes, names = pd.factorize(tickets["priority"])
-    found = [table.get(sla.aliases.get(name, name), fallback) for name in names]
-    return pd.Series(np.array([*found, fallback], dtype=float)[codes], index=tickets.index)
+    default = sla.default_target if uses_default(data, sla) else None
+    return look_up_priority(tickets, sla, sla.targets, default)
 
 
 def unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
@@ -312,24 +295,6 @@ def refuse_duplicates(tickets: pd.DataFrame, data: DataPolicy) -> None:
             f"{int(ids[repeated].nunique()):,} ids repeat. If the export is an event log, "
             "say so: data.events.order=<field>."
         )
-
-
-def refuse_bad_costs(labelled: pd.DataFrame, tickets: pd.DataFrame, data: DataPolicy) -> None:
-    """Refuse a cost that is no number of at least 0; only a ticket without label may have none."""
-    for field, name in (
-        (data.costs.breach, "breach_cost"),
-        (data.costs.escalation, "escalation_cost"),
-    ):
-        if field is None:
-            continue
-        bad = ~(labelled[name] >= 0) | np.isinf(labelled[name])
-        bad &= labelled["breach"].notna() | tickets[field].notna()
-        if bad.any():
-            row = tickets[bad].iloc[0]
-            raise InputError(
-                f"{where(row)}: column {data.columns[field]!r} is the {name.replace('_', ' ')} and "
-                f"must be a number of at least 0, not {show(row[field])} ({int(bad.sum()):,} rows)."
-            )
 
 
 def refuse_mismatched_tables(sla: SlaPolicy) -> None:

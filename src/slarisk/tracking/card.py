@@ -15,7 +15,6 @@ from slarisk.tracking.succession import IN_CHARGE
 from slarisk.tracking.summary import (
     BASELINE_WORDS,
     list_doubts,
-    say_decision,
     say_period,
 )
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slarisk.config import TrainConfig
+    from slarisk.decisions.costs import CostMatrix
     from slarisk.evaluation.checks.check import Check
     from slarisk.evaluation.gate import Comparison, Verdict
     from slarisk.scoring.bundle import Manifest
@@ -48,6 +48,8 @@ class Grounds:
     training: pd.DataFrame
     test: pd.DataFrame
     checks: list[Check]
+    training_costs: CostMatrix
+    test_costs: CostMatrix
 
 
 def tabulate(verdict: Verdict, champion: str | None) -> str:
@@ -221,7 +223,7 @@ def _say_model(run: RunRecord, config: TrainConfig, manifest: Manifest, verdict:
         [
             f"`{config.model['_target_']}`, calibration {config.calibration.name.value}, features "
             f"`{config.features.name}`: {', '.join(feature_fields(config.features))}",
-            f"decides {say_decision(manifest)}; on the test tickets it escalates "
+            f"decides {manifest.policy.describe()}; on the test tickets it escalates "
             f"{metrics.get('escalation_rate', float('nan')):.1%}",
             f"test loss {dollars(verdict.loss)}, value over the best rule "
             f"({BASELINE_WORDS[verdict.best_rule]}) {say_saved(verdict.rules[verdict.best_rule])}",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from omegaconf import OmegaConf
 
-from slarisk.config import DecisionKind, ModelLog, SweepJob, Tracking
+from slarisk.config import ModelLog, SweepJob, Tracking
+from slarisk.decisions.policies import find_policy, list_parameters
 from slarisk.evaluation.checks.check import Check, Verdict, list_codes
 from slarisk.evaluation.plots import (
     plot_calibration,
@@ -70,7 +71,7 @@ class Trained:
     @property
     def optimistic(self) -> bool:
         """Whether something was chosen on the test tickets."""
-        return self.config.decision.name is DecisionKind.grid
+        return find_policy(self.config.decision).optimistic
 
     @property
     def all_metrics(self) -> dict[str, float]:
@@ -99,9 +100,8 @@ def describe_choices(config: TrainConfig) -> dict[str, str]:
     for key in ("test_size", "test_from", "test_until"):
         if (value := getattr(config.split, key)) is not None:
             params[f"split.{key}"] = str(value)
-    if config.decision.per_day is not None:
-        params["decision.per_day"] = str(config.decision.per_day)
-    return params
+    parameters = list_parameters(config.decision)
+    return params | {f"decision.{key}": str(value) for key, value in parameters.items()}
 
 
 def report_start(config: TrainConfig, source: Source) -> Iterator[Item]:
@@ -213,20 +213,12 @@ def _plots(trained: Trained, importance: Importance | None) -> Iterator[Item]:
             baselines=losses,
             decision_loss=metrics["expected_loss"],
             title=f"Loss by threshold, {len(breach):,} test tickets",
-            decision_label=DECISION_WORDS[trained.config.decision.name],
+            decision_label=find_policy(trained.config.decision).label,
         ),
     )
     if importance is not None:
         plot = plot_importance(importance.names, importance.mean, importance.std)
         yield Plot("plots/importance.png", plot)
-
-
-DECISION_WORDS = {
-    DecisionKind.per_ticket: "per-ticket rule",
-    DecisionKind.threshold: "one threshold",
-    DecisionKind.capacity: "capacity",
-    DecisionKind.grid: "grid threshold",
-}
 
 
 def _tabulate_importance(importance: Importance) -> pd.DataFrame:

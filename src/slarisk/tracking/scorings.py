@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 
 from slarisk.decisions.costs import dollars
+from slarisk.decisions.policies import list_parameters
 from slarisk.evaluation.drift import MAJOR, MODERATE
 from slarisk.evaluation.plots import plot_drift
 from slarisk.scoring.bundle import BUCKETS, PROBABILITY
@@ -49,9 +50,8 @@ def report_scoring_start(
         "engine": config.engine.value,
         "decision": decision.name.value,
     }
-    if decision.per_day is not None:
-        params["decision.per_day"] = str(decision.per_day)
-    yield Params(params)
+    parameters = list_parameters(decision)
+    yield Params(params | {f"decision.{key}": str(each) for key, each in parameters.items()})
     # without the store's address: it may hold a password
     written = replace(config, tracking=replace(config.tracking, uri=None))
     yield Text(CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.structured(written)))

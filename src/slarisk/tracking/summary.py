@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slarisk.config import DecisionKind
 from slarisk.decisions.costs import dollars
 from slarisk.evaluation.checks.check import Verdict
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slarisk.evaluation.checks.check import Check
-    from slarisk.scoring.bundle import Manifest
     from slarisk.tracking.report import Trained
 
 BASELINE_WORDS = {
@@ -80,7 +78,7 @@ def _list_facts(trained: Trained) -> list[str]:
         f"({say_period(trained.training)}), tested on {len(trained.test):,} "
         f"({say_period(trained.test)})" + (f"; left out: {left_out}" if left_out else ""),
         f"- features: {config.features.name}; calibration: {config.calibration.name.value}",
-        f"- decision: {say_decision(trained.bundle.manifest)}; "
+        f"- decision: {trained.bundle.manifest.policy.describe()}; "
         f"escalates {metrics['escalation_rate']:.1%}, "
         f"{int(metrics['false_alarms']):,} false alarms, "
         f"{int(metrics['missed_breaches']):,} missed breaches",
@@ -102,19 +100,6 @@ def _list_facts(trained: Trained) -> list[str]:
             "trivial rule"
         )
     return lines
-
-
-def say_decision(manifest: Manifest) -> str:
-    """Say how a model decides."""
-    match manifest.decision.name:
-        case DecisionKind.per_ticket:
-            return "per ticket, against its own break-even probability"
-        case DecisionKind.threshold:
-            return f"one threshold, {manifest.threshold:.3f}, chosen out of fold"
-        case DecisionKind.capacity:
-            return f"at most {manifest.decision.per_day} a day"
-        case DecisionKind.grid:
-            return f"one threshold, {manifest.threshold:.2f}, picked on the test tickets"
 
 
 def say_period(tickets: pd.DataFrame) -> str:

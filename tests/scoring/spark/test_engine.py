@@ -136,8 +136,18 @@ def lay_files(folder):
     Path(folder, "b.csv").write_text("".join(lines))
 
 
+def lay_ties(path):
+    """Tickets that differ in priority and channel alone, some created at the same time."""
+    table = pd.read_csv("tickets.csv", dtype="str", keep_default_na=False)
+    table["Customer Age"], table["Product Purchased"] = "40", "Camera"
+    table["Ticket Type"] = "Refund request"
+    table["Created At"] = [f"2024-03-{1 + n // 200:02} {8 + n % 3:02}:00:00" for n in range(600)]
+    table.sample(frac=1, random_state=4).to_csv(path, index=False)
+
+
 def test_both_engines_say_the_same(trained, conf):
     lay_files("in")
+    lay_ties("tied.csv")
     typed = pd.read_csv("tickets.csv", parse_dates=["Created At"]).convert_dtypes()
     typed.loc[[3, 400], "Ticket ID"] = typed.loc[200, "Ticket ID"]
     typed.to_parquet("typed.parquet", row_group_size=97)
@@ -154,6 +164,7 @@ def test_both_engines_say_the_same(trained, conf):
         {
             "spoilt": ["output='out put/spoilt-{engine}.csv'", "input=in", run],
             "rationed": ["output='out put/rationed-{engine}.parquet'", "input=in", run, *rationed],
+            "tied": ["output='out put/tied-{engine}.csv'", "input=tied.csv", run, *rationed],
             "typed": ["output='out put/typed-{engine}.csv'", "input=typed.parquet", run],
             "all_wrong": [
                 "output='out put/all_wrong-{engine}.parquet'",
@@ -183,6 +194,8 @@ def test_both_engines_say_the_same(trained, conf):
         "broken_quote": 1,
     }
     assert check("rationed", said, "parquet").groupby("Ticket_Date")["Escalate"].sum().max() == 2
+    tied = check("tied", said)
+    assert tied.groupby("Ticket_Date")["Escalate"].sum().tolist() == [2, 2, 2]
     assert len(check("typed", said)) == 600 - 2
     assert len(check("all_wrong", said, "parquet")) == 0
     for name, told in (("too_much", "7 of 602 rows (1.2%)"), ("broken", "the file is empty")):

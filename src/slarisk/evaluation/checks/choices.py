@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.config import DecisionKind
+from slarisk.decisions.policies import find_policy
 from slarisk.evaluation.checks.check import fine, invalid
 from slarisk.learning.calibration import fit_calibrator
 
@@ -21,7 +21,8 @@ def check_untouched(evidence: Evidence) -> Finding:
     The calibration is fitted again, on out-of-fold scores alone, and has to come out as it is in
     the model.
     """
-    if evidence.config.decision.name is DecisionKind.grid:
+    policy = find_policy(evidence.config.decision)
+    if policy.optimistic:
         return invalid("The threshold was picked on the test tickets; the loss is too good.")
     learned, honest = evidence.learned, evidence.learned.honest
     kind = evidence.config.calibration.name
@@ -32,7 +33,7 @@ def check_untouched(evidence: Evidence) -> Finding:
             "The calibration of the model is not the one that the out-of-fold scores of the "
             "training tickets give: other tickets were used to fit it."
         )
-    if evidence.config.decision.name is DecisionKind.threshold:
+    if policy.by_threshold:
         chosen = evidence.metrics["optimal_threshold"]
         if not np.isclose(min(evidence.threshold, 1.0), min(chosen, 1.0), atol=1e-12):
             return invalid(

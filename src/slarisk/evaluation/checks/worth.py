@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.config import DecisionKind
 from slarisk.decisions.costs import dollars
+from slarisk.decisions.policies import find_policy
 from slarisk.evaluation.checks.check import doubt, fine
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def check_threshold(evidence: Evidence) -> Finding:
         f"The best threshold lies from {low:.3f} to {high:.3f}, which escalates from {least:.0%} "
         f"to {most:.0%} of the training tickets."
     )
-    if evidence.config.decision.name not in {DecisionKind.threshold, DecisionKind.grid}:
+    if not find_policy(evidence.config.decision).by_threshold:
         return fine(f"{detail} This run does not decide by it.")
     if most - least < _WIDE:
         return fine(detail)

@@ -11,35 +11,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from slarisk.decisions.policies import PerTicket, make_policy
+from slarisk.decisions.costs import CostMatrix
+from slarisk.decisions.facts import TicketFacts
+from slarisk.decisions.shortlist import Candidates, Shortlist
 from slarisk.learning.features import make_features
-from slarisk.scoring.bundle import ORIGIN, PROBABILITY, Judged, creation_days
+from slarisk.scoring.bundle import ORIGIN, PROBABILITY, Judged
 from slarisk.scoring.export import EXPORT_PLAIN, as_array, lay_out_export
 from slarisk.scoring.intake import needed_fields
 from slarisk.scoring.spark.rows import name_number, number_fields
 from slarisk.scoring.tally import Tally
-from slarisk.tickets.contract import type_fields
+from slarisk.tickets.contract import take_facts, type_fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame, SparkSession
 
-    from slarisk.config import Decision
+    from slarisk.decisions.policies import DecisionPolicy
     from slarisk.scoring.bundle import Manifest
     from slarisk.scoring.memory import Memory
     from slarisk.scoring.task import Task
 
 TALLY = "tally"  # of what a model looked at in many tickets, beside one of them
-_CLAIM = pa.schema(
+_COSTS = ("tn", "fp", "fn", "tp")
+# what a joint policy decides by, with the probability as the model gave it
+_CANDIDATE = pa.schema(
     [
-        ("day", pa.int64()),
-        ("saving", pa.float64()),
-        ("born", pa.int64()),
-        ("claimant", pa.string()),
-        ("gains", pa.bool_()),
-        (TALLY, pa.string()),
+        ("candidate", pa.string()),  # the ticket's id, before anything in it was neutralised
+        ("chance", pa.float64()),
+        *((name, pa.float64()) for name in _COSTS),
+        ("created", pa.int64()),  # microseconds; NaT is the number that NumPy has for it
     ]
 )
+_BESIDE = pa.schema([*_CANDIDATE, (TALLY, pa.string())])
 _DECISION = "decision_of_the_model"
 
 
@@ -50,8 +53,7 @@ class Finish:
     manifest: Manifest
     memory: Memory
     known: Mapping[str, NDArray[np.object_]]
-    decision: Decision
-    rationed: bool
+    policy: DecisionPolicy
     version: str
     scored_at: str
 
@@ -62,22 +64,58 @@ def decide_rows(spark: SparkSession, good: DataFrame, task: Task, model_uri: str
     Returns
     -------
     DataFrame
-        As EXPORT_PLAIN, with TALLY and the claims to a day's escalations.
+        As EXPORT_PLAIN, with TALLY and what a joint policy decides by. Such a policy has then
+        decided about each Arrow batch alone: see :func:`decide_jointly`.
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as fn
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    schema = from_arrow_schema(pa.schema([*EXPORT_PLAIN, *_CLAIM]))
+    schema = from_arrow_schema(pa.schema([*EXPORT_PLAIN, *_BESIDE]))
     scored = score_rows(spark, good, task.bundle.manifest, model_uri)
-    decided = scored.mapInArrow(partial(lay_out, prepare_finish(task)), schema)
-    if task.per_day is None:
-        return decided
-    most_valuable = Window.partitionBy("day", "gains").orderBy(
-        fn.desc("saving"), fn.asc_nulls_last("born"), fn.asc("claimant")
-    )
-    rank = fn.row_number().over(most_valuable)
-    return decided.withColumn("Escalate", fn.col("gains") & (rank <= task.per_day))
+    return scored.mapInArrow(partial(lay_out, prepare_finish(task)), schema)
+
+
+def decide_jointly(decided: DataFrame, policy: DecisionPolicy) -> DataFrame:
+    """Let a joint policy decide about all tickets.
+
+    One task goes through the tickets that their own batches escalate, and keeps in memory no more
+    than are escalated in the end. All others stay where they are.
+
+    Parameters
+    ----------
+    decided : DataFrame
+        As :func:`decide_rows` gives it. It is read twice, so it should be persisted.
+    policy : DecisionPolicy
+
+    Returns
+    -------
+    DataFrame
+        The same rows, ``Escalate`` as decided.
+    """
+    from pyspark.sql import functions as fn
+
+    candidates = decided.where("Escalate").select(*_CANDIDATE.names).repartition(1)
+    chosen = candidates.mapInArrow(partial(choose, policy), "candidate string, chosen boolean")
+    joined = decided.join(fn.broadcast(chosen), "candidate", "left")
+    return joined.withColumn("Escalate", fn.coalesce("chosen", fn.lit(False)))
+
+
+def choose(policy: DecisionPolicy, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Give the ids of the candidates that a joint policy escalates."""
+    shortlist, seen = Shortlist(policy), 0
+    for batch in batches:
+        columns = {name: batch[name].to_numpy(zero_copy_only=False) for name in _CANDIDATE.names}
+        shortlist.add(
+            Candidates(
+                columns["chance"],
+                CostMatrix(*(columns[name] for name in _COSTS)),
+                TicketFacts(columns["created"].astype("datetime64[us]"), columns["candidate"]),
+                np.arange(seen, seen + len(batch)),
+            )
+        )
+        seen += len(batch)
+    if shortlist.kept is not None:
+        ids = pa.array(shortlist.kept.tickets.ticket_id, pa.string())
+        yield pa.record_batch([ids, pa.repeat(True, len(ids))], ["candidate", "chosen"])
 
 
 def score_rows(
@@ -110,15 +148,14 @@ def prepare_finish(task: Task) -> Finish:
         manifest=task.bundle.manifest,
         memory=task.bundle.memory,
         known=task.bundle.known_categories(),
-        decision=task.decision,
-        rationed=task.per_day is not None,
+        policy=task.policy,
         version=task.version,
         scored_at=task.scored_at,
     )
 
 
 def lay_out(finish: Finish, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Lay out the export of scored rows, with their claims and what the model looked at."""
+    """Lay out the export of scored rows, with what decides and what the model looked at."""
     manifest = finish.manifest
     fields = needed_fields(manifest)
     for batch in batches:
@@ -133,24 +170,19 @@ def lay_out(finish: Finish, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Re
         judged = Judged(dated, probability, frame[ORIGIN], looks, np.arange(len(frame)))
         costs = manifest.costs(dated)
         losses = costs.expected(probability)
-        gains = PerTicket().decide(probability, costs)
-        escalate = gains  # who is among those of a day, the ranks of all will tell
-        if not finish.rationed:
-            policy = make_policy(finish.decision, manifest.threshold)
-            escalate = policy.decide(probability, costs)
+        facts = take_facts(dated)
+        escalate = finish.policy.decide(probability, costs, facts)
         export = lay_out_export(
             manifest, judged, escalate, losses, finish.version, finish.scored_at
         )
         tally = Tally()
         tally.count_looks(manifest.profile, finish.known, judged)
-        created = dated["created_at"].astype("datetime64[us]")
-        claims = [
-            pa.array(creation_days(dated)),
-            pa.array(losses[0] - losses[1]),
-            pa.array(created.astype("int64"), mask=created.isna().to_numpy()),
-            as_array(tickets["ticket_id"]).cast(pa.string()),
-            pa.array(gains),
+        beside = [
+            pa.array(facts.ticket_id, pa.string()),
+            probability,
+            *(getattr(costs, name) for name in _COSTS),
+            facts.created_at.astype(np.int64),
             pa.array([tally.write()] + [None] * (len(frame) - 1), pa.string()),
         ]
-        columns = [*export.cast(EXPORT_PLAIN).columns, *map(as_array, claims)]
-        yield pa.record_batch(columns, pa.schema([*EXPORT_PLAIN, *_CLAIM]))
+        columns = [*export.cast(EXPORT_PLAIN).columns, *map(as_array, beside)]
+        yield pa.record_batch(columns, pa.schema([*EXPORT_PLAIN, *_BESIDE]))

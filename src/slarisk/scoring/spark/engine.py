@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from slarisk.errors import InputError
 from slarisk.scoring.export import DUPLICATE
 from slarisk.scoring.intake import REASON
-from slarisk.scoring.spark.decisions import decide_rows
+from slarisk.scoring.spark.decisions import decide_jointly, decide_rows
 from slarisk.scoring.spark.parts import put_back, swap, write_parts, write_rejected
 from slarisk.scoring.spark.rows import part_rows, read_rows
 from slarisk.scoring.spark.session import open_session, told_failures
@@ -64,6 +64,9 @@ def score_spark(task: Task, model_uri: str) -> Tally:
         good, wrong = part_rows(rows)
         tally = count_rows(task, files, read, rows, wrong)
         decided = decide_rows(spark, good, task, model_uri)
+        if task.policy.joint:
+            opened.enter_context(_kept(decided))
+            decided = decide_jointly(decided, task.policy)
         opened.enter_context(told_errors(output))
         put_back(output)
         folder = opened.enter_context(spooling(output))
