@@ -26,7 +26,8 @@ def count_parallel(launcher: Mapping[str, Any], jobs: int) -> int:
     >>> count_parallel({}, jobs=3)  # Hydra's own launcher
     1
     """
-    return min(effective_n_jobs(launcher.get("n_jobs", 1)), jobs)
+    workers: int = effective_n_jobs(launcher.get("n_jobs", 1))
+    return min(workers, jobs)
 
 
 @contextmanager

@@ -19,8 +19,6 @@ pytestmark = pytest.mark.commands
 
 SMALL = ["model.n_estimators=20", "model.n_jobs=1", "evaluation.importance_repeats=0"]
 SMALL += ["evaluation.bootstrap_draws=50", "evaluation.threshold_draws=5"]
-# Java compiles quickly rather than well: these sessions end before better code pays
-JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 RECORD = re.compile(rb'(?:[^"\n]|"(?:[^"]|"")*")*\n')
 # Each case is scored by both engines, all of Spark's in one session.
 SCRIPT = """
@@ -56,8 +54,7 @@ def run_both(cases, conf):
             pytest.skip(f"{needed} is not installed: make spark, and a Java runtime of 17 or newer")
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(conf), json.dumps(cases)],
-        env=os.environ
-        | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "JAVA_TOOL_OPTIONS": JAVA},
+        env=os.environ | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()},
         capture_output=True,
         text=True,
     )
