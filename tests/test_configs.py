@@ -297,7 +297,6 @@ def test_an_experiment_may_lie_in_another_folder(composed, tmp_path):
         ("train", ["-m", "search=gbm", "split.folds=1,5"], ["split.folds=1"]),
         ("train", ["-m", "search=gbm,lr"], ["search=gbm,lr"]),
         ("train", ["-m", "search=gbm", "hydra.sweeper.n_trials=0"], ["hydra.sweeper.n_trials=0"]),
-        ("train", ["search=gbm"], ["search=gbm", "-m"]),
         ("train", ["model=null"], ["NoneType"]),
     ],
 )

@@ -233,7 +233,7 @@ def test_the_objective_does_not_know_the_test_tickets(search, place):
         (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: must be at least 1"),
         (["hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs=0: must be at least 1"),
         (["hydra.sweeper.seeds=-1"], "hydra.sweeper.seeds=-1: must be at least 0"),
-        (["hydra.sweeper.direction=maximize"], "the objective is a loss; minimize it"),
+        (["hydra.sweeper.direction=maximize"], "hydra.sweeper.direction=maximize: "),
         (["model.C=1.0"], "There is nothing to search"),
         (["data.path=nowhere.csv"], "nowhere.csv"),
         (["hydra.sweeper.storage=sqlite:////no/such/folder/o.db"], "cannot be opened"),

@@ -160,16 +160,11 @@ def read_config(config: DictConfig) -> Any:
     Raises
     ------
     InputError
-        A value breaks a constraint of its key, or a search is to be run without ``-m``.
+        A value breaks a constraint of its key.
     """
     typed = type_config(config)
     if isinstance(typed, TrainConfig) and HydraConfig.initialized():
         typed.choices = take_choices(HydraConfig.get().runtime.choices)
-        search = typed.choices.get("search")
-        if search and HydraConfig.get().mode is RunMode.RUN:
-            raise InputError(
-                f"search={search}: a search runs many jobs. Add -m: python train.py -m ..."
-            )
         said = HydraConfig.get().overrides.task
         typed.overrides = [each for each in said if not each.lstrip("+").startswith("sweep.")]
     return typed
