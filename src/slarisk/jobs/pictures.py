@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slarisk.analysis.palette import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, PURPLE, SKY, VERMILION
 from slarisk.jobs.answers import varied_axes
 from slarisk.jobs.recipe import PART
 from slarisk.jobs.sharing import write_whole
+from slarisk.reports.palette import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, PURPLE, SKY, VERMILION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
