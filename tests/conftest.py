@@ -29,6 +29,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from slarisk.analysis.fields import Field, Outcomes
 from slarisk.jobs.command import register_schemas, type_config
 from slarisk.tracking.relocation import follow_move
 
@@ -63,6 +64,43 @@ def composed() -> Callable[..., Any]:
     def make(*overrides: str, root: str = "train", search: Path | None = None) -> Any:
         more = [f"hydra.searchpath=[file://{search}]"] if search else []
         return type_config(compose_once(root, (*overrides, *more)))
+
+    return make
+
+
+# Tickets as the analysis sees them ----------------------------------------------------------------
+
+
+@pytest.fixture
+def code() -> Callable[..., Field]:
+    """Codes a list of values as a field, its levels by name."""
+
+    def code_values(name: str, values: Any, natural: bool = False) -> Field:
+        codes, levels = pd.factorize(np.asarray(values, dtype=object), sort=True)
+        return Field(name, codes.astype(np.int64), tuple(map(str, levels)), natural)
+
+    return code_values
+
+
+@pytest.fixture
+def outcome() -> Callable[..., Outcomes]:
+    """Makes the outcomes of tickets; what is not given is not known."""
+
+    def make(
+        breach: Any,
+        price: Any = 1.0,
+        hours: Any = np.nan,
+        target: Any = np.nan,
+        created: Any = "NaT",
+    ) -> Outcomes:
+        breach = np.asarray(breach, dtype=bool)
+        return Outcomes(
+            breach,
+            np.broadcast_to(np.asarray(price, float), breach.shape).copy(),
+            np.broadcast_to(np.asarray(hours, float), breach.shape).copy(),
+            np.broadcast_to(np.asarray(target, float), breach.shape).copy(),
+            np.broadcast_to(np.asarray(created, "datetime64[us]"), breach.shape).copy(),
+        )
 
     return make
 

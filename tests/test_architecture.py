@@ -18,6 +18,7 @@ STOREYS = [
     {"jobs"},
     {"tracking", "scoring"},
     {"evaluation", "learning"},
+    {"reports"},
     {"decisions", "tickets", "analysis"},
     {"config", "constraints", "errors"},
 ]

@@ -9,8 +9,8 @@ import numpy as np
 
 from lab.estimates import varied_axes
 from lab.recipe import PART
-from slarisk.analysis.palette import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, PURPLE, SKY, VERMILION
 from slarisk.jobs.sharing import write_whole
+from slarisk.reports.palette import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, PURPLE, SKY, VERMILION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,5 @@
 import html
+import io
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from scipy import stats
 
 from slarisk.jobs import analyze as job
 from slarisk.tracking.choice import choose_run
@@ -48,6 +50,16 @@ def read_tables(page):
         re.findall(r'<script type="application/json" id="([\w-]+-csv)">(.*?)</script>', page)
     )
     return {name: json.loads(texts[key]) for key, name in found}
+
+
+def read_rows(page, name):
+    """Read a table as the page shows it, by the name of its CSV: a list of cells for each row."""
+    (key,) = re.findall(rf'data-csv="(table-\d+)-csv" data-name="{name}.csv"', page)
+    (text,) = re.findall(rf'<table id="{key}">(.*?)</table>', page, flags=re.DOTALL)
+    rows = re.findall(r"<tr.*?</tr>", text, flags=re.DOTALL)
+    return [
+        [html.unescape(cell) for cell in re.findall(r"<t[hd].*?>(.*?)</t", row)] for row in rows
+    ]
 
 
 def check_alone_and_private(page):
@@ -97,9 +109,38 @@ def test_the_report_and_its_run(export, analyze):
     check_told_to_those_who_do_not_see(page)
 
 
+def test_each_driver_is_shown_with_its_test(export, analyze):
+    """Statistic, degrees of freedom, p and corrected p, as SciPy has them for the same tickets."""
+    run_id = done(analyze())
+    page = (export / "outputs" / "report.html").read_text("utf-8")
+    tickets = pd.read_csv("tickets.csv", dtype="str")
+    created, resolved = (pd.to_datetime(tickets[x]) for x in ("Created At", "Time to Resolution"))
+    target = tickets["Ticket Priority"].map({"Critical": 4, "High": 8, "Normal": 24})
+    breach = (resolved - created) / pd.Timedelta(hours=1) > target
+    priority = stats.chi2_contingency(pd.crosstab(tickets["Ticket Priority"], breach))
+    assert priority.dof == 2
+
+    logged = table(export, run_id, "drivers")
+    offered = pd.read_csv(io.StringIO(read_tables(page)["drivers.csv"]))
+    pd.testing.assert_frame_equal(logged, offered)
+    tests = pd.concat([logged["p_value"], logged["within_p"].dropna()])
+    row = logged.set_index("driver").loc["Priority"]
+    position = int(np.flatnonzero(logged["driver"] == "Priority")[0])
+    corrected = stats.false_discovery_control(tests)[position]
+    told = row[["statistic", "df", "p_value", "q_value"]].tolist()
+    assert told == pytest.approx([priority.statistic, 2, priority.pvalue, corrected])
+
+    heading, *rows = read_rows(page, "drivers")
+    (shown,) = [dict(zip(heading, row, strict=True)) for row in rows if row[0] == "Priority"]
+    assert shown["Test"] == "chi-square"
+    assert shown["Statistic"] == f"{priority.statistic:.4f}"
+    assert (shown["df"], shown["p"]) == ("2", f"{priority.pvalue:.5g}")
+    assert shown["Corrected p"] == f"{corrected:.5g}"
+
+
 def test_text_of_the_data_is_only_text(export, analyze):
     tickets = pd.read_csv("tickets.csv", dtype="str")
-    evil = "</script><script>alert(1)</script><b>R&D</b>"
+    evil = "</script><script>alert(1)</script><b>R&D</b>{{ 7 * 7 }}"
     tickets["Product Purchased"] = np.where(np.arange(600) % 2, evil, "=1+1")
     tickets.to_csv("tickets.csv", index=False)
     done(analyze())
@@ -344,8 +385,13 @@ def test_the_notebooks_figures(place, analyze, real_data):
     assert scenarios["saved"].to_dict() == {"S1": 8000, "S2": 1800, "S3": 9000}
     assert scenarios["expected"].round(2).to_dict() == {"S1": 15.6, "S2": 9.45, "S3": 18.3}
     page = (place / "outputs" / "report.html").read_text("utf-8")
-    for figure in ("$213,100", "0.327716", "$8,000", "$1,800", "$9,000", "829.3697", "1.8471e-179"):
+    for figure in ("$213,100", "0.327716", "$8,000", "$1,800", "$9,000"):
         assert figure in page
+    heading, *rows = read_rows(page, "drivers")
+    (priority,) = [dict(zip(heading, row, strict=True)) for row in rows if row[0] == "Priority"]
+    shown = [priority[name] for name in ("Test", "Statistic", "df", "p", "Corrected p")]
+    assert shown[:4] == ["chi-square", "829.3697", "3", "1.8471e-179"]
+    assert float(shown[4]) == pytest.approx(drivers.loc["Priority", "q_value"], rel=5e-5)
 
 
 @pytest.mark.real_data

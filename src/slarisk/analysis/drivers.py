@@ -37,11 +37,21 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Tested:
-    """One test: its name, statistic and p-value."""
+    """One test.
+
+    Attributes
+    ----------
+    name : str
+    statistic, p_value : float
+    df : float
+        Degrees of freedom; NaN where the p-value does not rest on any (exact, permutation and Monte
+        Carlo tests, Mann-Whitney).
+    """
 
     name: str
     statistic: float
     p_value: float
+    df: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -218,7 +228,7 @@ def _test_number(
         measure="rank-biserial r",
         low=f"met: mean {met.mean():,.1f}",
         high=f"breached: mean {late.mean():,.1f}",
-        welch=Tested("Welch's t", float(welch.statistic), float(welch.pvalue)),
+        welch=Tested("Welch's t", float(welch.statistic), float(welch.pvalue), float(welch.df)),
     )
     if priority is None:
         return driver
@@ -259,7 +269,8 @@ def measure_independence(table: Floats, rng: np.random.Generator) -> Tested:
     expected = stats.contingency.expected_freq(table)
     if expected.min() >= 1 and (expected < 5).mean() <= 0.2:
         tested = stats.chi2_contingency(table)
-        return Tested(f"chi-square ({tested.dof} df)", float(tested.statistic), tested.pvalue)
+        name = "chi-square" + ", Yates" * (tested.dof == 1)  # SciPy corrects 2 x 2 tables
+        return Tested(name, float(tested.statistic), float(tested.pvalue), tested.dof)
     whole = table.astype(np.int64)
     if table.shape == (2, 2):
         exact = stats.fisher_exact(whole)
@@ -338,7 +349,7 @@ def measure_within(
     seen = expected[expected.sum(axis=1) > 0]
     if seen.min() >= 1 and (seen < 5).mean() <= 0.2:
         p_value = float(stats.chi2.sf(statistic, degrees))
-        return Tested(f"Cochran-Mantel-Haenszel ({degrees} df)", statistic, p_value)
+        return Tested("Cochran-Mantel-Haenszel", statistic, p_value, degrees)
     drawn = np.zeros((RESAMPLES, levels))
     for table in informative:
         size, outcomes = table.sum(axis=1), table.sum(axis=0)
@@ -372,60 +383,22 @@ def measure_ranks_within(
     if variance == 0:
         return None
     statistic = surplus**2 / variance
-    return Tested("van Elteren", statistic, float(stats.chi2.sf(statistic, 1)))
-
-
-def describe_driver(driver: Driver, confidence: float) -> str:
-    """Say in a sentence what a test means."""
-    name = label_field(driver.name)
-    numeric = driver.welch is not None
-    span = (
-        f"{driver.high.replace('breached: mean ', '')} on average where tickets breached, "
-        f"{driver.low.replace('met: mean ', '')} where they did not"
-        if numeric
-        else f"breach rates run from {_rate_of(driver.low)} to {_rate_of(driver.high)}"
-    )
-    chance = f"corrected p {write_p(driver.q_value)}"
-    match driver.verdict:
-        case Verdict.no_evidence:
-            return (
-                f"{name}: {span}; differences of this size are what chance alone makes ({chance})."
-            )
-        case Verdict.weak:
-            return (
-                f"{name}: {span}. That is more than chance ({chance}), but too weak to matter "
-                f"({driver.measure} {driver.effect:.2f})."
-            )
-        case Verdict.by_priority if driver.within is None:
-            end = "It goes so closely with priority that the two cannot be told apart."
-        case Verdict.by_priority:
-            end = (
-                "Within a priority nothing of it is left "
-                f"(corrected p {write_p(driver.within_q_value)}): priority explains it."
-            )
-        case Verdict.matters if driver.confounding is None:
-            end = ""
-        case Verdict.matters:
-            end = f"It holds within priorities too (corrected p {write_p(driver.within_q_value)})."
-    size = f"a {driver.strength} effect ({driver.measure} {driver.effect:.2f}, {chance})"
-    return f"{name}: {span}, {size}. {end}".strip()
-
-
-def _rate_of(named: str) -> str:
-    level, rate = named.rsplit(" ", 1)
-    return f"{rate} ({level.strip('()')})"
+    return Tested("van Elteren", statistic, float(stats.chi2.sf(statistic, 1)), df=1)
 
 
 def tabulate_drivers(drivers: Sequence[Driver]) -> pd.DataFrame:
     """Write the tests as a table, one row per driver."""
+    untested = Tested("", np.nan, np.nan)
     rows = []
     for each in drivers:
+        welch, within = each.welch or untested, each.within or untested
         rows.append(
             {
                 "driver": label_field(each.name),
                 "tickets": each.tickets,
                 "test": each.test.name,
                 "statistic": each.test.statistic,
+                "df": each.test.df,
                 "p_value": each.test.p_value,
                 "q_value": each.q_value,
                 "effect": each.effect,
@@ -433,26 +406,16 @@ def tabulate_drivers(drivers: Sequence[Driver]) -> pd.DataFrame:
                 "strength": each.strength,
                 "lowest": each.low,
                 "highest": each.high,
-                "welch_t": each.welch.statistic if each.welch else np.nan,
-                "welch_p": each.welch.p_value if each.welch else np.nan,
+                "welch_t": welch.statistic,
+                "welch_df": welch.df,
+                "welch_p": welch.p_value,
                 "with_priority": np.nan if each.confounding is None else each.confounding,
-                "within_test": each.within.name if each.within else "",
-                "within_p": each.within.p_value if each.within else np.nan,
+                "within_test": within.name,
+                "within_statistic": within.statistic,
+                "within_df": within.df,
+                "within_p": within.p_value,
                 "within_q": each.within_q_value,
                 "verdict": each.verdict.value,
             }
         )
     return pd.DataFrame(rows)
-
-
-def write_p(p_value: float) -> str:
-    """Write a p-value as short as it can be without claiming more than it says.
-
-    Examples
-    --------
-    >>> [write_p(p) for p in (0.2345, 0.012, 0.00001)]
-    ['0.23', '0.012', '< 0.001']
-    """
-    if p_value < 0.001:
-        return "< 0.001"
-    return f"{p_value:.3f}" if p_value < 0.1 else f"{p_value:.2f}"

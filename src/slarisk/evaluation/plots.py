@@ -17,7 +17,12 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from slarisk.analysis.palette import (
+from slarisk.analysis.rates import wilson_interval
+from slarisk.decisions.costs import Bools, Floats
+from slarisk.decisions.thresholds import ThresholdCurve
+from slarisk.evaluation.drift import MAJOR, MODERATE
+from slarisk.evaluation.metrics import bin_by_mass, measure_calibration_error
+from slarisk.reports.palette import (
     BLUE,
     GREEN,
     GREY,
@@ -28,11 +33,6 @@ from slarisk.analysis.palette import (
     SKY,
     VERMILION,
 )
-from slarisk.analysis.rates import wilson_interval
-from slarisk.decisions.costs import Bools, Floats
-from slarisk.decisions.thresholds import ThresholdCurve
-from slarisk.evaluation.drift import MAJOR, MODERATE
-from slarisk.evaluation.metrics import bin_by_mass, measure_calibration_error
 
 _POINTS = 2000  # a longer curve shows no more at this size, and makes a slow picture
 _MOST_DRIFT = 1.0  # a longer bar would hide where the bands are

@@ -22,7 +22,6 @@ from slarisk.analysis.fields import (
     require_fields,
     take_outcomes,
 )
-from slarisk.analysis.findings import list_findings
 from slarisk.analysis.groups import find_groups
 from slarisk.analysis.measures import (
     MOST_FIELDS,
@@ -33,7 +32,6 @@ from slarisk.analysis.measures import (
     refuse_free_measures,
 )
 from slarisk.analysis.rates import wilson_interval
-from slarisk.analysis.report import write_report
 from slarisk.analysis.results import Analysis
 from slarisk.analysis.scenarios import refuse_unclear_segments, simulate_scenarios
 from slarisk.analysis.trend import Kpi, find_trend, measure_kpi, spread_hours
@@ -41,6 +39,8 @@ from slarisk.config import AnalyzeConfig
 from slarisk.errors import InputError
 from slarisk.jobs.promote import as_scored
 from slarisk.jobs.train import fingerprint_terms
+from slarisk.reports.findings import list_findings
+from slarisk.reports.report import write_report
 from slarisk.scoring.bundle import ORIGIN, PROBABILITY
 from slarisk.scoring.memory import OUT_OF_FOLD
 from slarisk.scoring.write import write_all

@@ -13,10 +13,14 @@ from pydantic import TypeAdapter
 from slarisk.analysis.changes import SEGMENT_COLUMNS, Period, list_segments
 from slarisk.analysis.drivers import tabulate_drivers
 from slarisk.analysis.escalation import Escalation
-from slarisk.analysis.findings import describe_dropped, list_caveats, list_findings
-from slarisk.analysis.report import name_policies
 from slarisk.analysis.scenarios import Simulated
 from slarisk.errors import InputError
+from slarisk.reports.findings import (
+    describe_dropped,
+    list_caveats,
+    list_findings,
+    name_policies,
+)
 from slarisk.tickets.write import neutralise
 from slarisk.tracking.items import Item, Metrics, Params, Table, Tags, Text
 from slarisk.tracking.registry import find_run

@@ -14,8 +14,9 @@ from slarisk.analysis.escalation import PRIORITY, SAVING, Escalation
 from slarisk.analysis.fields import CALENDAR, SINCE_FIRST, label_field
 from slarisk.analysis.results import Analysis
 from slarisk.analysis.scenarios import Simulated
-from slarisk.config import CreationKind, LabelKind
+from slarisk.config import AnalyzeConfig, CreationKind, LabelKind
 from slarisk.decisions.costs import dollars
+from slarisk.reports.formats import format_count, format_interval, format_p
 
 _NAMED = 3  # measures that a sentence spells out
 _ENOUGH = 0.02  # of the tickets must a period have for its rate to be worth a sentence
@@ -39,6 +40,11 @@ class Finding:
     text: str
 
 
+def name_policies(config: AnalyzeConfig) -> dict[str, str]:
+    """Name the policies that an analysis rests on."""
+    return {"data": config.data.name, "sla": config.sla.name, "cost": config.cost.name}
+
+
 def list_findings(analysis: Analysis) -> list[Finding]:
     """List what a manager should know, the most important first."""
     return [
@@ -56,7 +62,7 @@ def list_findings(analysis: Analysis) -> list[Finding]:
 
 def _find_size(analysis: Analysis) -> Iterator[Finding]:
     period = analysis.period
-    rate = write_rate(period.rate, analysis.rate_low, analysis.rate_high)
+    rate = format_interval(period.rate, analysis.rate_low, analysis.rate_high)
     yield Finding(
         "The size of it",
         f"{period.breaches:,} of {period.tickets:,} tickets breached their SLA: {rate}. That cost "
@@ -68,7 +74,7 @@ def _find_kpi(analysis: Analysis) -> Iterator[Finding]:
     kpi = analysis.kpi
     if kpi is None:
         return
-    rate = write_rate(kpi.rate, kpi.low, kpi.high)
+    rate = format_interval(kpi.rate, kpi.low, kpi.high)
     if kpi.rate < kpi.target and kpi.high < kpi.target:
         verdict = f"below the target of {kpi.target:.0%}, clearly"
     elif kpi.rate < kpi.target:
@@ -214,8 +220,8 @@ def _find_measures(analysis: Analysis) -> Iterator[Finding]:
         named = f" ({segments})" if len(best.table) <= _NAMED else ""
         yield Finding(
             "The best set",
-            f"With {count(best.budget, 'point')}, {count(len(best.table), 'measure')}{named} save "
-            f"{dollars(best.saved)}; {proof}.",
+            f"With {format_count(best.budget, 'point')}, {format_count(len(best.table), 'measure')}"
+            f"{named} save {dollars(best.saved)}; {proof}.",
         )
 
 
@@ -227,7 +233,7 @@ def _find_scenarios(analysis: Analysis) -> Iterator[Finding]:
     if not best.expected_saved:
         return
     text = (
-        f"Of {count(len(simulated), 'scenario')}, {best.key} ({best.title}) comes out best: "
+        f"Of {format_count(len(simulated), 'scenario')}, {best.key} ({best.title}) comes out best: "
         f"{best.avoided} breaches avoided and {dollars(best.saved)} saved"
     )
     if best.cost:
@@ -270,6 +276,47 @@ def describe_edge(escalation: Escalation, row: pd.Series) -> str:
     )
 
 
+def describe_driver(driver: Driver) -> str:
+    """Say in a sentence what the tests of a driver mean."""
+    name = label_field(driver.name)
+    numeric = driver.welch is not None
+    span = (
+        f"{driver.high.replace('breached: mean ', '')} on average where tickets breached, "
+        f"{driver.low.replace('met: mean ', '')} where they did not"
+        if numeric
+        else f"breach rates run from {_rate_of(driver.low)} to {_rate_of(driver.high)}"
+    )
+    chance = f"corrected p {format_p(driver.q_value)}"
+    match driver.verdict:
+        case Verdict.no_evidence:
+            return (
+                f"{name}: {span}; differences of this size are what chance alone makes ({chance})."
+            )
+        case Verdict.weak:
+            return (
+                f"{name}: {span}. That is more than chance ({chance}), but too weak to matter "
+                f"({driver.measure} {driver.effect:.2f})."
+            )
+        case Verdict.by_priority if driver.within is None:
+            end = "It goes so closely with priority that the two cannot be told apart."
+        case Verdict.by_priority:
+            end = (
+                "Within a priority nothing of it is left "
+                f"(corrected p {format_p(driver.within_q_value)}): priority explains it."
+            )
+        case Verdict.matters if driver.confounding is None:
+            end = ""
+        case Verdict.matters:
+            end = f"It holds within priorities too (corrected p {format_p(driver.within_q_value)})."
+    size = f"a {driver.strength} effect ({driver.measure} {driver.effect:.2f}, {chance})"
+    return f"{name}: {span}, {size}. {end}".strip()
+
+
+def _rate_of(named: str) -> str:
+    level, rate = named.rsplit(" ", 1)
+    return f"{rate} ({level.strip('()')})"
+
+
 def list_caveats(analysis: Analysis) -> list[str]:
     """List what a reader should keep in mind before acting on the report."""
     config, period = analysis.config, analysis.period
@@ -303,8 +350,8 @@ def list_caveats(analysis: Analysis) -> list[str]:
     )
     if small:
         caveats.append(
-            f"{count(small, 'segment')} with fewer than {config.min_tickets} tickets get no row. "
-            "Rates of small segments jump about: read their intervals, not their ranks."
+            f"{format_count(small, 'segment')} with fewer than {config.min_tickets} tickets get no "
+            "row. Rates of small segments jump about: read their intervals, not their ranks."
         )
     if analysis.trend is None:
         caveats.append("The tickets cover too short a time, or have no times, to show a trend.")
@@ -336,29 +383,6 @@ def describe_dropped(analysis: Analysis) -> str:
         f"Of {analysis.rows_in:,} tickets in the export, {analysis.period.tickets:,} have a label "
         f"and are analysed. Left out: {_join(parts)}."
     )
-
-
-def write_rate(rate: float, low: float, high: float) -> str:
-    """Write a rate with its interval.
-
-    Examples
-    --------
-    >>> write_rate(0.3277, 0.306, 0.3503)
-    '32.8% (30.6% to 35.0%)'
-    """
-    return f"{rate:.1%} ({low:.1%} to {high:.1%})"
-
-
-def count(number: float, noun: str) -> str:
-    """Write a number of things.
-
-    Examples
-    --------
-    >>> count(1, "point"), count(2500, "point"), count(0.5, "point")
-    ('1 point', '2,500 points', '0.5 points')
-    """
-    written = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
-    return f"{written} {noun}{'' if number == 1 else 's'}"
 
 
 def _join(words: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""The analysis report: its figures, its sentences and its page."""

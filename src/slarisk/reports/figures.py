@@ -1,0 +1,450 @@
+"""The figures of the report, as Plotly figures with a text that says what each shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io
+from plotly.subplots import make_subplots
+
+from slarisk.analysis.breakdowns import Breakdown
+from slarisk.analysis.changes import Changes
+from slarisk.analysis.drivers import Driver, Verdict
+from slarisk.analysis.escalation import PRIORITY, PROBABILITY, RANDOM, SAVING, Escalation
+from slarisk.analysis.fields import CALENDAR, label_field
+from slarisk.analysis.groups import Groups
+from slarisk.analysis.measures import Ranked
+from slarisk.analysis.trend import Hours, Trend
+from slarisk.decisions.costs import dollars
+from slarisk.reports.formats import format_interval
+from slarisk.reports.palette import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, PURPLE, VERMILION
+
+MOST_BARS = 15
+RANKING_WORDS = {
+    SAVING: "model: by expected saving",
+    PROBABILITY: "model: by probability",
+    PRIORITY: "by priority",
+    RANDOM: "at random",
+}
+_PALE = "#9DB7C9"
+_LINES = {SAVING: (BLUE, "solid"), PROBABILITY: (ORANGE, "dash")}
+_LINES |= {PRIORITY: (GREEN, "dashdot"), RANDOM: (GREY, "dot")}
+_VERDICT_COLOURS = {
+    Verdict.matters: BLUE,
+    Verdict.by_priority: ORANGE,
+    Verdict.weak: _PALE,
+    Verdict.no_evidence: LIGHT,
+}
+# kinds of axes
+_SHARES = {"tickformat": ".0%", "rangemode": "tozero"}
+_NAMES = {"type": "category", "showgrid": False}
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A figure, and what it shows in words, for readers who do not see it."""
+
+    plot: go.Figure
+    says: str
+
+
+@cache
+def register_template() -> str:
+    """Register the look that all figures share with Plotly; return its name there."""
+    font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+    axis = {
+        "showgrid": True,
+        "gridcolor": LIGHT,
+        "zeroline": True,
+        "zerolinecolor": "#C8C8C8",
+        "showline": True,
+        "linecolor": "#B5B5B5",
+        "automargin": True,
+        "fixedrange": True,  # scrolling the page must not zoom into a figure
+        "title": {"standoff": 8, "font": {"size": 13}},
+    }
+    interval = {"color": INK, "thickness": 1.2, "width": 3}
+    plotly.io.templates["slarisk"] = go.layout.Template(
+        layout={
+            "font": {"family": font, "size": 13, "color": INK},
+            "margin": {"l": 8, "r": 16, "t": 34, "b": 44},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "showlegend": False,
+            "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
+            "hoverlabel": {"font": {"family": font}},
+            "shapedefaults": {"line": {"color": VERMILION, "dash": "dash", "width": 1.5}},
+            "xaxis": axis,
+            "yaxis": axis,
+        },
+        data={"bar": [go.Bar(marker_color=BLUE, error_x=interval, error_y=interval)]},
+    )
+    return "slarisk"
+
+
+def draw_rates(breakdown: Breakdown, fewest: int, average: float) -> Figure:
+    """Draw the breach rates of one field with their intervals, beside that of all tickets."""
+    name = breakdown.fields[0]
+    table = breakdown.at_least(fewest)
+    top = table.iloc[int(table["breach_rate"].argmax())]
+    upright = name in CALENDAR
+    if not upright:
+        table = table.head(MOST_BARS).iloc[::-1]
+    labels = [label(text) for text in table[name]]
+    rates = table["breach_rate"].to_numpy()
+    of, along = ("x", "y") if upright else ("y", "x")
+    interval = _span(rates, table["rate_low"], table["rate_high"])
+    plot = _start(300 if upright else 90 + 26 * len(table))
+    plot.add_bar(
+        **{of: labels, along: rates, f"error_{along}": interval},
+        orientation="v" if upright else "h",
+        customdata=np.column_stack([table["tickets"], table["total_cost"]]),
+        hovertemplate=f"<b>%{{{of}}}</b>: %{{{along}:.1%}} breached<br>"
+        "%{customdata[0]:,} tickets, $%{customdata[1]:,.0f} lost<extra></extra>",
+    )
+    if upright:
+        plot.add_hline(average)
+    else:
+        plot.add_vline(average)
+    plot.update_layout({f"{along}axis": {**_SHARES, "title_text": "Breach rate"}})
+    plot.update_layout({f"{of}axis": _NAMES})
+    rate = format_interval(top["breach_rate"], top["rate_low"], top["rate_high"])
+    return Figure(
+        plot, f"Breach rates by {label_field(name).lower()}; the highest is {rate} for {top[name]}."
+    )
+
+
+def draw_heat(breakdown: Breakdown, fewest: int, order: Mapping[str, Sequence[str]]) -> Figure:
+    """Draw the breach rate of two fields as colour, with the dollars lost written in.
+
+    Parameters
+    ----------
+    breakdown : Breakdown
+        By two fields.
+    fewest : int
+        Combinations with fewer tickets are left out.
+    order : mapping of str to sequence of str
+        The levels of each field that has an order of its own.
+    """
+    down, across = breakdown.fields
+    table = breakdown.at_least(fewest)
+    if table[across].nunique() > table[down].nunique():
+        down, across = across, down
+    rows = _take_levels(table, down, order, 12)[::-1]
+    columns = _take_levels(table, across, order, 8)
+    rates, costs, tickets = (
+        table.pivot_table(index=down, columns=across, values=values)
+        .reindex(index=rows, columns=columns)
+        .to_numpy()
+        for values in ("breach_rate", "total_cost", "tickets")
+    )
+    plot = _start(110 + 34 * len(rows))
+    plot.add_heatmap(
+        x=[label(level, 20) for level in columns],
+        y=[label(level) for level in rows],
+        z=rates,
+        customdata=tickets,
+        text=[["" if np.isnan(cost) else _short_dollars(cost) for cost in row] for row in costs],
+        texttemplate="%{text}",
+        colorscale="Cividis",
+        reversescale=True,
+        zmin=0,
+        xgap=2,
+        ygap=2,
+        colorbar={"tickformat": ".0%", "thickness": 12},
+        hovertemplate="<b>%{y}, %{x}</b>: %{z:.1%} of %{customdata:,} tickets breached, "
+        "%{text} lost<extra></extra>",
+    )
+    plot.update_layout(xaxis={**_NAMES, "side": "top"}, yaxis=_NAMES)
+    return Figure(plot, f"Breach rate (colour) and dollars lost (text) by {breakdown.title}.")
+
+
+def _take_levels(
+    table: pd.DataFrame, name: str, order: Mapping[str, Sequence[str]], most: int
+) -> list[str]:
+    """Take the levels that cost most, in their own order or the costliest first."""
+    cost = table.groupby(name)["total_cost"].sum().sort_values(ascending=False, kind="stable")
+    kept = [str(level) for level in cost.index[:most]]
+    return [level for level in order[name] if level in kept] if name in order else kept
+
+
+def draw_hours(hours: Sequence[Hours]) -> Figure:
+    """Draw the distribution of resolution hours of each priority, split at the target."""
+    says = "; ".join(f"{each.name}: median {each.median:,.1f}" for each in hours)
+    hours = hours[:8]
+    space = min(0.08, 0.4 / len(hours))  # for the title above each
+    plot = make_subplots(rows=len(hours), cols=1, shared_xaxes=True, vertical_spacing=space)
+    _start(90 + 120 * len(hours), plot)
+    for row, each in enumerate(hours, start=1):
+        middle = np.sqrt(each.edges[:-1] * each.edges[1:])
+        met = each.counts - each.late
+        for part, colour, name in ((met, BLUE, "within target"), (each.late, VERMILION, "beyond")):
+            plot.add_bar(
+                x=np.log10(middle),
+                y=part / each.counts.sum(),
+                marker_color=colour,
+                name=name,
+                legendgroup=name,
+                showlegend=row == 1,
+                meta=label(each.name),
+                customdata=np.column_stack([each.edges[:-1], each.edges[1:]]),
+                hovertemplate="%{meta}: %{y:.1%} take %{customdata[0]:,.1f} to "
+                "%{customdata[1]:,.1f} h<extra></extra>",
+                row=row,
+                col=1,
+            )
+        if not np.isnan(each.target):
+            plot.add_vline(float(np.log10(each.target)), line_color=INK, row=row, col=1)
+        target = "" if np.isnan(each.target) else f", target {each.target:g} h"
+        axis = "" if row == 1 else row
+        plot.add_annotation(
+            text=f"<b>{label(each.name)}</b>: median {each.median:,.1f} h{target}",
+            xref=f"x{axis} domain",
+            yref=f"y{axis} domain",
+            x=0,
+            y=1,
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+        )
+    plot.update_layout(bargap=0.06, barmode="stack", showlegend=True, legend_y=1.04, margin_t=60)
+    plot.update_yaxes(showticklabels=False, showgrid=False)
+    low, high = hours[0].edges[0], hours[0].edges[-1]
+    exponents = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    marks = [m * 10.0**e for e in exponents for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+    plot.update_xaxes(tickvals=np.log10(marks), ticktext=[f"{mark:g}" for mark in marks])
+    plot.update_xaxes(title_text="Hours to resolution (logarithmic)", row=len(hours), col=1)
+    return Figure(plot, f"Histograms of resolution hours: {says}")
+
+
+def draw_trend(trend: Trend, average: float) -> Figure:
+    """Draw the breach rate over time with its interval, above the number of tickets."""
+    table = trend.table
+    plot = make_subplots(
+        rows=2, cols=1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06
+    )
+    _start(400, plot)
+    start = table["start"].dt.strftime("%Y-%m-%dT%H:%M:%S").to_list()
+    plot.add_scatter(
+        x=[*start, *start[::-1]],
+        y=[*table["rate_high"], *table["rate_low"][::-1]],
+        fill="toself",
+        fillcolor="rgba(0,114,178,0.16)",
+        line={"width": 0},
+        hoverinfo="skip",
+        row=1,
+        col=1,
+    )
+    plot.add_scatter(
+        x=start,
+        y=table["breach_rate"],
+        mode="lines+markers",
+        line={"color": BLUE, "width": 2},
+        marker={"size": 5},
+        hovertemplate="%{x}: %{y:.1%} breached<extra></extra>",
+        row=1,
+        col=1,
+    )
+    plot.add_hline(average, row=1, col=1)
+    plot.add_bar(
+        x=start,
+        y=table["tickets"],
+        marker_color=_PALE,
+        hovertemplate="%{x}: %{y:,} tickets<extra></extra>",
+        row=2,
+        col=1,
+    )
+    plot.update_yaxes(**_SHARES, title_text="Breach rate", row=1, col=1)
+    plot.update_yaxes(title_text="Tickets", row=2, col=1)
+    plot.update_xaxes(showgrid=False)
+    first, last = table["breach_rate"].iloc[[0, -1]]
+    return Figure(
+        plot,
+        f"Breach rate from {first:.1%} in the first {trend.unit} to {last:.1%} in the last.",
+    )
+
+
+def draw_drivers(drivers: Sequence[Driver]) -> Figure:
+    """Draw the size of the effect of each candidate, in the colour of its verdict."""
+    plot = _start(110 + 24 * len(drivers), showlegend=True, barmode="overlay")
+    for verdict, colour in _VERDICT_COLOURS.items():
+        mine = [driver for driver in drivers if driver.verdict is verdict]
+        if not mine:
+            continue
+        plot.add_bar(
+            y=[label(label_field(driver.name)) for driver in mine],
+            x=[abs(driver.effect) for driver in mine],
+            orientation="h",
+            name=verdict.value,
+            marker={"color": colour, "line": {"color": GREY, "width": 0.6}},
+            customdata=[driver.measure for driver in mine],
+            hovertemplate="<b>%{y}</b>: %{customdata} %{x:.2f}<extra></extra>",
+        )
+    order = [label(label_field(driver.name)) for driver in drivers][::-1]
+    plot.update_yaxes(showgrid=False, categoryorder="array", categoryarray=order)
+    plot.update_xaxes(title_text="Size of the effect: 0 none, 1 complete", rangemode="tozero")
+    sizes = "; ".join(f"{label_field(each.name)} {abs(each.effect):.2f}" for each in drivers)
+    return Figure(plot, f"Effect sizes: {sizes}")
+
+
+def draw_groups(groups: Groups) -> Figure:
+    """Draw the share of tickets beside the share of the cost of each group."""
+    table = groups.table.iloc[::-1]
+    plot = _start(110 + 44 * len(table), showlegend=True, barmode="group", bargap=0.25)
+    for column, of, colour in (
+        ("cost_share", "of the cost", VERMILION),
+        ("share", "of the tickets", _PALE),
+    ):
+        plot.add_bar(
+            y=[f"Group {i + 1}" for i in table.index],
+            x=table[column],
+            orientation="h",
+            name=f"share {of}",
+            marker_color=colour,
+            customdata=[label(text, 90) for text in table["group"]],
+            hovertemplate=f"<b>%{{customdata}}</b><br>%{{x:.1%}} {of}<extra></extra>",
+        )
+    plot.update_layout(legend_traceorder="reversed", xaxis=_SHARES, yaxis_showgrid=False)
+    shares = "; ".join(
+        f"group {i + 1}: {cost:.0%} of the cost, {tickets:.0%} of the tickets"
+        for i, cost, tickets in groups.table[["cost_share", "share"]].itertuples()
+    )
+    return Figure(plot, f"Share of cost and of tickets: {shares}")
+
+
+def draw_measures(ranked: Ranked) -> Figure:
+    """Draw the dollars saved per point of effort of the best measures, with their intervals."""
+    table = ranked.table.head(MOST_BARS).iloc[::-1]
+    effort = table["effort"]
+    plot = _start(90 + 26 * len(table))
+    plot.add_bar(
+        y=[label(text) for text in table["segment"]],
+        x=table["per_point"],
+        orientation="h",
+        error_x=_span(
+            table["saved"] / effort, table["saved_low"] / effort, table["saved_high"] / effort
+        ),
+        customdata=np.column_stack([table["saved"], effort]),
+        hovertemplate="<b>%{y}</b>: $%{x:,.0f} a point<br>$%{customdata[0]:,.0f} for "
+        "%{customdata[1]:.1f} points<extra></extra>",
+    )
+    plot.update_xaxes(tickprefix="$", title_text="Saved per point of effort", rangemode="tozero")
+    plot.update_layout(yaxis=_NAMES)
+    top = ranked.table.head(5)
+    best = "; ".join(
+        f"{segment} {dollars(saved)}"
+        for segment, saved in zip(top["segment"], top["per_point"], strict=True)
+    )
+    return Figure(plot, f"Dollars saved per point of effort: {best}")
+
+
+def draw_capacity(escalation: Escalation) -> Figure:
+    """Draw what each capacity averts net of its cost, by ranking."""
+    plot = _start(360, showlegend=True)
+    for name, (colour, dash) in _LINES.items():
+        table = escalation.table[escalation.table["ranking"] == name]
+        plot.add_scatter(
+            x=[name_capacity(x) for x in table["per_day"]],
+            y=table["net"],
+            name=RANKING_WORDS[name],
+            mode="lines+markers",
+            line={"color": colour, "dash": dash, "width": 2.5},
+            marker={"size": 7},
+            customdata=np.column_stack([table["averted_share"], table["spent"]]),
+            hovertemplate=f"%{{x}} a day, {name}: $%{{y:,.0f}} net<br>%{{customdata[0]:.0%}} of "
+            "the loss averted for $%{customdata[1]:,.0f}<extra></extra>",
+        )
+    plot.add_hline(0, line={"color": GREY, "width": 1, "dash": "solid"})
+    plot.update_yaxes(tickprefix="$", title_text="Averted, less the escalations")
+    plot.update_xaxes(title_text="Escalations a day", type="category")
+    return Figure(plot, "Net dollars averted by capacity, for each ranking.")
+
+
+def draw_capture(escalation: Escalation) -> Figure:
+    """Draw the share of the loss among the tickets that rank highest."""
+    plot = _start(360, showlegend=True)
+    for name, (colour, dash) in _LINES.items():
+        tickets, captured = escalation.curves[name]
+        plot.add_scatter(
+            x=tickets.round(4),
+            y=captured.round(4),
+            name=RANKING_WORDS[name],
+            mode="lines",
+            line={"color": colour, "dash": dash, "width": 2.5},
+            hovertemplate="the first %{x:.0%} of tickets hold %{y:.0%} of the loss<extra></extra>",
+        )
+    plot.update_xaxes(tickformat=".0%", title_text="Tickets, highest rank first", range=[0, 1])
+    plot.update_yaxes(tickformat=".0%", title_text="Share of the loss", range=[0, 1.02])
+    return Figure(plot, "Share of the loss among the tickets that rank highest.")
+
+
+def draw_changes(changes: Changes) -> Figure:
+    """Draw the breach rates of the segments that changed most, before and now."""
+    table = changes.table.head(MOST_BARS).iloc[::-1]
+    labels = [
+        label(f"{label_field(field)}: {segment}")
+        for field, segment in zip(table["field"], table["segment"], strict=True)
+    ]
+    plot = _start(110 + 26 * len(table), showlegend=True)
+    for name, before, now in zip(labels, table["rate_before"], table["rate"], strict=True):
+        plot.add_scatter(
+            x=[before, now],
+            y=[name, name],
+            mode="lines",
+            line={"color": GREY, "width": 2},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    for column, name, symbol, colour in (
+        ("rate_before", "before", "circle-open", GREY),
+        ("rate", "now", "circle", PURPLE),
+    ):
+        plot.add_scatter(
+            x=table[column],
+            y=labels,
+            name=name,
+            mode="markers",
+            marker={"color": colour, "size": 11, "symbol": symbol},
+            hovertemplate=f"<b>%{{y}}</b> {name}: %{{x:.1%}}<extra></extra>",
+        )
+    plot.update_layout(xaxis={**_SHARES, "title_text": "Breach rate"}, yaxis=_NAMES)
+    return Figure(plot, "Breach rates before and now, by segment.")
+
+
+def label(text: str, most: int = 44) -> str:
+    """Shorten text of the data and escape the tags that Plotly would render in a label.
+
+    Examples
+    --------
+    >>> label("<b>R&D</b>"), label("x" * 9, 5)
+    ('&lt;b&gt;R&amp;D&lt;/b&gt;', 'xxxx…')
+    """
+    text = str(text)
+    return escape(text if len(text) <= most else f"{text[: most - 1]}…", quote=False)
+
+
+def name_capacity(per_day: float) -> str:
+    """Write a number of escalations a day; NaN is no limit."""
+    return "no limit" if np.isnan(per_day) else f"{per_day:.0f}"
+
+
+def _short_dollars(amount: float) -> str:
+    return f"${amount / 1000:,.1f}k" if abs(amount) >= 10_000 else f"${amount:,.0f}"
+
+
+def _span(values: Any, low: Any, high: Any) -> dict[str, Any]:
+    """Describe intervals the way Plotly draws them: as distances from the values."""
+    return {"type": "data", "symmetric": False, "array": high - values, "arrayminus": values - low}
+
+
+def _start(height: int, plot: go.Figure | None = None, **layout: Any) -> go.Figure:
+    """Start a figure, or give the common look to one with subplots."""
+    plot = go.Figure() if plot is None else plot
+    return plot.update_layout(template=register_template(), height=height, **layout)

@@ -1,0 +1,102 @@
+"""How the report writes numbers: one function for each kind of number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from slarisk.decisions.costs import dollars
+
+MISSING = "\u2013"
+
+
+def format_value(value: Any, kind: str) -> str:
+    """Write a value of a kind named in `FORMATS`; a missing number is a dash.
+
+    Examples
+    --------
+    >>> format_value(0.3277, "rate"), format_value(float("nan"), "rate") == MISSING
+    ('32.8%', True)
+    """
+    return MISSING if kind not in ("text", "right") and pd.isna(value) else FORMATS[kind](value)
+
+
+def format_cents(amount: float) -> str:
+    """Write dollars and cents, with the sign before the dollar.
+
+    Examples
+    --------
+    >>> format_cents(-1234.5)
+    '-$1,234.50'
+    """
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
+
+
+def format_p(p_value: float) -> str:
+    """Write a p-value as short as it can be without claiming more than it says.
+
+    Examples
+    --------
+    >>> [format_p(p) for p in (0.2345, 0.012, 0.00001)]
+    ['0.23', '0.012', '< 0.001']
+    """
+    if p_value < 0.001:
+        return "< 0.001"
+    return f"{p_value:.3f}" if p_value < 0.1 else f"{p_value:.2f}"
+
+
+def format_interval(rate: float, low: float, high: float) -> str:
+    """Write a rate with its interval.
+
+    Examples
+    --------
+    >>> format_interval(0.3277, 0.306, 0.3503)
+    '32.8% (30.6% to 35.0%)'
+    """
+    return f"{rate:.1%} ({low:.1%} to {high:.1%})"
+
+
+def format_count(number: float, noun: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> format_count(1, "point"), format_count(2500, "point"), format_count(0.5, "point")
+    ('1 point', '2,500 points', '0.5 points')
+    """
+    written = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
+    return f"{written} {noun}{'' if number == 1 else 's'}"
+
+
+def _format_statistic(value: float) -> str:
+    return f"{value:,.4f}" if abs(value) < 1e5 else f"{value:,.0f}"
+
+
+def _format_degrees(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+
+
+def _format_exact_p(p_value: float) -> str:
+    return f"{p_value:.5g}" if p_value > 0 else "< 1e-300"
+
+
+FORMATS: dict[str, Callable[[Any], str]] = {
+    "text": str,
+    "right": str,  # text that is aligned like a number
+    "whole": "{:,.0f}".format,
+    "share": "{:.0%}".format,
+    "rate": "{:.1%}".format,
+    "rate4": "{:.2%}".format,
+    "points": "{:+.1f}".format,
+    "dollars": dollars,
+    "cents": format_cents,
+    "one": "{:,.1f}".format,
+    "two": "{:,.2f}".format,
+    "general": "{:g}".format,
+    "statistic": _format_statistic,
+    "degrees": _format_degrees,
+    "p": format_p,
+    "exact_p": _format_exact_p,
+}
