@@ -52,7 +52,7 @@ def measure(evidence):
     tickets = foresight.pick_tickets(evidence)
     rows = []
     for name in evidence.config.features.categorical:
-        whole, rest = foresight.measure_gains(foresight.read_days(tickets, name))
+        whole, rest = foresight.measure_gains(foresight.read_days(tickets, tickets[name]))
         auc = leaks.score_alone(evidence, name)
         rows.append((name, auc, whole.before, whole.before + whole.gain, rest.gain))
     columns = ["field", "auc_alone", "day_created", "day_ended", "gain_of_the_others"]

@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 from slarisk.evaluation.checks.association import share_information
 from slarisk.evaluation.checks.check import doubt, fine, invalid
 from slarisk.evaluation.checks.evidence import Evidence
+from slarisk.learning.features import make_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,8 +143,9 @@ def check_days(evidence: Evidence) -> Finding:
     sure: list[str] = []
     likely: list[str] = []
     names = [name for name in evidence.config.features.categorical if name in tickets]
+    seen = make_features(tickets, evidence.config.features)
     for name in names:
-        days = read_days(tickets, name)
+        days = read_days(tickets, seen[name])
         whole, rest = measure_gains(days)
         if not (whole.reaches(_LARGE) or rest.reaches(_SMALL)):
             continue
@@ -185,7 +187,7 @@ def pick_tickets(evidence: Evidence) -> pd.DataFrame:
     return tickets.sample(_MOST, random_state=evidence.config.evaluation.seed)
 
 
-def read_days(tickets: pd.DataFrame, name: str) -> Days:
+def read_days(tickets: pd.DataFrame, category: pd.Series) -> Days:
     """Read the two days of tickets, and a category with its rare values taken together."""
     created, ended = (
         (tickets[day] - pd.Timestamp("1970-01-01")).dt.days.to_numpy(dtype=np.int64)
@@ -194,7 +196,7 @@ def read_days(tickets: pd.DataFrame, name: str) -> Days:
     first = min(created.min(), ended.min())
     first -= (first + 3) % 7  # 1970 began on a Thursday
     count = int(max(created.max(), ended.max()) - first + 1)
-    values, levels = _pool_rare(tickets[name])
+    values, levels = _pool_rare(category)
     return Days(values, levels, created - first, ended - first, count)
 
 
