@@ -325,14 +325,12 @@ def fit_and_judge(config: TrainConfig, prepared: Prepared) -> Trained:
     evidence = Evidence(
         config=config,
         tickets=tickets,
-        held_out=held_out,
         training=training,
         test=test,
+        folds=folds,
         learned=learned,
         threshold=bundle.manifest.threshold,
-        probability=probability,
         metrics=metrics,
-        best_baseline=evaluation.best_baseline,
     )
     return Trained(
         config=config,

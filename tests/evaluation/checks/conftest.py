@@ -1,6 +1,7 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from unittest.mock import patch
 
+import pandas as pd
 import pytest
 
 from slarisk.evaluation.checks.run import RULES
@@ -43,6 +44,27 @@ def gather(composed, tmp_path_factory):
         return evidence
 
     return train_on
+
+
+@dataclass(frozen=True, eq=False)
+class Saying:
+    """Gives the tickets that it is asked about, by their index, set probabilities."""
+
+    by_ticket: pd.Series
+
+    def probability(self, tickets):
+        return self.by_ticket.loc[tickets.index].to_numpy()
+
+
+@pytest.fixture(scope="session")
+def saying():
+    """Evidence with a model that says something else of the test tickets."""
+
+    def replace_model(evidence, probability):
+        model = Saying(pd.Series(probability, evidence.test.index, dtype=float))
+        return replace(evidence, learned=replace(evidence.learned, model=model))
+
+    return replace_model
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,24 @@ def test_a_threshold_of_the_test_tickets_fails(gather, sample, examine):
     evidence = gather(sample, "decision=threshold")
     found = examine("SR002", replace(evidence, threshold=evidence.threshold + 0.01))
     assert found.verdict.value == "failed"
-    assert "chosen on other tickets" in found.detail
+    assert "the threshold of the model" in found.detail
+
+
+@pytest.mark.parametrize("name", ["optimal_threshold", "decision_threshold", "objective"])
+def test_a_logged_choice_of_other_tickets_fails(gather, sample, examine, name):
+    evidence = gather(sample, "decision=threshold")
+    metrics = {**evidence.metrics, name: evidence.metrics[name] + 0.01}
+    found = examine("SR002", replace(evidence, metrics=metrics))
+    assert found.verdict.value == "failed"
+    assert name in found.detail
+
+
+@pytest.mark.parametrize("decision", ["per_ticket", "threshold", "capacity"])
+def test_what_was_chosen_is_found_again_by_every_policy(gather, sample, examine, decision):
+    perday = ["decision.per_day=2"] if decision == "capacity" else []
+    evidence = gather(sample, f"decision={decision}", *perday)
+    assert examine("SR002", evidence).verdict.value == "ok"
+    assert examine("SR001", evidence).verdict.value != "failed"
 
 
 @pytest.mark.parametrize("calibration", ["sigmoid", "isotonic"])

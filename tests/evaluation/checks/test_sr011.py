@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 
@@ -29,8 +30,15 @@ def test_a_label_that_was_not_known_yet_fails(clean, examine):
 
 
 def test_a_test_ticket_older_than_the_cut_fails(clean, examine):
-    held_out = replace(clean.held_out, cut=clean.held_out.cut + pd.Timedelta(days=1))
-    assert examine("SR011", replace(clean, held_out=held_out)).verdict.value == "failed"
+    later = str(clean.test["created_at"].min() + pd.Timedelta(days=1))
+    config = replace(clean.config, split=replace(clean.config.split, test_from=later))
+    assert examine("SR011", replace(clean, config=config)).verdict.value == "failed"
+
+
+def test_an_eligible_score_by_a_model_of_later_tickets_fails(clean, examine):
+    eligible = np.ones_like(clean.learned.honest)
+    learned = replace(clean.learned, honest=eligible)
+    assert examine("SR011", replace(clean, learned=learned)).verdict.value == "failed"
 
 
 def test_without_times_there_is_no_order(clean, examine):

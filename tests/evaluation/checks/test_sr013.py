@@ -9,12 +9,21 @@ import pytest
 from slarisk.config import FeatureSet
 
 
+def list_parts(evidence):
+    return [("training", evidence.training), ("test", evidence.test)]
+
+
+def find_rows(evidence, part):
+    """Positions of the tickets of a part among all that are labelled."""
+    return np.flatnonzero(evidence.tickets.frame["ticket_id"].isin(part["ticket_id"]))
+
+
 def with_number(evidence, make):
     """Evidence with one number as its feature, made from a table of all labelled tickets."""
     frame = evidence.tickets.frame
     frame = frame.assign(x=make(frame))
-    training = frame.iloc[evidence.held_out.train].reset_index(drop=True)
-    test = frame.iloc[evidence.held_out.test].reset_index(drop=True)
+    rows = {name: find_rows(evidence, part) for name, part in list_parts(evidence)}
+    training, test = (frame.iloc[rows[name]].reset_index(drop=True) for name in rows)
     features = FeatureSet(name="one", numeric=["x"])
     return replace(
         evidence,
@@ -48,7 +57,7 @@ def test_a_breach_rate_of_all_tickets_fails(clean, examine, weight, digits, stre
 
 
 def test_a_breach_rate_of_the_training_tickets_is_a_doubt(clean, examine):
-    rates = rate("product", 20, clean.held_out.train)
+    rates = rate("product", 20, find_rows(clean, clean.training))
     found = examine("SR013", with_number(clean, rates))
     assert found.verdict.value == "warning"
     assert "each with its own label" in found.detail
@@ -84,7 +93,7 @@ def test_what_was_scaled_over_all_is_told_from_what_was_scaled_in_training(clean
 
     def honest(frame):
         hour = frame["created_at"].dt.hour + frame["created_at"].dt.minute / 60
-        known = hour.iloc[clean.held_out.train]
+        known = hour.iloc[find_rows(clean, clean.training)]
         return (hour - known.mean()) / known.std()
 
     assert examine("SR013", with_number(clean, honest)).verdict.value == "ok"
@@ -103,6 +112,6 @@ def test_what_was_filled_from_all_is_told_from_what_was_filled_in_training(
     assert examine("SR013", with_number(clean, make)).verdict.value == "warning"
 
     def honest(frame):
-        return make(frame, clean.held_out.train)
+        return make(frame, find_rows(clean, clean.training))
 
     assert examine("SR013", with_number(clean, honest)).verdict.value == "ok"

@@ -5,36 +5,58 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from slarisk.config import DecisionKind
+from slarisk.decisions.thresholds import bootstrap_threshold
 
 
 @pytest.fixture
 def judge(clean, examine):
-    def judge_interval(low, high, kind=DecisionKind.threshold):
-        learned = replace(clean.learned, probability=np.linspace(0, 1, len(clean.breach)))
-        metrics = dict(clean.metrics) | {
-            "optimal_threshold_low": low,
-            "optimal_threshold_high": high,
-        }
-        decision = replace(clean.config.decision, name=kind)
-        config = replace(clean.config, decision=decision)
-        return examine("SR019", replace(clean, config=config, metrics=metrics, learned=learned))
+    """Some tickets, their out-of-fold probabilities, and the interval that is logged."""
 
-    return judge_interval
+    def judge_scores(probability, rows, decision="threshold", confidence=0.95, moved=0.0):
+        training = clean.training.iloc[rows]
+        eligible = clean.learned.honest[rows]
+        settings = replace(clean.config.evaluation, confidence=confidence)
+        kind = type(clean.config.decision.name)(decision)
+        config = replace(
+            clean.config, evaluation=settings, decision=replace(clean.config.decision, name=kind)
+        )
+        learned = replace(clean.learned, probability=probability[rows], honest=eligible)
+        evidence = replace(clean, config=config, training=training, learned=learned)
+        low, high = bootstrap_threshold(
+            probability[rows][eligible],
+            evidence.breach[eligible],
+            evidence.price(training[eligible]),
+            settings.threshold_draws,
+            confidence,
+            np.random.default_rng(settings.seed),
+        )
+        logged = {"optimal_threshold_low": low, "optimal_threshold_high": high + moved}
+        return examine("SR019", replace(evidence, metrics=logged))
+
+    return judge_scores
 
 
-def test_an_interval_that_leaves_half_of_the_tickets_open_is_a_doubt(judge):
-    assert judge(0.3, 0.6).verdict.value == "ok"
-    wide = judge(0.2, 0.8)
-    assert wide.verdict.value == "warning"
-    assert "lies from 0.200 to 0.800" in wide.detail
+ALL, FEW = slice(None), slice(-60, None)
 
 
-def test_it_does_not_matter_to_who_decides_otherwise(judge):
-    assert judge(0.2, 0.8, DecisionKind.per_ticket).verdict.value == "ok"
+@pytest.fixture(scope="module")
+def noise(clean):
+    return np.random.default_rng(0).random(len(clean.training))
 
 
-def test_the_shares_are_those_of_the_honest_tickets(judge, clean):
-    honest = np.linspace(0, 1, len(clean.breach))[clean.learned.honest]
-    detail = judge(0.3, 0.6).detail
-    assert f"from {np.mean(honest >= 0.6):.0%} to {np.mean(honest >= 0.3):.0%}" in detail
+def test_an_interval_that_leaves_half_of_the_tickets_open_is_a_doubt(judge, clean, noise):
+    known = np.where(clean.breach, 0.9, 0.1) + noise / 100
+    assert judge(known, ALL).verdict.value == "ok"
+    assert judge(noise, FEW).verdict.value == "warning"
+
+
+def test_a_config_cannot_narrow_the_interval(judge, noise):
+    assert judge(noise, FEW, confidence=0.01).verdict.value == "warning"
+
+
+def test_it_does_not_matter_to_who_decides_otherwise(judge, noise):
+    assert judge(noise, FEW, "per_ticket").verdict.value == "ok"
+
+
+def test_a_logged_interval_of_other_tickets_fails(judge, clean):
+    assert judge(clean.learned.probability, ALL, moved=0.01).verdict.value == "failed"

@@ -48,7 +48,7 @@ def test_the_bands_are_the_usual_ones(clean, examine, now, verdict, word):
 def test_an_index_that_chance_makes_large_is_no_drift(clean, examine):
     """Nineteen values and few tickets: an index above 0.25 without any drift."""
     shares = np.full(19, 1 / 19)
-    few = replace(clean, test=clean.test.head(40), probability=clean.probability[:40])
+    few = replace(clean, test=clean.test.head(40))
     moved = with_categories(few, shares, shares, levels=19)
     counts = [
         part["x"].value_counts().reindex(moved.training["x"].unique(), fill_value=0)
@@ -58,7 +58,7 @@ def test_an_index_that_chance_makes_large_is_no_drift(clean, examine):
     assert examine("SR021", moved).verdict.value == "ok"
 
 
-def test_drift_of_the_score_is_told(clean, examine):
-    found = examine("SR021", replace(clean, probability=clean.probability * 0.3))
+def test_drift_of_the_score_is_told(clean, saying, examine):
+    found = examine("SR021", saying(clean, clean.probability * 0.3))
     assert found.verdict.value == "warning"
     assert "the score" in found.detail

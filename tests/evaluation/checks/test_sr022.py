@@ -27,6 +27,14 @@ def test_many_tickets_without_label_are_a_doubt(clean, examine, share, verdict):
     assert f"{count:,} of {count + len(clean.test):,} tickets of the test period" in found.detail
 
 
+def test_labelled_tickets_that_are_left_out_count(clean, examine):
+    tickets = replace(clean.tickets, unlabelled=clean.test.head(0))
+    found = examine("SR022", replace(clean, test=clean.test.iloc[::2], tickets=tickets))
+    assert found.verdict.value == "warning"
+    missing = len(clean.test) - len(clean.test.iloc[::2])
+    assert f"{missing:,} of {len(clean.test):,} tickets of the test period" in found.detail
+
+
 def test_tickets_of_another_period_do_not_count(clean, examine):
     earlier = with_unlabelled(clean, 10_000, "2024-02-01")
     assert examine("SR022", earlier).verdict.value == "ok"
@@ -51,5 +59,6 @@ def test_a_breach_rate_of_another_kind_is_a_doubt(clean, examine):
     assert found.verdict.value == "warning"
     assert "breach rates differ" in found.detail
     few = often.head(12)
-    few = replace(clean, test=few, tickets=replace(clean.tickets, unlabelled=clean.test.head(0)))
+    tickets = replace(clean.tickets, frame=few, unlabelled=few.head(0))
+    few = replace(clean, test=few, tickets=tickets)
     assert examine("SR022", few).verdict.value == "ok"

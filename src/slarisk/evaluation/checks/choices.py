@@ -7,37 +7,68 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.decisions.policies import find_policy
+from slarisk.decisions.thresholds import best_threshold
 from slarisk.evaluation.checks.check import fine, invalid
-from slarisk.learning.calibration import fit_calibrator
+from slarisk.learning.calibration import cross_calibrate, fit_calibrator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from slarisk.evaluation.checks.check import Finding
     from slarisk.evaluation.checks.evidence import Evidence
 
 
 def check_untouched(evidence: Evidence) -> Finding:
-    """SR002: threshold and calibration are those that the training tickets give.
+    """SR002: calibration, threshold and objective are those that the training tickets give.
 
-    The calibration is fitted again, on out-of-fold scores alone, and has to come out as it is in
-    the model.
+    All three are computed again, on the eligible out-of-fold scores alone, and compared with the
+    model and with the logged metrics.
     """
     policy = find_policy(evidence.config.decision)
     if policy.optimistic:
         return invalid("The threshold was picked on the test tickets; the loss is too good.")
-    learned, honest = evidence.learned, evidence.learned.honest
-    kind = evidence.config.calibration.name
-    again = fit_calibrator(kind, learned.score[honest], evidence.breach[honest])
+    learned, eligible = evidence.learned, evidence.learned.honest
+    kind, score, breach = (
+        evidence.config.calibration.name,
+        learned.score[eligible],
+        evidence.breach[eligible],
+    )
+    again = fit_calibrator(kind, score, breach)
     probe = np.linspace(0, 1, 101)
     if not np.allclose(again.apply(probe), learned.model.calibrator.apply(probe), atol=1e-9):
         return invalid(
             "The calibration of the model is not the one that the out-of-fold scores of the "
             "training tickets give: other tickets were used to fit it."
         )
-    if policy.by_threshold:
-        chosen = evidence.metrics["optimal_threshold"]
-        if not np.isclose(min(evidence.threshold, 1.0), min(chosen, 1.0), atol=1e-12):
-            return invalid(
-                f"The model decides by the threshold {evidence.threshold:.3f}, but the best on "
-                f"the training tickets is {chosen:.3f}: it was chosen on other tickets."
-            )
+    probability = cross_calibrate(kind, score, breach, learned.fold[eligible])
+    if not np.allclose(probability, learned.probability[eligible], atol=1e-9):
+        return invalid(
+            "The out-of-fold probabilities are not the out-of-fold scores, calibrated on the other "
+            "folds: the threshold and the objective rest on other figures."
+        )
+    other = [
+        f"{name} is {given:.6g}, and {found:.6g} on the eligible out-of-fold scores"
+        for name, given, found in _list_choices(evidence, probability)
+        if not np.isclose(given, found, rtol=1e-9, atol=1e-12)
+    ]
+    if other:
+        return invalid(f"Chosen or measured on other tickets: {'; '.join(other)}.")
     return fine("Test tickets were used once, at the end.")
+
+
+def _list_choices(
+    evidence: Evidence, probability: NDArray[np.float64]
+) -> Iterator[tuple[str, float, float]]:
+    """List what the run chose, and what the eligible training tickets give, by name."""
+    eligible = evidence.learned.honest
+    tickets, breach = evidence.training[eligible], evidence.breach[eligible]
+    costs, metrics = evidence.price(tickets), evidence.metrics
+    best = best_threshold(probability, breach, costs).finite
+    yield "optimal_threshold", metrics["optimal_threshold"], best
+    if find_policy(evidence.config.decision).by_threshold:
+        yield "decision_threshold", metrics["decision_threshold"], best
+        yield "the threshold of the model", min(evidence.threshold, 1.0), best
+    losses = costs.losses(breach, evidence.decide(tickets, probability))
+    yield "objective", metrics["objective"], float(losses.mean())

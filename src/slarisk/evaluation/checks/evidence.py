@@ -1,8 +1,8 @@
-"""What the checks look at: the tickets of both parts, what was learned, and how it did."""
+"""What the checks look at: the tickets of both parts, what was learned, and the logged metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.config import CreationKind, Moment
+from slarisk.decisions.policies import make_policy
 from slarisk.learning.features import comparable_names, feature_fields, make_features
-from slarisk.tickets.contract import date_fields, moment_known
+from slarisk.tickets.contract import date_fields, moment_known, take_facts
+from slarisk.tickets.prices import price_tickets
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
     from slarisk.config import TrainConfig
+    from slarisk.decisions.costs import CostMatrix
     from slarisk.learning.crossfit import Learned
-    from slarisk.learning.splits import HeldOut
+    from slarisk.learning.splits import Fold
     from slarisk.tickets.labels import LabelledTickets
 
 _IN_SAMPLE = 1000  # training tickets that the final model scores again
@@ -29,37 +32,34 @@ _IN_SAMPLE = 1000  # training tickets that the final model scores again
 class Evidence:
     """A run as the checks see it.
 
+    Checks compute what they judge from the tickets, the out-of-fold scores and the model; the
+    logged metrics are only compared with it.
+
     Parameters
     ----------
     config : TrainConfig
     tickets : LabelledTickets
         All of the export.
-    held_out : HeldOut
-        Which of them train and which test.
     training, test : DataFrame
         The typed tickets of both parts.
+    folds : sequence of Fold
+        Of the training tickets.
     learned : Learned
         The model, and the out-of-fold scores of the training tickets.
     threshold : float
         What the packed model decides by, where it decides by one threshold.
-    probability : array of shape (test tickets,)
-        Of breach, as the model says.
-    metrics : mapping
-        Of the run, on the test tickets.
-    best_baseline : str
-        The baseline that the value is measured against.
+    metrics : mapping of str to float
+        As the run logs them.
     """
 
     config: TrainConfig
     tickets: LabelledTickets
-    held_out: HeldOut
     training: pd.DataFrame
     test: pd.DataFrame
+    folds: Sequence[Fold]
     learned: Learned
     threshold: float
-    probability: NDArray[np.float64]
     metrics: Mapping[str, float]
-    best_baseline: str
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -92,6 +92,21 @@ class Evidence:
         """What became of the test tickets."""
         breach: NDArray[np.bool_] = self.test["breach"].to_numpy(dtype=bool)
         return breach
+
+    @cached_property
+    def probability(self) -> NDArray[np.float64]:
+        """Breach probabilities of the test tickets, predicted again, shape (test tickets,)."""
+        return self.learned.model.probability(self.test)
+
+    def price(self, tickets: pd.DataFrame) -> CostMatrix:
+        """Price the four outcomes of some labelled tickets, in dollars."""
+        config = self.config
+        return price_tickets(tickets, config.data, config.sla, config.cost)
+
+    def decide(self, tickets: pd.DataFrame, probability: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Decide by the policy of the run which of some labelled tickets to escalate."""
+        policy = make_policy(self.config.decision, self.threshold)
+        return policy.decide(probability, self.price(tickets), take_facts(tickets))
 
     @property
     def imputed(self) -> bool:

@@ -66,7 +66,17 @@ def _score_by_turned_labels(evidence: Evidence) -> NDArray[np.float64]:
 
 
 def check_overfitting(evidence: Evidence) -> Finding:
-    """SR016: the model is about as good on tickets that it was not fitted on."""
+    """SR016: the model is about as good on tickets that it was not fitted on.
+
+    Out-of-fold scores that are the same as those in sample come from a model that was fitted on the
+    tickets it scores.
+    """
+    seen = _find_seen_folds(evidence)
+    if seen:
+        return invalid(
+            f"The out-of-fold scores of {len(seen)} of {len(evidence.folds)} folds come from a "
+            "model that was fitted on the tickets it scores."
+        )
     breach = evidence.breach[evidence.sampled]
     inside = measure_auc(breach, evidence.in_sample)
     outside = measure_auc(breach, evidence.learned.score[evidence.sampled])
@@ -74,6 +84,21 @@ def check_overfitting(evidence: Evidence) -> Finding:
     if inside - outside >= _OVERFIT:
         return doubt(f"{detail} It learns tickets by heart: a simpler model may do better.")
     return fine(detail)
+
+
+def _find_seen_folds(evidence: Evidence) -> list[int]:
+    """Find folds that share tickets with their fit, or are scored like the final model does."""
+    seen = []
+    sampled, learned = evidence.sampled, evidence.learned
+    for number, fold in enumerate(evidence.folds):
+        inside = learned.fold[sampled] == number
+        scores = learned.score[sampled[inside]]
+        same = len(np.unique(scores)) > 1 and np.allclose(
+            scores, evidence.in_sample[inside], rtol=1e-9, atol=1e-12
+        )
+        if same or np.isin(fold.score, fold.fit).any():
+            seen.append(number)
+    return seen
 
 
 def check_transfer(evidence: Evidence) -> Finding:

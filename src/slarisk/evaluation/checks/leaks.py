@@ -24,7 +24,7 @@ _LEVEL = 0.001  # of a test, all features together
 
 def check_too_good(evidence: Evidence) -> Finding:
     """SR004: the model does not know everything."""
-    auc = evidence.metrics.get("roc_auc", float("nan"))
+    auc = measure_auc(evidence.test_breach, evidence.probability)
     if auc >= _TOO_GOOD:
         return doubt(
             f"ROC AUC {auc:.3f}. Too good to be true: look for a feature that is filled in "

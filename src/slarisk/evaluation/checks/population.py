@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.stats import chi2
 
 from slarisk.config import SplitKind
@@ -65,7 +66,8 @@ def _compare_scores(evidence: Evidence) -> tuple[float, float]:
     """
     learned = evidence.learned
     last = learned.honest & (learned.fold == learned.fold.max())
-    known = learned.probability[last if evidence.held_out.cut is not None else learned.honest]
+    temporal = evidence.config.split.name is SplitKind.temporal
+    known = learned.probability[last if temporal else learned.honest]
     edges = np.linspace(0, 1, _BINS + 1)
     return _compare(*(np.histogram(each, edges)[0] for each in (known, evidence.probability)))
 
@@ -84,7 +86,7 @@ def _compare(expected: NDArray[np.int64], actual: NDArray[np.int64]) -> tuple[fl
 def check_population(evidence: Evidence) -> Finding:
     """SR022: the test tickets stand for all tickets of their period.
 
-    Tickets without a label cannot be tested on; where they are many, those that can be are a
+    Where many tickets of the test period have no label, or are left out, those tested on are a
     selection. And a breach rate far from that of the training tickets asks for a reason.
     """
     tested = len(evidence.test)
@@ -92,12 +94,13 @@ def check_population(evidence: Evidence) -> Finding:
     share = untold / (untold + tested)
     before, now = float(evidence.breach.mean()), float(evidence.test_breach.mean())
     detail = (
-        f"{untold:,} of {untold + tested:,} tickets of the test period have no label ({share:.1%})."
-        f" {now:.1%} of the test tickets breached, {before:.1%} of the training tickets."
+        f"{untold:,} of {untold + tested:,} tickets of the test period have no label, or are "
+        f"left out ({share:.1%}). {now:.1%} of the test tickets breached, {before:.1%} of the "
+        "training tickets."
     )
     objections = []
     if share >= _UNTOLD:
-        objections.append("Those that have one are a selection: which are missing, and why?")
+        objections.append("The others are a selection: which are missing, and why?")
     error = np.sqrt(before * (1 - before) * (1 / tested + 1 / len(evidence.breach)))
     ratio = max(before, now) / max(min(before, now), 1e-9)
     if ratio >= _JUMP and abs(now - before) > 4 * error:
@@ -106,14 +109,18 @@ def check_population(evidence: Evidence) -> Finding:
 
 
 def _count_untold(evidence: Evidence) -> int:
-    """Count the tickets of the test period that got no label."""
-    created = evidence.tickets.unlabelled["created_at"]
-    split = evidence.config.split
-    if split.name is SplitKind.random or evidence.imputed or evidence.held_out.cut is None:
+    """Count the tickets of the test period that are not tested on: no label, or left out."""
+    labelled, unlabelled = evidence.tickets.frame, evidence.tickets.unlabelled
+    split, training, tested = evidence.config.split, len(evidence.training), len(evidence.test)
+    if split.name is SplitKind.random:
         # all of the export is one period, of which the test tickets are a random part
-        labelled = len(evidence.tickets.frame)
-        return round(len(created) * len(evidence.test) / labelled)
-    inside = created >= evidence.held_out.cut
+        left_out = len(labelled) - training - tested
+        return round((len(unlabelled) + left_out) * tested / (training + tested))
+    begin = evidence.test["created_at"].min()
+    if evidence.imputed or pd.isna(begin):
+        return round(len(unlabelled) * tested / len(labelled))
+    created = pd.concat([labelled["created_at"], unlabelled["created_at"]])
+    inside = created >= begin
     if split.test_until is not None:
         inside &= created < read_moment(split.test_until)
-    return int(inside.sum())
+    return int(inside.sum()) - tested

@@ -39,7 +39,16 @@ def check_preparation(evidence: Evidence) -> Finding:
     Such a number satisfies an equation over both parts to the last digits, and not over the
     training part alone: it has mean 0 and variance 1, its gaps are filled with the mean or median
     of the others, or it is an affine or smoothed breach rate of the tickets that share it.
+
+    Nor may a probability depend on which other tickets are scored with it: then the test tickets
+    take part in its features.
     """
+    beside = _count_changed(evidence)
+    if beside:
+        return invalid(
+            f"The probabilities of {beside:,} test tickets change when fewer are scored together: "
+            "their features, or the preprocessing in the model, are made from other test tickets."
+        )
     fields = number_fields(evidence.config.features)
     names = [name for name in fields if name in evidence.training]
     rates, own, scaled = [], [], []
@@ -68,6 +77,13 @@ def check_preparation(evidence: Evidence) -> Finding:
             "together. Leave that to the model."
         )
     return doubt(" ".join(said)) if said else fine(f"None of {len(names)} numbers.")
+
+
+def _count_changed(evidence: Evidence) -> int:
+    """Count test tickets whose probability changes when every other one is left out."""
+    again = evidence.learned.model.probability(evidence.test.iloc[::2])
+    same = np.isclose(again, evidence.probability[::2], rtol=1e-9, atol=1e-12)
+    return int((~same).sum())
 
 
 def _list_labelled(evidence: Evidence, name: str) -> Iterator[tuple[Floats, NDArray[np.bool_]]]:

@@ -10,6 +10,7 @@ import pandas as pd
 from slarisk.config import Moment, SplitKind
 from slarisk.evaluation.checks.check import doubt, fine, invalid
 from slarisk.tickets.contract import date_fields, moment_known
+from slarisk.tickets.labels import read_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,21 +103,32 @@ def _hash(
 
 
 def check_order(evidence: Evidence) -> Finding:
-    """SR011: training tickets were created, and their labels known, before the test begins."""
-    training, test = evidence.training, evidence.test
+    """SR011: training tickets were created, and their labels known, before the test begins.
+
+    So it is between the folds of a temporal split: a score is eligible if its model was fitted on
+    tickets created before.
+    """
+    training, test, split = evidence.training, evidence.test, evidence.config.split
     created, tested = training["created_at"], test["created_at"]
     if evidence.imputed or created.isna().all() or tested.isna().all():
         return fine("There are no observed creation times to go by.")
     begin = tested.min()
-    later = int((created >= begin).sum())
-    unknown = int((~(training["label_known_at"] < begin)).sum())
-    if evidence.config.split.name is SplitKind.temporal:
-        cut = evidence.held_out.cut
-        early = int((tested < cut).sum()) if cut is not None else 0
+    if split.name is SplitKind.temporal:
+        later = int((~(created < begin)).sum())
+        unknown = int((~(training["label_known_at"] < begin)).sum())
+        early = 0
+        if split.test_from is not None:
+            early = int((tested < read_moment(split.test_from, "split.test_from")).sum())
         if later or unknown or early:
             return invalid(
                 f"Of the training tickets {later:,} were created, and {unknown:,} labels became "
                 f"known, after the test period began; {early:,} test tickets are older than it."
+            )
+        ahead = _count_scored_by_later(evidence)
+        if ahead:
+            return invalid(
+                f"{ahead:,} out-of-fold scores count as eligible, but their models were fitted on "
+                "tickets created no earlier."
             )
         return fine(f"Training ends before {begin:%Y-%m-%d %H:%M}, with every label known by then.")
     older = np.searchsorted(np.sort(tested.dropna()), created.dropna())
@@ -126,6 +138,15 @@ def check_order(evidence: Evidence) -> Finding:
         f"than {share:.0%} of the test tickets on average. What is measured is not what a forecast "
         "would do: use split=temporal."
     )
+
+
+def _count_scored_by_later(evidence: Evidence) -> int:
+    """Count eligible scores by models that were fitted on a ticket created no earlier."""
+    created = evidence.training["created_at"].to_numpy()
+    ahead = np.zeros(len(created), dtype=bool)
+    for fold in evidence.folds:
+        ahead[fold.score] |= created[fold.score] <= created[fold.fit].max()
+    return int((ahead & evidence.learned.honest).sum())
 
 
 def check_cases(evidence: Evidence) -> Finding:
