@@ -118,7 +118,7 @@ def check_order(evidence: Evidence) -> Finding:
         unknown = int((~(training["label_known_at"] < begin)).sum())
         early = 0
         if split.test_from is not None:
-            early = int((tested < read_moment(split.test_from, "split.test_from")).sum())
+            early = int((tested < read_moment(split.test_from)).sum())
         if later or unknown or early:
             return invalid(
                 f"Of the training tickets {later:,} were created, and {unknown:,} labels became "
