@@ -120,7 +120,8 @@ def turn_block(config, prepared, number):
 @pytest.mark.parametrize("decision", ["per_ticket", "threshold"])
 def test_nothing_is_chosen_on_the_first_block(prepare, fit, decision):
     """Its scores are by models of later tickets, so its outcomes move no choice; others do."""
-    config, prepared = prepare("calibration=isotonic", f"decision={decision}")
+    cheap = "cost.escalation_cost=20"  # at which scores that say little have a best threshold too
+    config, prepared = prepare("calibration=isotonic", f"decision={decision}", cheap)
     prepared = replace(prepared, estimator=Fixed())
     before, learned, _ = fit(config, prepared)
     first, _, _ = fit(config, turn_block(config, prepared, 0))
