@@ -3,12 +3,12 @@
 import hydra
 from omegaconf import DictConfig
 
-from slarisk.jobs.command import register_schemas, run_command, run_job
+from slarisk.command_line import register_schemas, run_command, run_job
 
 
 @hydra.main(config_path="conf", config_name="analyze")
 def main(config: DictConfig) -> None:
-    from slarisk.jobs.analyze import analyze
+    from slarisk.commands.analyze import analyze
 
     run_job(analyze, config)
 

@@ -3,12 +3,12 @@
 import hydra
 from omegaconf import DictConfig
 
-from slarisk.jobs.command import register_schemas, run_command, run_job
+from slarisk.command_line import register_schemas, run_command, run_job
 
 
 @hydra.main(config_path="conf", config_name="train")
 def main(config: DictConfig) -> float:
-    from slarisk.jobs.train import train
+    from slarisk.commands.train import train
 
     return run_job(train, config)
 

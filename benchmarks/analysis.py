@@ -29,9 +29,9 @@ TIMED = """
 import sys, time
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from slarisk.jobs import analyze as job
-from slarisk.jobs.command import register_schemas
-look, write, spent = job.look_into, job.write_report, []
+from slarisk.commands import analyze as job
+from slarisk.command_line import register_schemas
+look, write, spent = job.analyse_tickets, job.write_report, []
 def clock(step):
     def timed(*arguments):
         started = time.process_time()
@@ -39,7 +39,7 @@ def clock(step):
         spent.append(time.process_time() - started)
         return result
     return timed
-job.look_into, job.write_report = clock(look), clock(write)
+job.analyse_tickets, job.write_report = clock(look), clock(write)
 register_schemas()
 with initialize_config_dir(sys.argv[2]):
     job.analyze(OmegaConf.to_object(compose("analyze", ["data.path=" + sys.argv[1]])))

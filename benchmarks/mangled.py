@@ -22,13 +22,14 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from slarisk.command_line import register_schemas
 from slarisk.errors import InputError
-from slarisk.jobs.command import register_schemas
-from slarisk.jobs.train import fit_and_judge, prepare
+from slarisk.scoring.output_files import rejected_path
 from slarisk.scoring.stream import score_stream
 from slarisk.scoring.task import Task
-from slarisk.scoring.write import rejected_path
 from slarisk.tickets import read as read_module
+from slarisk.training.fit import fit_and_evaluate
+from slarisk.training.prepare import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "sample_tickets.csv"
@@ -132,7 +133,7 @@ def main(exports: str = "10000", seed: str = "0") -> int:
     with initialize_config_dir(str(ROOT / "conf")):
         overrides = ["model=lr", f"data.path={SAMPLE}", "data.truth=null"]
         config = OmegaConf.to_object(compose("train", overrides))
-    bundle = fit_and_judge(config, prepare(config)).bundle
+    bundle = fit_and_evaluate(config, prepare(config)).bundle
     sample = pd.read_csv(SAMPLE, dtype="str", keep_default_na=False, nrows=500)
     rng = np.random.default_rng(int(seed))
     read_module.PART_BYTES = 2000  # so that an export has several parts

@@ -90,7 +90,7 @@ def connect(uri=None):
     import mlflow
 
     from slarisk.config import PromoteConfig, Tracking
-    from slarisk.tracking.registry import find_run
+    from slarisk.tracking.runs import find_run
     from slarisk.tracking.store import open_store
 
     experiment = open_store(Tracking(name="local", uri=uri))
@@ -107,7 +107,7 @@ def connect(uri=None):
 
 def promote_quietly(run, config):
     """Promote a run; every run of the sample that adds anything passes."""
-    from slarisk.jobs.promote import promote_run
+    from slarisk.commands.promote import promote_run
 
     with open(os.devnull, "w") as nowhere:
         sys.stdout = nowhere
@@ -134,8 +134,8 @@ def is_whole(version):
     """Whether a version has its evidence and its card, and its files are those registered."""
     import mlflow
 
-    from slarisk.jobs.promote import VERDICT_TAG, WHY_TAG
-    from slarisk.tracking.registry import fetch_version
+    from slarisk.registry.comparison import VERDICT_TAG, WHY_TAG
+    from slarisk.registry.models import fetch_version
 
     fetch_version(NAME, version)
     found = mlflow.MlflowClient().get_model_version(NAME, version.number)
@@ -145,12 +145,14 @@ def is_whole(version):
 
 def kill_promotions(rounds, seed=0):
     """Kill promotions, look at what they left, and promote again."""
-    from slarisk.tracking.registry import find_champion
-    from slarisk.tracking.succession import look
+    from slarisk.registry.promotion import read_state
+    from slarisk.registry.versions import find_champion
 
     rng = random.Random(seed)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["slarisk.jobs.promote", "mlflow", "mlflow.pyfunc", "lightgbm"])
+    context.set_forkserver_preload(
+        ["slarisk.commands.promote", "mlflow", "mlflow.pyfunc", "lightgbm"]
+    )
     good, took, kept, writes = 0, 0, 0, {}
     with trained([0.1, 1, 10]):
         runs, config = connect()
@@ -183,7 +185,7 @@ def kill_promotions(rounds, seed=0):
             took, kept = took + new, kept + (not new)
             writes[when] = [*writes.get(when, []), new]
             promote_quietly(other, config)
-            standing = look(NAME)
+            standing = read_state(NAME)
             settled = (
                 standing.champion.run_id == other.run_id
                 and is_whole(standing.champion)
@@ -266,7 +268,7 @@ def start_server(folder, port=5187):
 
 
 def _race(number, many, folder, uri=None):
-    from slarisk.tracking.succession import look
+    from slarisk.registry.promotion import read_state
 
     runs, _ = connect(uri)
     assert len(runs) == many, runs
@@ -276,7 +278,7 @@ def _race(number, many, folder, uri=None):
     commands = [start("promote", [f"run_id={run.run_id}", *easy], folder) for run in runs]
     said = [command.communicate()[0] for command in commands]
     seconds = time.perf_counter() - started
-    standing = look(NAME)
+    standing = read_state(NAME)
     replaced = {each.number: each.tags.get("replaced_version") for each in standing.versions}
     # only a first promotion can fail here: a run that adds nothing over a trivial rule
     chain = (
@@ -290,7 +292,7 @@ def _race(number, many, folder, uri=None):
         and (standing.pending, standing.begun) == (None, [])
         and all(is_whole(version) for version in standing.versions)
     )
-    again = sum(text.count("Judged again") for text in said)
+    again = sum(text.count("ScoredTickets again") for text in said)
     order = " -> ".join(str(each.new) for each in standing.changes)
     print(
         f"round {number + 1}: {'one chain' if chain else 'BROKEN'} {order}, judged again {again} "
@@ -307,8 +309,9 @@ def tamper(seed=0):
     import mlflow
 
     from slarisk.errors import InputError
-    from slarisk.tracking.registry import fetch_version, find_champion, read_seal
-    from slarisk.tracking.succession import find_return, look
+    from slarisk.registry.models import fetch_version, read_checksums
+    from slarisk.registry.promotion import find_rollback, read_state
+    from slarisk.registry.versions import find_champion
 
     rng = random.Random(seed)
     with trained([0.1, 1]):
@@ -319,10 +322,10 @@ def tamper(seed=0):
         refused, tried = 0, 0
         for number, load in (
             ("2", lambda: fetch_version(NAME, find_champion(NAME))),
-            ("1", lambda: find_return(NAME, look(NAME))),
+            ("1", lambda: find_rollback(NAME, read_state(NAME))),
         ):
             folder = Path(client.get_model_version_download_uri(NAME, number))
-            for name in read_seal(look(NAME).versions[int(number) - 1]):
+            for name in read_checksums(read_state(NAME).versions[int(number) - 1]):
                 sound = (folder / name).read_bytes()
                 altered = bytearray(sound or b" ")
                 if sound:
@@ -349,7 +352,7 @@ def read_sample():
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from slarisk.jobs.command import register_schemas
+    from slarisk.command_line import register_schemas
     from slarisk.tickets.labels import prepare_tickets
 
     register_schemas()
@@ -371,11 +374,11 @@ def judge_pairs(pairs, make_models, title):
 
     from slarisk.config import PromoteConfig
     from slarisk.decisions.policies import PerTicket
-    from slarisk.evaluation.gate import compare_losses, refuse_challenge
-    from slarisk.jobs.command import build_estimator
     from slarisk.learning.features import make_features
     from slarisk.learning.models import breach_scores, fit_pipeline
-    from slarisk.scoring.bundle import creation_days
+    from slarisk.model.bundle import creation_days
+    from slarisk.registry.gate import compare_losses, list_challenge_reasons
+    from slarisk.training.estimator import build_estimator
 
     models, config, labelled, chance = read_sample()
     gate, tickets, costs = PromoteConfig(), labelled.frame, labelled.costs
@@ -398,7 +401,7 @@ def judge_pairs(pairs, make_models, title):
             losses.append(of_test.losses(breach[test], escalate))
             expected.append(expect_losses(chance[test], escalate, of_test).mean())
         comparison = compare_losses(*losses, creation_days(tickets.iloc[test]), gate)
-        promoted += not refuse_challenge(comparison, gate.margin)
+        promoted += not list_challenge_reasons(comparison, gate.margin)
         differences.append(comparison.difference)
         really.append(expected[0] - expected[1])
     print(
@@ -426,12 +429,13 @@ def promote_first(exports, sizes=(200, 100, 40)):
 
     from slarisk.config import PromoteConfig
     from slarisk.decisions.policies import PerTicket
-    from slarisk.evaluation.gate import compare_losses, refuse_few, refuse_value
-    from slarisk.jobs.command import build_estimator
-    from slarisk.jobs.train import judge_baselines, price
     from slarisk.learning.features import make_features
     from slarisk.learning.models import breach_scores, fit_pipeline
-    from slarisk.scoring.bundle import creation_days
+    from slarisk.model.bundle import creation_days
+    from slarisk.registry.gate import compare_losses, list_value_reasons, refuse_few
+    from slarisk.training.estimator import build_estimator
+    from slarisk.training.fit import decide_baselines
+    from slarisk.training.run import price
 
     models, config, tickets, chance = read_sample()
     gate = PromoteConfig()
@@ -453,7 +457,7 @@ def promote_first(exports, sizes=(200, 100, 40)):
             for part in (test, others):
                 costs = price(tickets.iloc[part], config)
                 decided = PerTicket().decide(breach_scores(pipeline, frame.iloc[part]), costs)
-                found = judge_baselines(tickets.iloc[training], tickets.iloc[part], config)
+                found = decide_baselines(tickets.iloc[training], tickets.iloc[part], config)
                 if part is test:
                     losses = costs.losses(breach[part], decided)
                     rules = {rule: costs.losses(breach[part], each) for rule, each in found.items()}
@@ -466,7 +470,7 @@ def promote_first(exports, sizes=(200, 100, 40)):
             comparison = compare_losses(
                 losses, rules[best], creation_days(tickets.iloc[test]), gate
             )
-            passed.append(not refuse_value(comparison, best, True))
+            passed.append(not list_value_reasons(comparison, best, True))
             enough.append(not refuse_few(breach[test], 1, gate.fewest_breaches))
             worse.append(true.pop("model") > min(true.values()))
         passed, enough, worse = np.array(passed), np.array(enough), np.array(worse)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from slarisk.tickets.sample import generate_tickets
+from slarisk.datasets.sample import generate_tickets
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"

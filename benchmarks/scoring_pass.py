@@ -61,7 +61,7 @@ def prepare_straight(source: str, output: str, bundle: str) -> Callable[[], obje
     import pandas as pd
 
     from slarisk.learning.features import make_features
-    from slarisk.scoring.bundle import load_bundle
+    from slarisk.model.bundle import load_bundle
 
     model = load_bundle(Path(bundle)).model
 
@@ -102,7 +102,7 @@ def prepare_straight(source: str, output: str, bundle: str) -> Callable[[], obje
 
 def prepare_stream(source: str, output: str, folder: str) -> Callable[[], object]:
     """Prepare to score with slarisk's local engine."""
-    from slarisk.scoring.bundle import load_bundle
+    from slarisk.model.bundle import load_bundle
     from slarisk.scoring.stream import score_stream
     from slarisk.scoring.task import Task
 

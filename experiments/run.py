@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.runner import run_study
 from lab.study import Study, list_studies
-from slarisk.jobs.command import run_command
+from slarisk.command_line import run_command
 
 HERE = Path(__file__).resolve().parent
 

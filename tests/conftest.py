@@ -30,8 +30,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from slarisk.analysis.fields import Field, Outcomes
-from slarisk.jobs.command import register_schemas, type_config
+from slarisk.command_line import register_schemas
 from slarisk.tracking.relocation import follow_move
+from slarisk.typed_config import type_config
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = "SLARISK_REAL_DATA"
@@ -239,7 +240,7 @@ def train_on(composed: Callable[..., Any]) -> Callable[..., float]:
     """Train on `tickets.csv` in the working folder."""
 
     def train_quickly(*overrides: str) -> float:
-        from slarisk.jobs.train import train
+        from slarisk.commands.train import train
 
         model = "" if any(each.startswith("model=") for each in overrides) else "model=lr"
         config = composed(*ON_TICKETS, *filter(None, [model]), *overrides)
@@ -280,7 +281,7 @@ def champion_store(
     tmp_path_factory: pytest.TempPathFactory, trained_store: Path, composed: Callable[..., Any]
 ) -> Path:
     """A folder as that of `trained`, with a champion; see `champion`."""
-    from slarisk.jobs.promote import promote
+    from slarisk.commands.promote import promote
 
     folder = tmp_path_factory.mktemp("champion")
     with at_copy(trained_store, folder):

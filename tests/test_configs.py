@@ -20,9 +20,9 @@ from slarisk.config import (
     TrainConfig,
     UnknownPriority,
 )
-from slarisk.jobs.command import build_estimator
-from slarisk.jobs.train import refuse_late_features
 from slarisk.tickets.labels import refuse_mismatched_tables
+from slarisk.training.estimator import build_estimator
+from slarisk.training.prepare import validate_feature_moments
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 GROUPS = {
@@ -81,9 +81,9 @@ def test_a_data_policy_knows_every_feature_in_time_or_says_so(composed, data, fe
     config = composed(f"data={data}", f"features={features}")
     if (data, features) in lacking:
         with pytest.raises(Exception, match="customer_age"):
-            refuse_late_features(config)
+            validate_feature_moments(config)
     else:
-        refuse_late_features(config)
+        validate_feature_moments(config)
 
 
 @pytest.mark.parametrize("model", list_options("model"))

@@ -9,6 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from slarisk.command_line import register_schemas
 from slarisk.config import ROOTS
 from slarisk.constraints import (
     Bounds,
@@ -21,7 +22,7 @@ from slarisk.constraints import (
     walk_config,
 )
 from slarisk.errors import InputError
-from slarisk.jobs.command import register_schemas, type_config
+from slarisk.typed_config import type_config
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 # so that every part of a config is there

@@ -11,9 +11,9 @@ import pandas as pd
 
 from slarisk.analysis.drivers import Verdict, find_drivers
 from slarisk.analysis.fields import Field, Outcomes
-from slarisk.analysis.measures import rank_measures
-from slarisk.analysis.rates import difference_interval, loss_interval, wilson_interval
+from slarisk.analysis.interventions import rank_interventions
 from slarisk.config import Measures
+from slarisk.stats.rates import difference_interval, loss_interval, wilson_interval
 
 CONFIDENCE = 0.95
 PRICES = np.array([500.0, 200.0, 50.0, 10.0])
@@ -133,7 +133,7 @@ def cover_measures(rng, sets):
             nothing,
             np.full(1500, "NaT", "datetime64[us]"),
         )
-        ranked, _ = rank_measures(fields, outcomes, measures, CONFIDENCE, 500, 10, seed)
+        ranked, _ = rank_interventions(fields, outcomes, measures, CONFIDENCE, 500, 10, seed)
         table = ranked.table.set_index("segment")
         for level in range(4):
             row = table.loc[f"Priority priority {level}"]

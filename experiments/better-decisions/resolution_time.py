@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 
+from slarisk.command_line import register_schemas
 from slarisk.config import LabelKind
 from slarisk.decisions.policies import PerTicket
 from slarisk.evaluation.metrics import measure_log_loss
-from slarisk.evaluation.replicates import mean_interval
-from slarisk.jobs.command import build_estimator, register_schemas
-from slarisk.jobs.train import prepare
 from slarisk.learning.features import category_names, make_encoder, make_features
 from slarisk.learning.models import breach_scores, fit_pipeline
+from slarisk.stats.replicates import mean_interval
+from slarisk.training.estimator import build_estimator
+from slarisk.training.prepare import prepare
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where `lab` is
 from lab.recipe import PART, plan_jobs, read_recipe

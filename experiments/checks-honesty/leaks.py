@@ -15,10 +15,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 
 from slarisk.config import Moment, SplitKind
-from slarisk.jobs.command import build_estimator
 from slarisk.learning.features import make_features
 from slarisk.learning.models import fit_pipeline
 from slarisk.tickets.labels import prepare_tickets
+from slarisk.training.estimator import build_estimator
 
 DATE = "%Y-%m-%d %H:%M:%S"
 DATES = ["Created At", "First Response Time", "Time to Resolution"]

@@ -12,11 +12,11 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from slarisk.evaluation.checks import foresight, leaks
-from slarisk.evaluation.checks.check import Verdict
-from slarisk.evaluation.checks.run import run_checks
-from slarisk.jobs import train
-from slarisk.jobs.command import register_schemas
+from slarisk.checks import foresight, leaks
+from slarisk.checks.check import Verdict
+from slarisk.checks.run import run_checks
+from slarisk.command_line import register_schemas
+from slarisk.training import run as train
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 FIELDS = ["closed_at", "closed_code", "resolved_by"]
@@ -43,7 +43,7 @@ def gather(path, fields):
     lie(config, fields)
     seen = []
     train.run_checks = lambda evidence: seen.append(evidence) or run_checks(evidence)
-    trained = train.fit_and_judge(config, train.prepare(config))
+    trained = train.fit_and_evaluate(config, train.prepare(config))
     return seen[0], trained.checks
 
 
@@ -66,7 +66,7 @@ def main(path):
     for fields in [[], *([field] for field in FIELDS), FIELDS]:
         evidence, checks = gather(Path(path).resolve(), fields)
         failed = [check for check in checks if check.verdict is Verdict.failed]
-        print(f"{' '.join(fields) or 'the honest policy'}: failed {len(failed)}")
+        print(f"{' '.join(fields) or 'the eligible policy'}: failed {len(failed)}")
         for check in failed:
             print(f"  {check.code} {check.detail}")
     print(measure(evidence).to_string(index=False, float_format="{:.3f}".format))

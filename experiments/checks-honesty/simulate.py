@@ -16,11 +16,12 @@ from hydra import compose, initialize_config_dir
 from leaks import LEAKS, VARIANTS, Setup
 from omegaconf import OmegaConf
 
-from slarisk.evaluation.checks.check import Verdict
-from slarisk.evaluation.checks.run import RULES
-from slarisk.jobs.command import register_schemas
-from slarisk.jobs.train import fit_and_judge, prepare
-from slarisk.tickets.sample import generate_tickets
+from slarisk.checks.check import Verdict
+from slarisk.checks.run import RULES
+from slarisk.command_line import register_schemas
+from slarisk.datasets.sample import generate_tickets
+from slarisk.training.fit import fit_and_evaluate
+from slarisk.training.prepare import prepare
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 MODELS, FEATURES = ["rf", "lr", "gbm"], ["notebook", "customer"]
@@ -43,7 +44,7 @@ def run(config, estimator=None):
     prepared = prepare(config)
     if estimator is not None:
         prepared = replace(prepared, estimator=estimator)
-    return {check.code: check.verdict for check in fit_and_judge(config, prepared).checks}
+    return {check.code: check.verdict for check in fit_and_evaluate(config, prepared).checks}
 
 
 def count_false_alarms(runs, path):

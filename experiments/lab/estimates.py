@@ -11,7 +11,7 @@ import pandas as pd
 from lab.recipe import DRAW, PART, ColumnSpec, Recipe, TableSpec
 from lab.results import DIGITS
 from slarisk.errors import InputError
-from slarisk.evaluation.replicates import mean_interval
+from slarisk.stats.replicates import mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

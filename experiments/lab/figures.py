@@ -9,7 +9,7 @@ import numpy as np
 
 from lab.estimates import varied_axes
 from lab.recipe import PART
-from slarisk.jobs.sharing import write_whole
+from slarisk.atomic_files import write_whole
 from slarisk.reports.palette import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, PURPLE, SKY, VERMILION
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from lab.estimates import Estimate, make_rows, varied_axes
 from lab.figures import write_figure
 from lab.recipe import ColumnSpec, Recipe, TableSpec
 from lab.results import RESULTS
+from slarisk.atomic_files import write_whole
 from slarisk.decisions.costs import dollars
 from slarisk.errors import InputError
-from slarisk.jobs.sharing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

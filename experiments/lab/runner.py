@@ -12,14 +12,14 @@ from lab.recipe import plan_jobs, read_recipe
 from lab.report import write_report
 from lab.results import join_results, keep_results, tabulate_runs
 from lab.study import compose_job, draw_samples, find_missing
+from slarisk.command_line import register_schemas
 from slarisk.config import SweepJob
-from slarisk.jobs.command import register_schemas
-from slarisk.jobs.processors import count_parallel
-from slarisk.jobs.sweepers import end_sweep, parent_run
-from slarisk.jobs.train import train_job
-from slarisk.tracking.registry import find_run
+from slarisk.sweeps.job import train_job
+from slarisk.sweeps.parent import end_sweep, parent_run
+from slarisk.sweeps.runs import start_parent
+from slarisk.tracking.runs import end_orphans, find_run
 from slarisk.tracking.store import open_store
-from slarisk.tracking.sweeps import end_orphans, start_parent
+from slarisk.training.processors import count_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,8 @@ from omegaconf import open_dict
 
 from lab.recipe import DRAW, PART, RECIPE, StudyJob
 from slarisk.config import TrainConfig
-from slarisk.jobs.command import take_choices, type_config
-from slarisk.tickets.sample import write_sample
+from slarisk.datasets.sample import write_sample
+from slarisk.typed_config import take_choices, type_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

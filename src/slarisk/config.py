@@ -4,7 +4,7 @@ One dataclass per config group and one root per command. Hydra merges the YAML f
 into them, so that an unknown key or a wrong type fails when the config is composed. What a value
 must be beyond its type stands in the type (see :mod:`slarisk.constraints`) and is checked once,
 when a composed config becomes these objects; whoever is handed them can trust them. The same
-objects travel inside a registered model (see :mod:`slarisk.scoring.bundle`), which is why this
+objects travel inside a registered model (see :mod:`slarisk.model.bundle`), which is why this
 module imports nothing of Hydra.
 """
 

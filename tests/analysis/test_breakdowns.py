@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from slarisk.analysis.breakdowns import break_down, list_breakdowns
-from slarisk.analysis.rates import wilson_interval
+from slarisk.stats.rates import wilson_interval
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from slarisk.analysis.breakdowns import break_down
 from slarisk.analysis.changes import Period, compare_periods, list_segments, split_change
-from slarisk.analysis.rates import difference_interval
+from slarisk.stats.rates import difference_interval
 
 BEFORE = Period("old", "2024-01-01", "2024-06-30", 1000, 300, 30_000.0, "policy")
 NOW = Period("new", "2024-07-01", "2024-12-31", 1000, 200, 10_000.0, "policy")

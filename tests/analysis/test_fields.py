@@ -5,7 +5,7 @@ import pytest
 from slarisk.analysis.fields import (
     NONE,
     code_field,
-    cross,
+    cross_fields,
     has_field,
     list_categories,
     pool_rare,
@@ -89,7 +89,7 @@ def test_ids_and_dates_are_no_fields(tickets, data):
 
 def test_fields_cross_to_the_combinations_there_are(code):
     first, second = code("a", ["x", "y", "x", "y"]), code("b", ["1", "2", "1", "1"])
-    codes, names = cross([first, second])
+    codes, names = cross_fields([first, second])
     assert names == [("x", "1"), ("y", "1"), ("y", "2")]
     assert codes.tolist() == [0, 2, 0, 1]
 

@@ -2,8 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slarisk.analysis.fields import take_outcomes
-from slarisk.analysis.rates import wilson_interval
+from slarisk.analysis.fields import read_outcomes
 from slarisk.analysis.scenarios import (
     LeftOut,
     find_segment,
@@ -12,6 +11,7 @@ from slarisk.analysis.scenarios import (
 )
 from slarisk.config import Costliest, Scenario
 from slarisk.errors import InputError
+from slarisk.stats.rates import wilson_interval
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def simulate(tickets, data):
         scenario = {"title": "Try it", "reduction": 0.5} | scenario
         scenarios = {"S": Scenario(**scenario)}
         refuse_unclear_segments(scenarios)
-        (result,) = simulate_scenarios(scenarios, tickets, data, take_outcomes(tickets), 0.95)
+        (result,) = simulate_scenarios(scenarios, tickets, data, read_outcomes(tickets), 0.95)
         return result
 
     return run

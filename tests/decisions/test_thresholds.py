@@ -10,10 +10,10 @@ from slarisk.decisions.thresholds import (
     Threshold,
     best_threshold,
     bootstrap_threshold,
-    draw_weights,
     grid_threshold,
     threshold_curve,
 )
+from slarisk.stats.resampling import draw_weights
 
 DOLLARS = st.integers(0, 50).map(float)
 TICKET = st.tuples(st.integers(0, 8), st.booleans(), DOLLARS, DOLLARS, DOLLARS, DOLLARS)

@@ -3,9 +3,9 @@ import pytest
 
 from slarisk.decisions.costs import cost_matrix
 from slarisk.decisions.policies import PerTicket
-from slarisk.evaluation.bootstrap import paired_interval
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.evaluation.metrics import decision_metrics, probability_metrics
+from slarisk.stats.bootstrap import paired_interval
 
 BREACH = np.array([True, True, False, False, True])
 PROBABILITY = np.array([0.9, 0.2, 0.6, 0.1, 0.7])

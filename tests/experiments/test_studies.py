@@ -8,9 +8,10 @@ from lab.recipe import DRAW, PART, plan_jobs, read_recipe
 from lab.report import README, fill_readme, format_tables
 from lab.results import RESULTS, read_results
 from lab.study import Study, compose_job, list_studies, missing_package
+from slarisk.command_line import register_schemas
 from slarisk.decisions.policies import make_policy
-from slarisk.jobs.command import build_estimator, register_schemas
-from slarisk.jobs.train import refuse_late_features
+from slarisk.training.estimator import build_estimator
+from slarisk.training.prepare import validate_feature_moments
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = list_studies(ROOT / "experiments")
@@ -42,7 +43,7 @@ def test_every_choice_of_a_study_composes(study):
         config = compose_job(study, job)
         if not missing_package(config):
             build_estimator(config.model)
-        refuse_late_features(config)
+        validate_feature_moments(config)
         make_policy(config.decision, threshold=0.5)
         assert config.tracking.experiment == f"study-{study.name}"
 

@@ -3,12 +3,12 @@ import pytest
 
 from slarisk.config import CalibrationKind
 from slarisk.errors import InputError
-from slarisk.jobs.command import build_estimator
 from slarisk.learning.calibration import cross_calibrate, fit_calibrator
-from slarisk.learning.crossfit import learn
+from slarisk.learning.crossfit import cross_fit
 from slarisk.learning.features import make_features
 from slarisk.learning.models import breach_scores, fit_pipeline
 from slarisk.learning.splits import make_folds
+from slarisk.training.estimator import build_estimator
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +16,8 @@ def training(tickets):
     return tickets[:500].reset_index(drop=True)
 
 
-def cross_fit(config, training, folds, calibration=CalibrationKind.none):
-    return learn(build_estimator(config.model), config.features, calibration, training, folds)
+def fit_folds(config, training, folds, calibration=CalibrationKind.none):
+    return cross_fit(build_estimator(config.model), config.features, calibration, training, folds)
 
 
 @pytest.mark.parametrize("split", ["random", "temporal"])
@@ -25,12 +25,12 @@ def cross_fit(config, training, folds, calibration=CalibrationKind.none):
 def test_a_tickets_own_label_does_not_move_its_probability(compose, training, model, split):
     config = compose(f"split={split}", model=model)
     folds = make_folds(training, config.split)
-    before = cross_fit(config, training, folds).probability
+    before = fit_folds(config, training, folds).probability
     for fold in folds[:2]:
         ticket = fold.score[3]
         flipped = training.copy()
         flipped.loc[ticket, "breach"] = not training.loc[ticket, "breach"]
-        after = cross_fit(config, flipped, folds).probability
+        after = fit_folds(config, flipped, folds).probability
 
         assert (after[fold.score] == before[fold.score]).all()
         others = np.setdiff1d(np.arange(len(training)), fold.score)
@@ -41,7 +41,7 @@ def test_a_tickets_own_label_does_not_move_its_probability(compose, training, mo
 def test_each_fold_is_scored_by_a_model_of_the_others(compose, training, split):
     config = compose(f"split={split}")
     folds = make_folds(training, config.split)
-    learned = cross_fit(config, training, folds)
+    learned = fit_folds(config, training, folds)
     frame, breach = make_features(training, config.features), training["breach"].to_numpy()
 
     for fold in folds:
@@ -50,13 +50,13 @@ def test_each_fold_is_scored_by_a_model_of_the_others(compose, training, split):
         )
         expected = breach_scores(pipeline, frame.iloc[fold.score])
         assert (learned.probability[fold.score] == expected).all()
-        assert (learned.honest[fold.score] == fold.honest).all()
+        assert (learned.eligible[fold.score] == fold.eligible).all()
 
 
 def test_the_model_is_fitted_on_all_training_tickets(compose, training):
     config = compose()
     folds = make_folds(training, config.split)
-    learned = cross_fit(config, training, folds)
+    learned = fit_folds(config, training, folds)
     frame = make_features(training, config.features)
     pipeline = fit_pipeline(
         build_estimator(config.model), config.features, frame, training["breach"].to_numpy()
@@ -70,21 +70,23 @@ def test_the_model_is_fitted_on_all_training_tickets(compose, training):
 def test_calibration_rests_on_honest_out_of_fold_scores(compose, training, kind):
     config = compose("split=temporal")
     folds = make_folds(training, config.split)
-    plain = cross_fit(config, training, folds)
-    learned = cross_fit(config, training, folds, kind)
-    breach, honest = training["breach"].to_numpy(), plain.honest
+    plain = fit_folds(config, training, folds)
+    learned = fit_folds(config, training, folds, kind)
+    breach, eligible = training["breach"].to_numpy(), plain.eligible
     fold_of = np.empty(len(training), dtype=int)
     for number, fold in enumerate(folds):
         fold_of[fold.score] = number
 
-    calibrator = fit_calibrator(kind, plain.probability[honest], breach[honest])
+    calibrator = fit_calibrator(kind, plain.probability[eligible], breach[eligible])
     assert learned.model.calibrator == calibrator
     # the oldest block was scored by models that had seen the future: no map is fitted on it
-    assert (~honest).sum() == len(folds[0].score)
-    old = calibrator.apply(plain.probability[~honest])
-    assert (learned.probability[~honest] == old).all()
-    crossed = cross_calibrate(kind, plain.probability[honest], breach[honest], fold_of[honest])
-    assert (learned.probability[honest] == crossed).all()
+    assert (~eligible).sum() == len(folds[0].score)
+    old = calibrator.apply(plain.probability[~eligible])
+    assert (learned.probability[~eligible] == old).all()
+    crossed = cross_calibrate(
+        kind, plain.probability[eligible], breach[eligible], fold_of[eligible]
+    )
+    assert (learned.probability[eligible] == crossed).all()
 
 
 def test_a_fold_without_a_single_number_is_learned_from(compose, training):
@@ -93,11 +95,11 @@ def test_a_fold_without_a_single_number_is_learned_from(compose, training):
     started = training.copy()  # the age was asked for later: the first block has none
     started.loc[folds[0].score, "customer_age"] = None
 
-    assert np.isfinite(cross_fit(config, started, folds).probability).all()
+    assert np.isfinite(fit_folds(config, started, folds).probability).all()
 
 
 def test_a_numeric_feature_that_is_text_is_refused(compose, training):
     config = compose("features=notebook", "features.numeric=[channel]")
 
     with pytest.raises(InputError, match=r"'channel' is a numeric feature, but holds text"):
-        cross_fit(config, training, make_folds(training, config.split))
+        fit_folds(config, training, make_folds(training, config.split))

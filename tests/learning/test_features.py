@@ -13,9 +13,7 @@ from slarisk.errors import InputError
 from slarisk.learning.features import (
     KINDS,
     category_names,
-    check_features,
     check_frame,
-    check_types,
     comparable_names,
     encoding_for,
     feature_fields,
@@ -25,6 +23,8 @@ from slarisk.learning.features import (
     names_made_of,
     number_fields,
     read_numbers,
+    validate_features,
+    validate_types,
 )
 
 SETS = ["notebook", "calendar", "customer", "text"]
@@ -158,23 +158,23 @@ def test_training_refuses_a_numeric_feature_that_is_text(gap):
     tickets = typed(age=["old", "young", *gap])
 
     with pytest.raises(InputError, match=r"'age' .*features.categorical") as refused:
-        check_types(tickets, FeatureSet(name="x", numeric=["age"]))
+        validate_types(tickets, FeatureSet(name="x", numeric=["age"]))
     # it goes to the tracking server, and the field may hold names
     assert "old" not in str(refused.value)
     assert "young" not in str(refused.value)
 
 
 def test_training_takes_a_numeric_feature_without_a_single_value():
-    check_types(typed(age=[None, None]), FeatureSet(name="x", numeric=["age", "absent"]))
+    validate_types(typed(age=[None, None]), FeatureSet(name="x", numeric=["age", "absent"]))
 
 
 def test_training_refuses_dates_and_days_that_are_none():
     tickets = typed(bought_at=["2024-01-01"], note=["2024-01-01"])
 
     with pytest.raises(InputError, match=r"'bought_at' is a numeric .* holds dates.*days_since"):
-        check_types(tickets, FeatureSet(name="x", numeric=["bought_at"]))
+        validate_types(tickets, FeatureSet(name="x", numeric=["bought_at"]))
     with pytest.raises(InputError, match=r"days_since: the field 'note' holds no dates"):
-        check_types(tickets, FeatureSet(name="x", days_since=["note"]))
+        validate_types(tickets, FeatureSet(name="x", days_since=["note"]))
 
 
 def test_scoring_answers_a_batch_of_nothing_but_bad_numbers():
@@ -194,12 +194,12 @@ def test_scoring_answers_a_batch_of_nothing_but_bad_numbers():
 )
 def test_a_feature_set_that_makes_no_sense_is_refused(features, message):
     with pytest.raises(InputError, match=message):
-        check_features(features, {"priority", "age"})
+        validate_features(features, {"priority", "age"})
 
 
 def test_an_unknown_part_of_the_calendar_is_refused():
     with pytest.raises(InputError, match=r"'week' is not one of hour, weekday"):
-        check_features(FeatureSet(name="x", calendar=["week"]), {"created_at"})
+        validate_features(FeatureSet(name="x", calendar=["week"]), {"created_at"})
 
 
 def encode(features, encoding, train, score):

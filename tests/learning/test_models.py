@@ -16,10 +16,16 @@ from sklearn.utils.validation import check_is_fitted
 from slarisk.config import FeatureSet, Weight
 from slarisk.decisions.costs import cost_matrix
 from slarisk.errors import InputError
-from slarisk.jobs.command import build_estimator
 from slarisk.learning.calibration import Calibrator
 from slarisk.learning.features import make_features
-from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline, refuse_fitted, stakes
+from slarisk.learning.models import (
+    BreachModel,
+    breach_scores,
+    fit_pipeline,
+    stakes,
+    validate_unfitted,
+)
+from slarisk.training.estimator import build_estimator
 
 SETS = ["notebook", "calendar", "customer", "text"]
 
@@ -179,9 +185,9 @@ def test_a_part_that_was_fitted_before_is_named(tickets):
         FrozenEstimator(LogisticRegression().fit(breach[:, None], breach)),
     ):
         with pytest.raises(InputError, match=r"(StandardScaler|LogisticRegression) was fitted"):
-            refuse_fitted(before)
+            validate_unfitted(before)
     # these are fitted anew in each fold, whatever they were fitted on
-    refuse_fitted(make_pipeline(StandardScaler().fit(breach[:, None]), LogisticRegression()))
+    validate_unfitted(make_pipeline(StandardScaler().fit(breach[:, None]), LogisticRegression()))
 
 
 COSTS = cost_matrix(np.array([500.0, 50.0, 10.0, 0.0]), 20.0, charged=1, effectiveness=0.8)

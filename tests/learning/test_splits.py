@@ -151,13 +151,13 @@ def test_folds_score_every_training_ticket_once(tickets, count, kind):
     for fold in folds:
         assert not set(fold.fit) & set(fold.score)
         assert training["breach"].iloc[fold.fit].nunique() == 2
-        if kind is TEMPORAL and fold.honest:
+        if kind is TEMPORAL and fold.eligible:
             assert created.iloc[fold.fit].max() < created.iloc[fold.score].min()
     if kind is TEMPORAL:
-        assert [fold.honest for fold in folds] == [False] + [True] * (count - 1)
+        assert [fold.eligible for fold in folds] == [False] + [True] * (count - 1)
         assert created.iloc[folds[0].score].max() < created.iloc[folds[0].fit].min()
     else:
-        assert all(fold.honest for fold in folds)
+        assert all(fold.eligible for fold in folds)
 
 
 def test_forward_folds_grow():

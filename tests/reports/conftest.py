@@ -2,7 +2,7 @@ import pytest
 
 from slarisk.analysis.breakdowns import break_down
 from slarisk.analysis.changes import Period
-from slarisk.analysis.measures import rank_measures
+from slarisk.analysis.interventions import rank_interventions
 from slarisk.analysis.results import Analysis
 from slarisk.analysis.scenarios import simulate
 from slarisk.analysis.trend import measure_kpi
@@ -17,7 +17,7 @@ def analysis(composed, code, outcome):
     outcomes = outcome([1] * 10 + [0] * 10 + [1] * 8 + [0] * 72, [500.0] * 20 + [10.0] * 80)
     mask = priority.codes == 0
     scenario = Scenario(title="Urgent ones", reduction=0.5, cost=1000)
-    ranked, best = rank_measures([priority], outcomes, config.measures, 0.95, 50, 10, 0)
+    ranked, best = rank_interventions([priority], outcomes, config.measures, 0.95, 50, 10, 0)
     return Analysis(
         config=config,
         rows_in=200,

@@ -13,7 +13,7 @@ from slarisk.analysis.changes import compare_periods, list_segments
 from slarisk.analysis.drivers import find_drivers
 from slarisk.analysis.escalation import measure_escalation
 from slarisk.analysis.groups import find_groups
-from slarisk.analysis.measures import rank_measures
+from slarisk.analysis.interventions import rank_interventions
 from slarisk.analysis.scenarios import LeftOut
 from slarisk.analysis.trend import find_trend, spread_hours
 from slarisk.decisions.costs import CostMatrix
@@ -101,7 +101,7 @@ def fill(analysis, code, outcome):
         breakdowns = {key: break_down([coded[x] for x in key], outcomes, 0.95) for key in names}
         segments = list_segments(breakdowns)
         period = replace(analysis.period, run_id=second, tickets=n, breaches=int(breach.sum()))
-        ranked, best = rank_measures(fields, outcomes, config.measures, 0.95, 20, 1, 0)
+        ranked, best = rank_interventions(fields, outcomes, config.measures, 0.95, 20, 1, 0)
         probability = np.where(team, 0.8, 0.2)
         full = np.full(n, 100.0)
         return replace(

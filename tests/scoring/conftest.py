@@ -4,14 +4,14 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from slarisk.jobs.command import build_estimator
-from slarisk.jobs.train import pack
-from slarisk.learning.crossfit import learn
+from slarisk.datasets.sample import generate_tickets
+from slarisk.learning.crossfit import cross_fit
 from slarisk.learning.models import stakes
 from slarisk.learning.splits import hold_out, make_folds
 from slarisk.tickets.contract import read_tickets
 from slarisk.tickets.labels import prepare_tickets
-from slarisk.tickets.sample import generate_tickets
+from slarisk.training.estimator import build_estimator
+from slarisk.training.pack import pack
 
 # What it takes to add a model: these five lines, and nothing else.
 HIST = """\
@@ -75,7 +75,9 @@ def _train(config):
     folds = make_folds(training, config.split)
     estimator = build_estimator(config.model)
     beside = stakes(estimator, tickets.costs.take(held_out.train), config.weight)
-    learned = learn(estimator, config.features, config.calibration.name, training, folds, beside)
+    learned = cross_fit(
+        estimator, config.features, config.calibration.name, training, folds, beside
+    )
     bundle = pack(config, learned, 0.3, tickets, held_out)
     return SimpleNamespace(
         bundle=bundle,

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slarisk.scoring.bundle import PROBABILITY
+from slarisk.model.bundle import PROBABILITY
+from slarisk.model.seen_tickets import NEW, OUT_OF_FOLD, TEST
 from slarisk.scoring.export import notebook_export
-from slarisk.scoring.memory import NEW, OUT_OF_FOLD, TEST
+from slarisk.scoring.output_files import rejected_path, write_all
 from slarisk.scoring.stream import score_stream
 from slarisk.scoring.task import Task
-from slarisk.scoring.write import rejected_path, write_all
 from slarisk.tickets.labels import prepare_tickets
 
 # Written out here and not imported: dashboards read these names in this order.

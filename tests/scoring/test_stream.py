@@ -12,11 +12,11 @@ import pytest
 
 from slarisk.config import Decision, DecisionKind, LabelKind
 from slarisk.errors import InputError
+from slarisk.scoring import output_files as write_module
 from slarisk.scoring import spool, stream
-from slarisk.scoring import write as write_module
+from slarisk.scoring.output_files import rejected_path
 from slarisk.scoring.stream import score_stream
 from slarisk.scoring.task import Task
-from slarisk.scoring.write import rejected_path
 from slarisk.tickets import read as read_module
 
 EVENT_COLUMNS = ["Ticket ID", "Created At", "Ticket Priority", "Ticket Channel", "Ticket Type"]

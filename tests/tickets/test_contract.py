@@ -16,7 +16,7 @@ from slarisk.config import (
     Moment,
 )
 from slarisk.errors import InputError
-from slarisk.tickets.contract import check_known, check_policy, read_dates, read_tickets
+from slarisk.tickets.contract import read_dates, read_tickets, validate_known, validate_policy
 from slarisk.tickets.labels import prepare_tickets
 
 FORMATS = [
@@ -170,20 +170,20 @@ def test_an_event_without_a_number_is_refused(write, make_policy):
 
 def test_a_feature_known_too_late_is_refused(make_policy):
     policy = make_policy()
-    check_known(["priority", "created_at"], policy, Moment.created)
-    check_known(["first_response_at"], policy, Moment.first_response)
+    validate_known(["priority", "created_at"], policy, Moment.created)
+    validate_known(["first_response_at"], policy, Moment.first_response)
     with pytest.raises(
         InputError,
         match=r"moment is 'created'.*'small' says that first_response_at \(column 'Replied'\) is "
         r"known at: first_response; resolved_at \(column 'Done'\) is known at: resolved",
     ):
-        check_known(["priority", "first_response_at", "resolved_at"], policy, Moment.created)
+        validate_known(["priority", "first_response_at", "resolved_at"], policy, Moment.created)
 
 
 def test_an_unlisted_field_is_never_known(make_policy):
     policy = make_policy(known=Known(created=["ticket_id"]))
     with pytest.raises(InputError, match=r"priority .*known at: never"):
-        check_known(["priority"], policy, Moment.resolved)
+        validate_known(["priority"], policy, Moment.resolved)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_an_unlisted_field_is_never_known(make_policy):
 )
 def test_a_policy_that_contradicts_itself_is_refused(make_policy, settings, message):
     with pytest.raises(InputError, match=message):
-        check_policy(make_policy(**({"known": Known()} | settings)))
+        validate_policy(make_policy(**({"known": Known()} | settings)))
 
 
 FOURTH_SYSTEM = """

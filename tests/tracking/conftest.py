@@ -3,9 +3,11 @@ import shutil
 import pytest
 
 from slarisk.config import Tracking
-from slarisk.jobs.train import find_importance, fit_and_judge, prepare
 from slarisk.tracking.relocation import follow_move
-from slarisk.tracking.report import report_model, report_result
+from slarisk.training.fit import fit_and_evaluate
+from slarisk.training.items import model_items, result_items
+from slarisk.training.prepare import prepare
+from slarisk.training.run import find_importance
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +26,7 @@ def judge_tickets(composed, write_tickets, tmp_path_factory):
             *overrides,
         )
         config.choices = {"data": "sample", "model": "lr"}
-        return fit_and_judge(config, prepare(config))
+        return fit_and_evaluate(config, prepare(config))
 
     return judge
 
@@ -33,8 +35,8 @@ def judge_tickets(composed, write_tickets, tmp_path_factory):
 def report():
     """All that a single run says of what it found."""
     return lambda trained: [
-        *report_result(trained),
-        *report_model(trained, find_importance(trained)),
+        *result_items(trained),
+        *model_items(trained, find_importance(trained)),
     ]
 
 
@@ -46,18 +48,18 @@ def judged(judge_tickets):
 @pytest.fixture(scope="session")
 def logged_store(judged, report, migrated_store, tmp_path_factory, at_store):
     """A store with one run, its config and its model: logging one takes a second, a copy none."""
-    from slarisk.tracking.report import report_start
-    from slarisk.tracking.send import send
+    from slarisk.tracking.log import log_items
     from slarisk.tracking.source import Source
     from slarisk.tracking.store import open_store, tracked_run
+    from slarisk.training.items import start_items
 
     folder = tmp_path_factory.mktemp("logged")
     shutil.copy(migrated_store, folder / "mlflow.db")
     with at_store(folder / "mlflow.db"):
         open_store(Tracking(name="local"))
         with tracked_run("run", {}) as run_id:
-            send(report_start(judged.config, Source("abc", "")))
-            send(report(judged))
+            log_items(start_items(judged.config, Source("abc", "")))
+            log_items(report(judged))
     return folder, run_id
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import slarisk
-from slarisk.tracking.workers import FOLDER, has_died, is_near, this_worker
+from slarisk.tracking.workers import FOLDER, current_worker, is_local_worker, worker_died
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(slarisk.__file__).parents[1])}
 
@@ -49,39 +49,39 @@ def child(here):
 
 
 def test_this_process_is_alive_to_itself_and_keeps_its_name(here):
-    name = this_worker()
-    assert this_worker() == name
-    assert is_near(name)
-    assert not has_died(name)
-    assert not has_died(name)  # asking does not end it
+    name = current_worker()
+    assert current_worker() == name
+    assert is_local_worker(name)
+    assert not worker_died(name)
+    assert not worker_died(name)  # asking does not end it
     assert [path.stem for path in (here / FOLDER).glob("*-*.lock")] == [name]
 
 
 def test_a_process_has_a_name_in_each_folder(here, monkeypatch):
-    first = this_worker()
+    first = current_worker()
     (here / "deeper").mkdir()
     monkeypatch.chdir(here / "deeper")
-    assert this_worker() != first
-    assert not has_died(first)  # that of another folder
+    assert current_worker() != first
+    assert not worker_died(first)  # that of another folder
 
 
 def test_a_process_that_was_killed_is_known_to_have_died(child):
     process, name = child()
-    assert not has_died(name)
+    assert not worker_died(name)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert (FOLDER / f"{name}.lock").exists()  # it could not tidy up
-    assert has_died(name)
+    assert worker_died(name)
     assert not (FOLDER / f"{name}.lock").exists()
-    assert has_died(name)  # also without its lock file
+    assert worker_died(name)  # also without its lock file
 
 
 def test_the_living_know_each_other(child):
     (_, first), (process, second) = child(), child()
-    assert len({first, second, this_worker()}) == 3
+    assert len({first, second, current_worker()}) == 3
     process.kill()
     process.wait()
-    assert [has_died(name) for name in (first, second, this_worker())] == [False, True, False]
+    assert [worker_died(name) for name in (first, second, current_worker())] == [False, True, False]
 
 
 def test_a_process_that_ends_normally_leaves_no_lock(child):
@@ -91,7 +91,7 @@ def test_a_process_that_ends_normally_leaves_no_lock(child):
     process.communicate("\n")
     assert process.returncode == 0
     assert not lock.exists()
-    assert has_died(name)
+    assert worker_died(name)
 
 
 def test_nothing_is_known_of_a_worker_of_another_folder(here, child):
@@ -99,17 +99,17 @@ def test_nothing_is_known_of_a_worker_of_another_folder(here, child):
     process, name = child(here / "elsewhere")
     process.kill()
     process.wait()
-    assert not has_died(name)  # nobody has worked here yet
-    this_worker()
-    assert not is_near(name)
-    assert not has_died(name)
+    assert not worker_died(name)  # nobody has worked here yet
+    current_worker()
+    assert not is_local_worker(name)
+    assert not worker_died(name)
 
 
 @pytest.mark.parametrize("name", ["", "123456abcdef-123456abcdef", "../../etc/passwd"])
 def test_nothing_is_known_of_a_worker_of_another_machine(here, name):
-    this_worker()
-    assert not is_near(name)
-    assert not has_died(name)
+    current_worker()
+    assert not is_local_worker(name)
+    assert not worker_died(name)
 
 
 FORK = """

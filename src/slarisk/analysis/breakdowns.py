@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from slarisk.analysis.fields import Field, Outcomes, cross, label_field
-from slarisk.analysis.rates import wilson_interval
+from slarisk.analysis.fields import Field, Outcomes, cross_fields, label_field
+from slarisk.stats.rates import wilson_interval
 
 TICKETS, BREACHES, RATE, LOW, HIGH = "tickets", "breaches", "breach_rate", "rate_low", "rate_high"
 MEAN_HOURS, MEDIAN_HOURS = "mean_hours", "median_hours"
@@ -58,7 +58,7 @@ def break_down(fields: Sequence[Field], outcomes: Outcomes, confidence: float) -
     confidence : float
         Of the Wilson intervals of the breach rates.
     """
-    codes, names = cross(fields)
+    codes, names = cross_fields(fields)
     tickets = np.bincount(codes)
     breaches = np.bincount(codes, weights=outcomes.breach)
     low, high = wilson_interval(breaches, tickets, confidence)

@@ -11,8 +11,8 @@ from scipy import stats
 
 from slarisk.analysis.breakdowns import Breakdown
 from slarisk.analysis.drivers import measure_independence
-from slarisk.analysis.rates import difference_interval
-from slarisk.decisions.costs import Floats
+from slarisk.arrays import Floats
+from slarisk.stats.rates import difference_interval
 
 SEGMENT_COLUMNS = ("fields", "segment", "tickets", "breaches", "total_cost")
 _JOINT = " | "

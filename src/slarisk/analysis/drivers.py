@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from slarisk.analysis.fields import Field, label_field, pool_rare
-from slarisk.decisions.costs import Bools, Floats
+from slarisk.arrays import Bools, Floats
 
 RESAMPLES = 9_999
 # J. Cohen (1988), "Statistical Power Analysis for the Behavioral Sciences", chapter 7: w, which is

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from slarisk.decisions.costs import Bools, CostMatrix, Floats
+from slarisk.arrays import Bools, Floats
+from slarisk.decisions.costs import CostMatrix
 from slarisk.decisions.facts import TicketFacts
 from slarisk.decisions.policies import Capacity, PerTicket
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from slarisk.arrays import Bools, Floats
 from slarisk.config import CreationKind, DataPolicy, Moment
-from slarisk.decisions.costs import Bools, Floats
 from slarisk.errors import InputError
 from slarisk.tickets.contract import date_fields, moment_known
 
@@ -70,7 +70,7 @@ class Outcomes:
         return np.where(self.breach, self.price, 0.0)
 
 
-def take_outcomes(tickets: pd.DataFrame) -> Outcomes:
+def read_outcomes(tickets: pd.DataFrame) -> Outcomes:
     """Take the outcomes of labelled tickets."""
     return Outcomes(
         tickets["breach"].to_numpy(dtype=bool),
@@ -154,7 +154,7 @@ def _code_calendar(created: pd.Series, name: str) -> Field:
     return Field(name, part.to_numpy(dtype=np.int64), tuple(levels), True)
 
 
-def cross(fields: Sequence[Field]) -> tuple[Codes, list[tuple[str, ...]]]:
+def cross_fields(fields: Sequence[Field]) -> tuple[Codes, list[tuple[str, ...]]]:
     """Combine fields: the code of each ticket's combination, and the combinations there are."""
     shape = [len(field.levels) for field in fields]
     flat = np.ravel_multi_index([field.codes for field in fields], shape)

@@ -15,8 +15,8 @@ import pandas as pd
 from sklearn.tree import DecisionTreeRegressor
 
 from slarisk.analysis.fields import Codes, Field, Outcomes
-from slarisk.analysis.rates import wilson_interval
-from slarisk.decisions.costs import Floats
+from slarisk.arrays import Floats
+from slarisk.stats.rates import wilson_interval
 
 _DEPTH, _LEAVES = 3, 6
 _MOST_TICKETS = 50_000  # to find rules on: more of them find the same

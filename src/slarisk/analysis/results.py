@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from slarisk.analysis.drivers import Driver
     from slarisk.analysis.escalation import Escalation
     from slarisk.analysis.groups import Groups
-    from slarisk.analysis.measures import BestSet, Ranked
+    from slarisk.analysis.interventions import BestSet, Ranked
     from slarisk.analysis.scenarios import LeftOut, Simulated
     from slarisk.analysis.trend import Hours, Kpi, Trend
     from slarisk.config import AnalyzeConfig

@@ -16,18 +16,11 @@ import numpy as np
 import pandas as pd
 
 from slarisk.analysis.breakdowns import break_down
-from slarisk.analysis.fields import (
-    NONE,
-    Field,
-    Outcomes,
-    code_field,
-    label_field,
-    require_fields,
-)
-from slarisk.analysis.rates import loss_interval
+from slarisk.analysis.fields import NONE, Field, Outcomes, code_field, label_field, require_fields
+from slarisk.arrays import Bools
 from slarisk.config import DataPolicy, Scenario
-from slarisk.decisions.costs import Bools
 from slarisk.errors import InputError
+from slarisk.stats.rates import loss_interval
 
 _RANGE = ("at_least", "below")
 

@@ -10,10 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from slarisk.analysis.fields import Field, Outcomes
-from slarisk.analysis.rates import wilson_interval
+from slarisk.stats.rates import wilson_interval
 
 if TYPE_CHECKING:
-    from slarisk.decisions.costs import Floats
+    from slarisk.arrays import Floats
 
 _PERIODS = (("M", "month", 24 * 30.4), ("W", "week", 24 * 7), ("D", "day", 24), ("h", "hour", 1))
 _FEWEST, _MOST = 6, 60  # points that make a line worth looking at

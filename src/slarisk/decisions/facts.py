@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from slarisk.decisions.costs import Floats
+    from slarisk.arrays import Floats
 
     Positions = npt.NDArray[np.intp]
 

@@ -19,7 +19,8 @@ from slarisk.decisions.facts import rank_tickets
 from slarisk.errors import InputError
 
 if TYPE_CHECKING:
-    from slarisk.decisions.costs import Bools, CostMatrix, Floats
+    from slarisk.arrays import Bools, Floats
+    from slarisk.decisions.costs import CostMatrix
     from slarisk.decisions.facts import TicketFacts
 
 

@@ -13,7 +13,7 @@ from slarisk.decisions.facts import TicketFacts
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from slarisk.decisions.costs import Floats
+    from slarisk.arrays import Floats
     from slarisk.decisions.policies import DecisionPolicy
 
 

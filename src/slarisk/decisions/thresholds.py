@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from slarisk.decisions.costs import Bools, CostMatrix, Floats
+from slarisk.arrays import Bools, Floats
+from slarisk.decisions.costs import CostMatrix
+from slarisk.stats.resampling import draw_weights
 
-Counts = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    from slarisk.arrays import Counts
+
 
 # Losses closer than this share of all the money at stake are equal: sums of dollars differ by as
 # much when the same tickets are added in another order.
 ROUNDING = 1e-12
 
-_CHUNK = 1_000_000  # numbers per array while resampling: 8 MB each, about five at a time
+
 _GRID = np.linspace(0.05, 0.95, 19)  # the notebook's
 
 
@@ -140,7 +144,7 @@ def bootstrap_threshold(
     """Find how far the best threshold moves when other tickets might have come in.
 
     The tickets are sorted once; every draw resamples n of them with replacement and takes its
-    exact best threshold. Memory stays below 100 MB at a million tickets.
+    exact best threshold. SeenTickets stays below 100 MB at a million tickets.
 
     Parameters
     ----------
@@ -191,38 +195,6 @@ def grid_threshold(score: Floats, breach: Bools, costs: CostMatrix) -> Threshold
     losses = [float(costs.losses(breach, score >= threshold).sum()) for threshold in _GRID]
     first = int(np.argmin(losses))
     return Threshold(float(_GRID[first]), losses[first])
-
-
-def draw_weights(counts: Counts, draws: int, rng: np.random.Generator) -> Iterator[Counts]:
-    """Resample tickets with replacement: how often each cell of like tickets is drawn.
-
-    Parameters
-    ----------
-    counts : int array of shape (m,)
-        The tickets of each cell; n in all, at least 1.
-    draws : int
-        Resamples of n tickets each.
-    rng : numpy Generator
-
-    Yields
-    ------
-    int array of shape (chunk, m)
-        One row per draw; each sums to n. The chunks have ``draws`` rows together.
-    """
-    total, cells = int(counts.sum()), len(counts)
-    # Drawing the count of a cell takes about eight times as long as drawing one ticket.
-    by_cell = 8 * cells < total
-    owner = np.repeat(np.arange(cells), 0 if by_cell else counts)
-    chunk = max(1, _CHUNK // (cells if by_cell else total))
-    for start in range(0, draws, chunk):
-        rows = min(chunk, draws - start)
-        if by_cell:
-            yield rng.multinomial(total, counts / total, size=rows)
-        else:
-            drawn = owner.take(rng.integers(total, size=(rows, total)))
-            drawn += cells * np.arange(rows)[:, np.newaxis]
-            weights = np.bincount(drawn.ravel(), minlength=rows * cells)
-            yield weights.reshape(rows, cells)
 
 
 def _sort_into_cells(score: Floats, breach: Bools, costs: CostMatrix) -> _Cells:

@@ -12,11 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from slarisk.decisions.costs import Bools, CostMatrix
+from slarisk.arrays import Bools
+from slarisk.decisions.costs import CostMatrix
 from slarisk.decisions.policies import PerTicket
 from slarisk.decisions.thresholds import ROUNDING
 
+BASELINE_WORDS = {
+    "never": "never escalate",
+    "always": "always escalate",
+    "priority": "by priority",
+    "segment": "segment rates",
+}
+
 Labels = npt.NDArray[np.object_]
+
 Key = tuple[Hashable, ...]
 
 # A segment's own rate counts half once it has this many training tickets.

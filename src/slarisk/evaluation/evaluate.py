@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slarisk.decisions.costs import Bools, CostMatrix, Floats
+from slarisk.arrays import Bools, Floats
+from slarisk.decisions.costs import CostMatrix
 from slarisk.decisions.policies import PerTicket
-from slarisk.evaluation.bootstrap import paired_interval
 from slarisk.evaluation.metrics import decision_metrics, probability_metrics
+from slarisk.stats.bootstrap import paired_interval
 
 
 @dataclass(frozen=True, eq=False)

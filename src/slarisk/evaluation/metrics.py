@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from slarisk.decisions.costs import Bools, CostMatrix, Floats
+from slarisk.arrays import Bools, Floats
+from slarisk.decisions.costs import CostMatrix, dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BINS = 10
+
+OUT_OF_FOLD_METRICS = frozenset({"objective"})  # all others are measured on the test tickets
+
+
+def format_money_interval(metrics: Mapping[str, float], name: str) -> str:
+    """Write an amount of money with its interval."""
+    value, low, high = (metrics[name + end] for end in ("", "_low", "_high"))
+    return f"{dollars(value)} [{dollars(low)} to {dollars(high)}]"
 
 
 class Better(Enum):
@@ -36,7 +49,6 @@ DIRECTIONS = {
     "log_loss": Better.lower,
     "calibration_error": Better.lower,
 }
-OUT_OF_FOLD_METRICS = frozenset({"objective"})  # all others are measured on the test tickets
 
 
 def probability_metrics(breach: Bools, probability: Floats) -> dict[str, float]:

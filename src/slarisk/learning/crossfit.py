@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.learning.calibration import cross_calibrate, fit_calibrator
-from slarisk.learning.features import check_types, make_features
-from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline, refuse_fitted
+from slarisk.learning.features import make_features, validate_types
+from slarisk.learning.models import BreachModel, breach_scores, fit_pipeline, validate_unfitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Learned:
+class CrossFit:
     """A model, and the out-of-fold probability of every training ticket.
 
     ``score`` (before calibration), ``fold`` (which one it was scored in), ``probability`` and
-    ``honest`` have shape (training tickets,); thresholds and objectives rest on the honest ones
+    ``eligible`` have shape (training tickets,); thresholds and objectives rest on the eligible ones
     alone (see :class:`~slarisk.learning.splits.Fold`).
     """
 
@@ -35,17 +35,17 @@ class Learned:
     score: NDArray[np.float64]
     fold: NDArray[np.int64]
     probability: NDArray[np.float64]
-    honest: NDArray[np.bool_]
+    eligible: NDArray[np.bool_]
 
 
-def learn(
+def cross_fit(
     estimator: BaseEstimator,
     features: FeatureSet,
     calibration: CalibrationKind,
     training: pd.DataFrame,
     folds: Sequence[Fold],
     beside: Mapping[str, NDArray[np.float64]] | None = None,
-) -> Learned:
+) -> CrossFit:
     """Cross-fit, calibrate on the out-of-fold scores, and fit the model on all training tickets.
 
     Parameters
@@ -69,19 +69,19 @@ def learn(
         A field is not of the kind that the features take it for, there is nothing to learn, or the
         estimator was fitted before.
     """
-    refuse_fitted(estimator)
-    check_types(training, features)
+    validate_unfitted(estimator)
+    validate_types(training, features)
     frame = make_features(training, features)
     breach = training["breach"].to_numpy()
-    score, fold_of, honest = _cross_fit(estimator, features, frame, breach, folds, beside or {})
-    calibrator = fit_calibrator(calibration, score[honest], breach[honest])
+    score, fold_of, eligible = _cross_fit(estimator, features, frame, breach, folds, beside or {})
+    calibrator = fit_calibrator(calibration, score[eligible], breach[eligible])
     probability = calibrator.apply(score).copy()
-    probability[honest] = cross_calibrate(
-        calibration, score[honest], breach[honest], fold_of[honest]
+    probability[eligible] = cross_calibrate(
+        calibration, score[eligible], breach[eligible], fold_of[eligible]
     )
     pipeline = fit_pipeline(estimator, features, frame, breach, beside)
     model = BreachModel(features, pipeline, calibrator)
-    return Learned(model, score, fold_of, probability, honest)
+    return CrossFit(model, score, fold_of, probability, eligible)
 
 
 def _cross_fit(
@@ -94,11 +94,11 @@ def _cross_fit(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     score = np.full(len(frame), np.nan)
     fold_of = np.full(len(frame), -1)
-    honest = np.zeros(len(frame), dtype=bool)
+    eligible = np.zeros(len(frame), dtype=bool)
     for number, fold in enumerate(folds):
         part = {name: each[fold.fit] for name, each in beside.items()}
         pipeline = fit_pipeline(estimator, features, frame.iloc[fold.fit], breach[fold.fit], part)
         score[fold.score] = breach_scores(pipeline, frame.iloc[fold.score])
         fold_of[fold.score] = number
-        honest[fold.score] = fold.honest
-    return score, fold_of, honest
+        eligible[fold.score] = fold.eligible
+    return score, fold_of, eligible

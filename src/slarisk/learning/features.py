@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils import get_tags
 
 from slarisk.errors import InputError
-from slarisk.tickets.contract import take_dates, take_text
+from slarisk.tickets.contract import get_dates, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ class FeatureKind:
     def check(self, entry: str) -> None:
         """Raise an InputError if an entry says nothing that the kind knows."""
 
-    def check_types(self, tickets: pd.DataFrame, entry: str) -> None:
+    def validate_types(self, tickets: pd.DataFrame, entry: str) -> None:
         """Raise an InputError if a field of the training tickets is of another type.
 
         The message goes to the tracking server: it must not quote values of tickets.
@@ -110,7 +110,7 @@ class Categorical(FeatureKind):
 
     def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
         """Take the text of a field."""
-        return {entry: take_text(tickets, entry).fillna(UNKNOWN)}
+        return {entry: get_text(tickets, entry).fillna(UNKNOWN)}
 
 
 class Text(FeatureKind):
@@ -126,7 +126,7 @@ class Text(FeatureKind):
 
     def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
         """Take the text of a field."""
-        return {f"words_{entry}": take_text(tickets, entry).fillna("")}
+        return {f"words_{entry}": get_text(tickets, entry).fillna("")}
 
     def check_frame(self, frame: pd.DataFrame, entries: list[str]) -> None:
         """Raise an InputError that names each field without a word in it."""
@@ -149,7 +149,7 @@ class Numeric(FeatureKind):
         """Read the numbers of a field."""
         return {entry: read_numbers(tickets, entry)}
 
-    def check_types(self, tickets: pd.DataFrame, entry: str) -> None:
+    def validate_types(self, tickets: pd.DataFrame, entry: str) -> None:
         """Raise an InputError if the field holds dates, or nothing but text."""
         present = tickets[entry].dropna() if entry in tickets else pd.Series(dtype="str")
         if _holds_dates(present):
@@ -191,7 +191,7 @@ class Calendar(FeatureKind):
 
     def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
         """Take the part of the creation time."""
-        created = take_dates(tickets, "created_at")
+        created = get_dates(tickets, "created_at")
         weekday = created.dt.day_of_week.astype(float)
         match entry:
             case "hour":
@@ -224,9 +224,9 @@ class DaysSince(FeatureKind):
         """Name the column after the date."""
         return [f"days_since_{entry}"]
 
-    def check_types(self, tickets: pd.DataFrame, entry: str) -> None:
+    def validate_types(self, tickets: pd.DataFrame, entry: str) -> None:
         """Raise an InputError if the field holds no dates."""
-        if not _holds_dates(take_dates(tickets, entry)):
+        if not _holds_dates(get_dates(tickets, entry)):
             raise InputError(
                 f"features.days_since: the field {entry!r} holds no dates. List it under "
                 "data.dates."
@@ -234,7 +234,7 @@ class DaysSince(FeatureKind):
 
     def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
         """Count the days."""
-        passed = take_dates(tickets, "created_at") - take_dates(tickets, entry)
+        passed = get_dates(tickets, "created_at") - get_dates(tickets, entry)
         return {f"days_since_{entry}": (passed.dt.total_seconds() / 86400).astype(float)}
 
 
@@ -296,7 +296,7 @@ def _names(entries: Iterator[tuple[FeatureKind, str]]) -> list[str]:
     return [name for kind, entry in entries for name in kind.names(entry)]
 
 
-def check_features(features: FeatureSet, available: set[str]) -> None:
+def validate_features(features: FeatureSet, available: set[str]) -> None:
     """Refuse a feature set that is empty, repeats itself or names fields the data does not have."""
     missing = [name for name in feature_fields(features) if name not in available]
     if missing:
@@ -317,7 +317,7 @@ def check_features(features: FeatureSet, available: set[str]) -> None:
         )
 
 
-def check_types(tickets: pd.DataFrame, features: FeatureSet) -> None:
+def validate_types(tickets: pd.DataFrame, features: FeatureSet) -> None:
     """Refuse training tickets whose fields are not of the kind the feature set takes them for.
 
     Raises
@@ -327,7 +327,7 @@ def check_types(tickets: pd.DataFrame, features: FeatureSet) -> None:
         no date.
     """
     for kind, entry in list_entries(features):
-        kind.check_types(tickets, entry)
+        kind.validate_types(tickets, entry)
 
 
 def check_frame(frame: pd.DataFrame, features: FeatureSet) -> None:
@@ -383,7 +383,7 @@ def encoding_for(estimator: BaseEstimator) -> Encoding:
     return "native" if is_lightgbm or known & set(estimator.get_params()) else "one_hot"
 
 
-def takes_sparse(estimator: BaseEstimator) -> bool:
+def accepts_sparse(estimator: BaseEstimator) -> bool:
     """Whether an estimator can be fitted on a sparse matrix, which most indicator columns make."""
     return bool(get_tags(estimator).input_tags.sparse)
 

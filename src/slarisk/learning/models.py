@@ -17,20 +17,21 @@ from sklearn.pipeline import Pipeline
 from slarisk.config import Weight
 from slarisk.errors import InputError
 from slarisk.learning.features import (
+    accepts_sparse,
     category_names,
     check_frame,
     encoding_for,
     make_encoder,
     make_features,
-    takes_sparse,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from slarisk.arrays import Floats
     from slarisk.config import FeatureSet
-    from slarisk.decisions.costs import CostMatrix, Floats
+    from slarisk.decisions.costs import CostMatrix
     from slarisk.learning.calibration import Calibrator
 
 _FORESTS = (RandomForestClassifier, ExtraTreesClassifier)
@@ -57,7 +58,7 @@ class BreachModel:
         return breach_scores(self.pipeline, frame)
 
 
-def refuse_fitted(estimator: BaseEstimator) -> None:
+def validate_unfitted(estimator: BaseEstimator) -> None:
     """Refuse an estimator with a part that was fitted before, and that a fold cannot fit anew.
 
     Raises
@@ -143,7 +144,7 @@ def fit_pipeline(
     check_frame(frame, features)
     encoding = encoding_for(estimator)
     model = clone(estimator)
-    encoder = make_encoder(features, encoding, takes_sparse(model))
+    encoder = make_encoder(features, encoding, accepts_sparse(model))
     pipeline = Pipeline([("encode", encoder), ("model", model)])
     arguments: dict[str, Any] = {f"model__{name}": each for name, each in (beside or {}).items()}
     columns = list(range(len(category_names(features))))  # the encoder puts categories first

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HoldOut:
     """Positions of the training and the test tickets; what is in neither, by reason.
 
     ``cut`` is the moment a temporal split trains at; None for a random one.
@@ -40,16 +40,16 @@ class HeldOut:
 class Fold:
     """Fit on some training tickets, score others.
 
-    ``honest`` is False where the scored tickets are older than those fitted on: such scores stand
+    ``eligible`` is False where the scored tickets are older than those fitted on: such scores stand
     in for in-sample ones in an export, but nothing is chosen or calibrated on them.
     """
 
     fit: Positions
     score: Positions
-    honest: bool = True
+    eligible: bool = True
 
 
-def hold_out(tickets: pd.DataFrame, split: Split) -> HeldOut:
+def hold_out(tickets: pd.DataFrame, split: Split) -> HoldOut:
     """Hold out the test tickets.
 
     ``random``: stratified by the label. ``temporal``: test tickets are created at or after the cut
@@ -74,7 +74,7 @@ def hold_out(tickets: pd.DataFrame, split: Split) -> HeldOut:
     return held_out
 
 
-def _hold_out_random(tickets: pd.DataFrame, split: Split) -> HeldOut:
+def _hold_out_random(tickets: pd.DataFrame, split: Split) -> HoldOut:
     breach = tickets["breach"].to_numpy()
     rarest = int(min(breach.sum(), (~breach).sum()))
     if rarest < 2:
@@ -92,10 +92,10 @@ def _hold_out_random(tickets: pd.DataFrame, split: Split) -> HeldOut:
         )
     except ValueError as error:
         raise InputError(f"split.test_size={split.test_size}: {error}") from error
-    return HeldOut(train, test, {}, None)
+    return HoldOut(train, test, {}, None)
 
 
-def _hold_out_latest(tickets: pd.DataFrame, split: Split) -> HeldOut:
+def _hold_out_latest(tickets: pd.DataFrame, split: Split) -> HoldOut:
     created = tickets["created_at"]
     undated = created.isna()
     if split.test_from is not None:
@@ -122,7 +122,7 @@ def _hold_out_latest(tickets: pd.DataFrame, split: Split) -> HeldOut:
         "created_after_test": int(after.sum()),
         "no_creation_time": int(undated.sum()),
     }
-    return HeldOut(
+    return HoldOut(
         np.flatnonzero(known), np.flatnonzero(test), {k: n for k, n in left_out.items() if n}, cut
     )
 
@@ -180,13 +180,13 @@ def _forward_folds(training: pd.DataFrame, count: int) -> list[Fold]:
             "to make so many blocks. Take fewer folds, or split=random."
         )
     blocks = np.split(order, starts)
-    folds = [Fold(np.sort(np.concatenate(blocks[1:])), np.sort(blocks[0]), honest=False)]
+    folds = [Fold(np.sort(np.concatenate(blocks[1:])), np.sort(blocks[0]), eligible=False)]
     for number, block in enumerate(blocks[1:], start=1):
         folds.append(Fold(np.sort(np.concatenate(blocks[:number])), np.sort(block)))
     return folds
 
 
-def fingerprint_split(tickets: pd.DataFrame, held_out: HeldOut) -> str:
+def fingerprint_split(tickets: pd.DataFrame, held_out: HoldOut) -> str:
     """Fingerprint which tickets train and which test."""
     digest = hashlib.sha256()
     for positions in (held_out.train, held_out.test):

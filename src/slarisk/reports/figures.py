@@ -20,7 +20,7 @@ from slarisk.analysis.drivers import Driver, Verdict
 from slarisk.analysis.escalation import PRIORITY, PROBABILITY, RANDOM, SAVING, Escalation
 from slarisk.analysis.fields import CALENDAR, label_field
 from slarisk.analysis.groups import Groups
-from slarisk.analysis.measures import Ranked
+from slarisk.analysis.interventions import Ranked
 from slarisk.analysis.trend import Hours, Trend
 from slarisk.decisions.costs import dollars
 from slarisk.reports.formats import format_interval

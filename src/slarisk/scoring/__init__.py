@@ -1,1 +1,1 @@
-"""The model as it is registered, and the export it writes."""
+"""Scoring an export of any size: reading, score cache, capacity, writing."""

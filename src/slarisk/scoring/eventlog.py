@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from slarisk.scoring.spool import Spool, to_batch
-from slarisk.tickets.contract import collapse_events, name_tickets
+from slarisk.tickets.contract import collapse_events, ticket_keys
 
 if TYPE_CHECKING:
     from slarisk.config import DataPolicy
@@ -34,7 +34,7 @@ class EventLog:
         """Add events, in their order in the export: text, and whole numbers."""
         events = events.assign(**{POSITION: np.arange(len(events)) + self._count})
         self._count += len(events)
-        named = name_tickets(events, self._policy)
+        named = ticket_keys(events, self._policy)
         parts = pd.util.hash_array(named.to_numpy(dtype=object), categorize=False) % _PARTS
         for part in np.unique(parts):
             self._events[part].write(_to_batch(events[parts == part]))
@@ -53,7 +53,7 @@ class EventLog:
     def _collapse_part(self, events: Spool, tickets: Spool) -> None:
         for table in events.read(self._count):  # all of it
             frame = table.to_pandas()
-            first = ~name_tickets(frame, self._policy).duplicated()
+            first = ~ticket_keys(frame, self._policy).duplicated()
             collapsed = collapse_events(frame, self._policy)
             collapsed[POSITION] = frame.loc[first, POSITION].to_numpy()
             tickets.write(_to_batch(collapsed))

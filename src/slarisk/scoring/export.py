@@ -9,15 +9,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slarisk.scoring.bundle import BUCKETS, Bundle, Judged, Manifest, risk_buckets
-from slarisk.scoring.memory import OUT_OF_FOLD
-from slarisk.tickets.contract import UNREADABLE, take_text
+from slarisk.model.bundle import BUCKETS, Bundle, Manifest, ScoredTickets, risk_buckets
+from slarisk.model.seen_tickets import OUT_OF_FOLD
+from slarisk.tickets.contract import UNREADABLE, get_text
 from slarisk.tickets.labels import NO_ID, UNREADABLE_DATE, label_tickets
-from slarisk.tickets.prices import is_price, price_breaches, price_escalations
-from slarisk.tickets.write import neutralise_text
+from slarisk.tickets.prices import is_valid_price, price_breaches, price_escalations
+from slarisk.tickets.spreadsheets import neutralise_text
 
 if TYPE_CHECKING:
-    from slarisk.decisions.costs import Bools, Floats
+    from slarisk.arrays import Bools, Floats
 
 # Dashboards read these names in this order.
 TICKET_COLUMNS = {
@@ -56,9 +56,9 @@ REJECTED_COLUMNS = ("file", "row", "line", "Ticket ID", "reason", "detail")
 DUPLICATE, BAD_COST = "duplicate_ticket_id", "bad_cost"
 
 
-def lay_out_export(
+def build_export_rows(
     manifest: Manifest,
-    judged: Judged,
+    judged: ScoredTickets,
     escalate: Bools,
     losses: tuple[Floats, Floats],
     version: str,
@@ -70,7 +70,7 @@ def lay_out_export(
     ----------
     manifest : Manifest
         The policies.
-    judged : Judged
+    judged : ScoredTickets
         The n tickets with their probabilities.
     escalate : bool array of shape (n,)
         What is decided.
@@ -88,9 +88,9 @@ def lay_out_export(
     outcome = find_outcomes(manifest, tickets)
     buckets = risk_buckets(judged.probability)
     columns = [
-        neutralise_text(take_text(tickets, "ticket_id")),
+        neutralise_text(get_text(tickets, "ticket_id")),
         pc.cast(pc.cast(as_array(tickets["created_at"]), pa.date32()), pa.string()),
-        *(_name(take_text(tickets, field)) for field in TICKET_COLUMNS.values()),
+        *(_name(get_text(tickets, field)) for field in TICKET_COLUMNS.values()),
         outcome["resolution_hours"],
         outcome["breach"],
         outcome["cost"],
@@ -143,7 +143,7 @@ def find_rejections(manifest: Manifest, tickets: pd.DataFrame) -> tuple[pd.Serie
         prices[data.costs.escalation] = price_escalations(tickets, data, manifest.cost)
     for field, amounts in prices.items():
         # an empty cost is unknown, and priced as such; a wrong one is a mistake to be told
-        wrong = (tickets[field].notna() & ~is_price(amounts)).to_numpy()
+        wrong = (tickets[field].notna() & ~is_valid_price(amounts)).to_numpy()
         bad_cost |= wrong
         details = details.mask(wrong, f"column {data.columns[field]}")
     names = np.array(["", NO_ID, UNREADABLE_DATE, BAD_COST], dtype=object)
@@ -200,11 +200,11 @@ def notebook_export(bundle: Bundle, tickets: pd.DataFrame) -> pd.DataFrame:
     first, last = pd.Timestamp("2023-01-01"), pd.Timestamp("2023-03-31")
     draws = np.random.RandomState(42).randint(0, (last - first).days, size=len(tickets))
     cost = tickets["breach_cost"] * tickets["breach"]
-    origin = bundle.memory.recognise(tickets)["origin"].replace({OUT_OF_FOLD: "in_sample"})
+    origin = bundle.memory.match(tickets)["origin"].replace({OUT_OF_FOLD: "in_sample"})
     columns = [
         ("Ticket ID", tickets["ticket_id"]),
         ("Ticket_Date", (first + pd.to_timedelta(draws, unit="D")).strftime("%Y-%m-%d")),
-        *((name, take_text(tickets, field)) for name, field in TICKET_COLUMNS.items()),
+        *((name, get_text(tickets, field)) for name, field in TICKET_COLUMNS.items()),
         ("Resolution_Hours", tickets["resolution_hours"]),
         ("Is_SLA_Breach", tickets["breach"]),
         ("Breach_Cost", cost),

@@ -19,24 +19,25 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from slarisk.atomic_files import explain_os_errors, replacing
 from slarisk.decisions.shortlist import Candidates, Shortlist
-from slarisk.scoring.export import DUPLICATE, lay_out_export
-from slarisk.scoring.intake import DETAIL, REASON, Intake, take_in
-from slarisk.scoring.outputs import RejectedFile, form_csv, form_parquet, open_export
+from slarisk.scoring.export import DUPLICATE, build_export_rows
+from slarisk.scoring.export_reader import DETAIL, REASON, ReadExport, read_export_parts
+from slarisk.scoring.output_files import is_parquet
+from slarisk.scoring.output_formats import RejectedFile, format_csv, format_parquet, open_export
 from slarisk.scoring.progress import show_progress
-from slarisk.scoring.recall import Recall
+from slarisk.scoring.score_cache import ScoreCache
 from slarisk.scoring.spool import Spool, spooling
-from slarisk.scoring.tally import Tally
-from slarisk.scoring.task import Task, check_share
+from slarisk.scoring.summary import ScoringSummary
+from slarisk.scoring.task import Task, validate_rejected_share
 from slarisk.scoring.threads import map_ahead
-from slarisk.scoring.write import is_parquet, replacing, told_errors
 from slarisk.tickets.contract import take_facts
 from slarisk.tickets.files import count_bytes, find_files
 
 if TYPE_CHECKING:
     from slarisk.decisions.policies import DecisionPolicy
-    from slarisk.scoring.outputs import Formed
-    from slarisk.scoring.recall import Codes
+    from slarisk.scoring.output_formats import Formed
+    from slarisk.scoring.score_cache import Codes
 
 WINDOW = 1 << 16  # tickets that are scored together
 
@@ -51,10 +52,10 @@ class Window:
     batch: pa.RecordBatch
     repeated: pd.DataFrame = field(default_factory=pd.DataFrame)
     candidates: Candidates | None = None
-    tally: Tally = field(default_factory=Tally)
+    tally: ScoringSummary = field(default_factory=ScoringSummary)
 
 
-def score_stream(task: Task) -> Tally:
+def score_stream(task: Task) -> ScoringSummary:
     """Score an export and write its two files: both whole, or none.
 
     Raises
@@ -64,11 +65,11 @@ def score_stream(task: Task) -> Tally:
     """
     beside = task.output or task.rejected
     with ExitStack() as opened:
-        with told_errors(beside):
+        with explain_os_errors(beside):
             folder = opened.enter_context(spooling(beside))
-            recall = Recall(task.bundle.model.calibrate, folder / "numbers")
+            recall = ScoreCache(task.bundle.model.calibrate, folder / "numbers")
             intake = read_export(task, recall, folder)
-            check_rejected(task, intake)
+            validate_rejected(task, intake)
             targets = [task.rejected, *([task.output] if task.output else [])]
             rejected, *output = opened.enter_context(replacing(targets, folder))
             part = output[0] if output else folder / "output"
@@ -80,28 +81,28 @@ def score_stream(task: Task) -> Tally:
     return tally
 
 
-def read_export(task: Task, recall: Recall, folder: Path) -> Intake:
+def read_export(task: Task, recall: ScoreCache, folder: Path) -> ReadExport:
     """Take the export in."""
     total = count_bytes(find_files(task.source))
     with show_progress("reading", "B", total) as tell:
-        return take_in(task.bundle, recall, task.source, folder, tell)
+        return read_export_parts(task.bundle, recall, task.source, folder, tell)
 
 
-def check_rejected(task: Task, intake: Intake) -> None:
+def validate_rejected(task: Task, intake: ReadExport) -> None:
     """Refuse to score an export of which too much is wrong."""
     first = next(intake.rejected.read(1), None)
     row = None if first is None else first.to_pylist()[0]
     rows = intake.reasons.total() + intake.scored
-    check_share(task, intake.reasons, rows, intake.files, row)
+    validate_rejected_share(task, intake.reasons, rows, intake.files, row)
 
 
 def write_export(
-    task: Task, intake: Intake, recall: Recall, folder: Path, output: Path, rejected: Path
-) -> Tally:
+    task: Task, intake: ReadExport, recall: ScoreCache, folder: Path, output: Path, rejected: Path
+) -> ScoringSummary:
     """Score the tickets that wait, decide about each, and write what came of it."""
-    tally = Tally(rows_in=intake.rows, rejected=intake.reasons)
+    tally = ScoringSummary(rows_in=intake.rows, rejected=intake.reasons)
     parquet = task.output is not None and is_parquet(task.output)
-    form = form_parquet if parquet else form_csv
+    form = format_parquet if parquet else format_csv
     with (
         show_progress("scoring", " tickets", intake.scored) as tell,
         open_export(output, parquet) as write,
@@ -114,7 +115,7 @@ def write_export(
         windows = map_ahead(partial(decide_window, task, intake, recall), _place(waiting))
         if task.policy.joint:
             windows = decide_jointly(windows, task.policy, folder)
-        for window, formed, counted in map_ahead(partial(form_window, form), windows):
+        for window, formed, counted in map_ahead(partial(format_window, form), windows):
             write(formed)
             refused.write(window.repeated)
             tally.add(window.tally)
@@ -133,7 +134,7 @@ def _place(
 
 
 def decide_window(
-    task: Task, intake: Intake, recall: Recall, placed: tuple[int, pa.Table, Codes]
+    task: Task, intake: ReadExport, recall: ScoreCache, placed: tuple[int, pa.Table, Codes]
 ) -> Window:
     """Score the tickets of a window, each for itself, and decide about them."""
     start, table, numbers = placed
@@ -154,7 +155,7 @@ def decide_window(
     if task.policy.joint:
         place = start - before + np.arange(len(escalate))
         candidates = Candidates(judged.probability, costs, facts, place).take(escalate)
-    batch = lay_out_export(manifest, judged, escalate, losses, task.version, task.scored_at)
+    batch = build_export_rows(manifest, judged, escalate, losses, task.version, task.scored_at)
     window = Window(batch, repeated, candidates)
     window.tally.count_looks(manifest.profile, bundle.known_categories(), judged)
     return window
@@ -180,10 +181,10 @@ def decide_jointly(
             start += len(batch)
 
 
-def form_window(
+def format_window(
     form: Callable[[pa.RecordBatch], Formed], window: Window
-) -> tuple[Window, Formed, Tally]:
+) -> tuple[Window, Formed, ScoringSummary]:
     """Give a window's export its form in the file, and count it."""
-    tally = Tally()
+    tally = ScoringSummary()
     tally.count_export(window.batch)
     return window, form(window.batch), tally

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from slarisk.decisions.policies import DecisionPolicy, make_policy
 from slarisk.errors import InputError
-from slarisk.scoring.intake import DETAIL, FILE, REASON
-from slarisk.scoring.tally import rank_counts
+from slarisk.scoring.export_reader import DETAIL, FILE, REASON
+from slarisk.scoring.summary import rank_counts
 from slarisk.tickets.files import name_file
 from slarisk.tickets.rows import SOURCE_ROW
 
 if TYPE_CHECKING:
     from slarisk.config import Decision
-    from slarisk.scoring.bundle import Bundle
+    from slarisk.model.bundle import Bundle
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Task:
         return make_policy(self.decision, self.bundle.manifest.threshold)
 
 
-def check_share(
+def validate_rejected_share(
     task: Task, reasons: Counter[str], rows: int, files: list[str], first: Mapping[str, Any] | None
 ) -> None:
     """Refuse to score an export of which too much is wrong.

@@ -11,7 +11,7 @@ import pandas as pd
 from slarisk.config import CreationKind, LabelKind, Moment
 from slarisk.decisions.facts import TicketFacts
 from slarisk.errors import InputError
-from slarisk.tickets.read import read_fields, show, where
+from slarisk.tickets.read import locate_row, quote_value, read_fields
 from slarisk.tickets.rows import SOURCE_FILE, SOURCE_ROW
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def read_tickets(
         ``source_file``, ``source_row`` and ``unreadable_dates``. Tickets of an event log carry the
         first event's values in the fields known at creation and the last event's in the others.
     """
-    check_policy(policy)
+    validate_policy(policy)
     needed = [*policy.columns] if required is None else [*required]
     if policy.events is not None:
         needed += ["ticket_id", policy.events.order]
@@ -78,7 +78,7 @@ def type_fields(
     # ticket comes alone, and each step on a column costs it a tenth of a millisecond.
     typed: dict[str, pd.Series] = {str(name): fields[name] for name in fields}
     for name in needed:
-        text = take_text(fields, name)
+        text = get_text(fields, name)
         if name in fields:
             text = _trim(text, policy)
             text = text.replace(policy.values[name]) if name in policy.values else text
@@ -88,7 +88,7 @@ def type_fields(
         if name not in needed:
             continue
         if name not in fields:
-            typed[name] = take_dates(fields, name)
+            typed[name] = get_dates(fields, name)
             continue
         # typed dates (Parquet) come as ISO 8601, whatever the text of this system looks like
         parsed = read_dates(typed[name], [*policy.date_formats, ISO_8601])
@@ -106,14 +106,14 @@ def _trim(text: pd.Series, policy: DataPolicy) -> pd.Series:
     return text.mask(gone) if gone.any() else text
 
 
-def take_text(tickets: pd.DataFrame, name: str) -> pd.Series:
+def get_text(tickets: pd.DataFrame, name: str) -> pd.Series:
     """Take a text field; all NA where the tickets do not have it."""
     if name in tickets:
         return tickets[name].astype("str")
     return pd.Series(pd.NA, index=tickets.index, dtype="str")
 
 
-def take_dates(tickets: pd.DataFrame, name: str) -> pd.Series:
+def get_dates(tickets: pd.DataFrame, name: str) -> pd.Series:
     """Take a date field; all NaT where the tickets do not have it."""
     if name in tickets:
         return tickets[name]
@@ -123,8 +123,8 @@ def take_dates(tickets: pd.DataFrame, name: str) -> pd.Series:
 def take_facts(tickets: pd.DataFrame) -> TicketFacts:
     """Take what a decision policy may know of tickets."""
     return TicketFacts(
-        created_at=take_dates(tickets, "created_at").to_numpy(dtype="datetime64[us]"),
-        ticket_id=take_text(tickets, "ticket_id").fillna("").to_numpy(dtype=object),
+        created_at=get_dates(tickets, "created_at").to_numpy(dtype="datetime64[us]"),
+        ticket_id=get_text(tickets, "ticket_id").fillna("").to_numpy(dtype=object),
     )
 
 
@@ -206,10 +206,10 @@ def collapse_events(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
         row = events[order.isna()].iloc[0]
         kind = "date" if by in date_fields(policy) else "number"
         raise InputError(
-            f"{where(row)}: column {policy.columns[by]!r} orders the events "
-            f"and must be a {kind}, not {show(row[by])}."
+            f"{locate_row(row)}: column {policy.columns[by]!r} orders the events "
+            f"and must be a {kind}, not {quote_value(row[by])}."
         )
-    ticket = name_tickets(events, policy)
+    ticket = ticket_keys(events, policy)
     ordered = events.assign(_order=order, _ticket=ticket).sort_values("_order", kind="stable")
     by_ticket = ordered.groupby("_ticket", sort=False)
     # head and tail rather than first and last: those would skip missing values
@@ -231,13 +231,13 @@ def read_order(events: pd.DataFrame, policy: DataPolicy) -> pd.Series:
     return pd.to_numeric(written, errors="coerce")
 
 
-def name_tickets(events: pd.DataFrame, policy: DataPolicy) -> pd.Series:
+def ticket_keys(events: pd.DataFrame, policy: DataPolicy) -> pd.Series:
     """Name the ticket of each event; one without an id is a ticket of its own."""
     ticket = _trim(events["ticket_id"], policy)
     return ticket.fillna(pd.Series(events.index.astype(str), events.index) + "\0")
 
 
-def check_policy(policy: DataPolicy) -> None:
+def validate_policy(policy: DataPolicy) -> None:
     """Refuse a data policy that contradicts itself or speaks of fields it does not have."""
     _check_formats(policy)
     _check_imputation(policy)
@@ -354,7 +354,7 @@ def moment_known(field: str, policy: DataPolicy) -> Moment:
     return Moment.never
 
 
-def check_known(fields: Iterable[str], policy: DataPolicy, moment: Moment) -> None:
+def validate_known(fields: Iterable[str], policy: DataPolicy, moment: Moment) -> None:
     """Refuse features that are not known at the prediction moment.
 
     Raises

@@ -12,14 +12,9 @@ from pydantic import TypeAdapter
 
 from slarisk.config import CreationKind, DataPolicy, LabelKind, SlaPolicy, UnknownPriority
 from slarisk.errors import InputError
-from slarisk.tickets.contract import UNREADABLE, date_fields, read_tickets, take_dates
-from slarisk.tickets.prices import (
-    look_up_priority,
-    price_tickets,
-    refuse_bad_costs,
-    uses_default,
-)
-from slarisk.tickets.read import show, where
+from slarisk.tickets.contract import UNREADABLE, date_fields, get_dates, read_tickets
+from slarisk.tickets.prices import look_up_priority, price_tickets, uses_default, validate_costs
+from slarisk.tickets.read import locate_row, quote_value
 from slarisk.tickets.rows import SOURCE_FILE, SOURCE_ROW
 
 if TYPE_CHECKING:
@@ -79,13 +74,13 @@ def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> Label
     """
     refuse_mismatched_tables(sla)
     tickets = read_tickets(data)
-    refuse_duplicates(tickets, data)
-    refuse_unknown_priorities(tickets, data, sla)
+    validate_unique_ids(tickets, data)
+    validate_priorities(tickets, data, sla)
     tickets["created_at"] = impute_creation(tickets, data.creation)
     labelled = label_tickets(tickets, data, sla)
     reasons = labelled.pop("reason")
     costs = price_tickets(tickets, data, sla, cost)
-    refuse_bad_costs(costs, labelled["breach"], tickets, data)
+    validate_costs(costs, labelled["breach"], tickets, data)
     labelled["breach_cost"], labelled["escalation_cost"] = costs.fn, costs.fp
     kept = (reasons == "").to_numpy()
     frame = labelled[kept].reset_index(drop=True)
@@ -120,7 +115,7 @@ def _describe(dropped: dict[str, int], tickets: pd.DataFrame) -> str:
     unreadable = tickets[UNREADABLE] != ""
     if unreadable.any():
         row = tickets[unreadable].iloc[0]
-        text += f"; first unreadable date: column {row[UNREADABLE]!r}, {where(row)}"
+        text += f"; first unreadable date: column {row[UNREADABLE]!r}, {locate_row(row)}"
     return text
 
 
@@ -131,7 +126,7 @@ def impute_creation(tickets: pd.DataFrame, creation: Creation) -> pd.Series:
     tickets that have both a first response and a resolution, in the order of the export.
     """
     if creation.kind is CreationKind.observed:
-        return take_dates(tickets, "created_at")
+        return get_dates(tickets, "created_at")
     both = tickets["first_response_at"].notna() & tickets["resolved_at"].notna()
     # the legacy generator is what the notebook's numbers rest on
     draws = np.random.RandomState(creation.seed).randint(
@@ -166,7 +161,7 @@ def label_tickets(
         ``label_known_at`` and ``reason`` (why there is no label; empty where there is one).
     """
     labelled = tickets.copy(deep=False)
-    created, resolved = take_dates(labelled, "created_at"), take_dates(labelled, "resolved_at")
+    created, resolved = get_dates(labelled, "created_at"), get_dates(labelled, "resolved_at")
     labelled["resolution_hours"] = (resolved - created).dt.total_seconds() / 3600
     labelled["sla_target_hours"] = _target_hours(labelled, data, sla)
     if data.label.kind is LabelKind.column:
@@ -180,7 +175,7 @@ def label_tickets(
         )
     labelled[["breach", "label_known_at", "reason"]] = labels
     if data.label.known_at is not None:
-        labelled["label_known_at"] = take_dates(labelled, data.label.known_at)
+        labelled["label_known_at"] = get_dates(labelled, data.label.known_at)
     late_reason = labelled["reason"]
     labelled["reason"] = np.select(
         [
@@ -227,7 +222,7 @@ def _label_by_column(tickets: pd.DataFrame, data: DataPolicy) -> pd.DataFrame:
     text = tickets[data.label.column].str.lower()
     breach = (text == data.label.breach_value.lower()).astype("boolean").mask(text.isna())
     reason = np.where(text.isna(), NO_LABEL, "")
-    known = take_dates(tickets, "resolved_at")
+    known = get_dates(tickets, "resolved_at")
     return pd.DataFrame({"breach": breach, "label_known_at": known, "reason": reason})
 
 
@@ -262,16 +257,16 @@ def unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) 
     return ~tickets["priority"].replace(sla.aliases).isin(sla.targets)
 
 
-def refuse_unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> None:
+def validate_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> None:
     """Refuse a priority that the SLA policy does not name, where the policy says so."""
     if sla.unknown_priority is not UnknownPriority.error:
         return
     unknown = unknown_priorities(tickets, data, sla) & _present(tickets, "priority")
     if unknown.any():
         rows = tickets[unknown]
-        names = ", ".join(show(name) for name in rows["priority"].unique()[:5])
+        names = ", ".join(quote_value(name) for name in rows["priority"].unique()[:5])
         raise InputError(
-            f"{where(rows.iloc[0])}: the SLA policy {sla.name!r} has no target for priority "
+            f"{locate_row(rows.iloc[0])}: the SLA policy {sla.name!r} has no target for priority "
             f"{names} ({len(rows):,} tickets). Name it in sla.aliases or sla.targets, or set "
             "sla.unknown_priority=drop."
         )
@@ -281,7 +276,7 @@ def _present(tickets: pd.DataFrame, name: str) -> pd.Series:
     return tickets[name].notna() if name in tickets else pd.Series(False, index=tickets.index)
 
 
-def refuse_duplicates(tickets: pd.DataFrame, data: DataPolicy) -> None:
+def validate_unique_ids(tickets: pd.DataFrame, data: DataPolicy) -> None:
     """Refuse an export in which a ticket id repeats."""
     ids = tickets["ticket_id"]
     repeated = ids.notna() & ids.duplicated(keep=False)
@@ -290,7 +285,7 @@ def refuse_duplicates(tickets: pd.DataFrame, data: DataPolicy) -> None:
         first, second = rows.iloc[0], rows.iloc[1]
         elsewhere = f" of {second[SOURCE_FILE]}" * (second[SOURCE_FILE] != first[SOURCE_FILE])
         raise InputError(
-            f"{first[SOURCE_FILE]}: {data.columns['ticket_id']} {show(first['ticket_id'])} stands "
+            f"{first[SOURCE_FILE]}: {data.columns['ticket_id']} {quote_value(first['ticket_id'])} stands "
             f"in rows {first[SOURCE_ROW]} and {second[SOURCE_ROW]}{elsewhere}; "
             f"{int(ids[repeated].nunique()):,} ids repeat. If the export is an event log, "
             "say so: data.events.order=<field>."

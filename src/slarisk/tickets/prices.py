@@ -11,7 +11,7 @@ import pandas as pd
 from slarisk.config import UnknownPriority
 from slarisk.decisions.costs import CostMatrix, cost_matrix
 from slarisk.errors import InputError
-from slarisk.tickets.read import show, where
+from slarisk.tickets.read import locate_row, quote_value
 
 if TYPE_CHECKING:
     from slarisk.config import CostPolicy, DataPolicy, SlaPolicy
@@ -43,12 +43,12 @@ def price_tickets(
     breach = price_breaches(tickets, data, sla)
     escalation = price_escalations(tickets, data, cost)
     if fallback is not None:
-        breach = breach.where(is_price(breach), fallback)
-        escalation = escalation.where(is_price(escalation), cost.escalation_cost)
+        breach = breach.where(is_valid_price(breach), fallback)
+        escalation = escalation.where(is_valid_price(escalation), cost.escalation_cost)
     return cost_matrix(breach.to_numpy(), escalation.to_numpy(), cost.charged, cost.effectiveness)
 
 
-def is_price(dollars: pd.Series) -> pd.Series:
+def is_valid_price(dollars: pd.Series) -> pd.Series:
     """Where an amount can be a price: finite, and at least 0."""
     return dollars.between(0, np.inf, inclusive="left")
 
@@ -86,7 +86,7 @@ def look_up_priority(
     return pd.Series(np.array([*found, fallback], dtype=float)[codes], index=tickets.index)
 
 
-def refuse_bad_costs(
+def validate_costs(
     costs: CostMatrix, breach: pd.Series, tickets: pd.DataFrame, data: DataPolicy
 ) -> None:
     """Refuse a cost that is no number of at least 0; only a ticket without label may have none.
@@ -104,11 +104,11 @@ def refuse_bad_costs(
     ):
         if field is None:
             continue
-        bad = ~is_price(pd.Series(dollars, tickets.index))
+        bad = ~is_valid_price(pd.Series(dollars, tickets.index))
         bad &= breach.notna() | tickets[field].notna()
         if bad.any():
             row = tickets[bad].iloc[0]
             raise InputError(
-                f"{where(row)}: column {data.columns[field]!r} is the {name} and "
-                f"must be a number of at least 0, not {show(row[field])} ({int(bad.sum()):,} rows)."
+                f"{locate_row(row)}: column {data.columns[field]!r} is the {name} and "
+                f"must be a number of at least 0, not {quote_value(row[field])} ({int(bad.sum()):,} rows)."
             )

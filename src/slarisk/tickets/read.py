@@ -239,12 +239,12 @@ def _lay_out(
     return Layout(header, {column: wanted[column] for column in header if column in wanted})
 
 
-def where(row: pd.Series) -> str:
+def locate_row(row: pd.Series) -> str:
     """Name the place a row of :func:`read_fields` came from."""
     return f"{row[SOURCE_FILE]}, row {row[SOURCE_ROW]}"
 
 
-def show(value: Any) -> str:
+def quote_value(value: Any) -> str:
     """Write a value of the data in a message, not all of a long one."""
     return "an empty value" if pd.isna(value) else reprlib.repr(str(value))
 

@@ -1,1 +1,1 @@
-"""Runs and the registry: what goes to MLflow, and what comes back."""
+"""MLflow's side of runs: the store, what is logged, and how runs are looked up."""

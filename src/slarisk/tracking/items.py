@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from slarisk.scoring.bundle import Bundle
+    from slarisk.model.bundle import Bundle
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,11 @@ from threadpoolctl import threadpool_info
 _PACKAGES = ("slarisk", "numpy", "scipy", "pandas", "scikit-learn", "lightgbm", "mlflow")
 
 
+def identify_source(source: Source) -> dict[str, str]:
+    """Tags that say which code made a run."""
+    return {"git_commit": source.commit, "git_dirty": str(source.dirty).lower()}
+
+
 @dataclass(frozen=True)
 class Source:
     """The git commit of the checkout, and what differs from it (empty if nothing does).

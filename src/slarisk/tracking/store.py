@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from slarisk.errors import InputError, Refused, StoreError
 from slarisk.tracking.relocation import follow_move
-from slarisk.tracking.workers import WORKER_TAG, this_worker
+from slarisk.tracking.workers import WORKER_TAG, current_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -180,7 +180,7 @@ def tracked_run(name: str, tags: Mapping[str, str], run_id: str | None = None) -
     """
     import mlflow
 
-    own = dict(tags) | {WORKER_TAG: this_worker()}
+    own = dict(tags) | {WORKER_TAG: current_worker()}
     with reaching_store():
         run = mlflow.start_run(run_id, run_name=name, tags=own)
     if FAILURE_TAG in run.data.tags:
@@ -213,7 +213,7 @@ def reopened_run(run_id: str) -> Iterator[None]:
 
     mlflow.start_run(run_id=run_id)
     try:
-        mlflow.set_tag(WORKER_TAG, this_worker())
+        mlflow.set_tag(WORKER_TAG, current_worker())
         yield
     finally:
         mlflow.end_run("FINISHED")

@@ -21,7 +21,7 @@ FOLDER = Path("outputs") / "workers"
 _held: dict[tuple[int, Path], FileLock] = {}
 
 
-def this_worker() -> str:
+def current_worker() -> str:
     """Name this process, and hold its lock from now on."""
     folder = FOLDER.absolute()
     key = os.getpid(), folder  # a fork is another process
@@ -43,17 +43,17 @@ def _name_place() -> str:
         return path.read_text()
 
 
-def is_near(worker: str) -> bool:
+def is_local_worker(worker: str) -> bool:
     """Whether a process works in this folder of this machine, so that it is known if it died."""
     return (FOLDER / "place").exists() and worker.startswith(f"{_name_place()}-")
 
 
-def has_died(worker: str) -> bool:
+def worker_died(worker: str) -> bool:
     """Whether a process is known to be gone.
 
     Nothing is known of one that works in another folder, or on another machine.
     """
-    if not is_near(worker):
+    if not is_local_worker(worker):
         return False
     path = FOLDER / f"{worker}.lock"
     if not path.exists():

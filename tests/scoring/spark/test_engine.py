@@ -26,8 +26,8 @@ import json, sys
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from slarisk.errors import InputError
-from slarisk.jobs.command import register_schemas
-from slarisk.jobs.score import score
+from slarisk.command_line import register_schemas
+from slarisk.commands.score import score
 from slarisk.scoring.spark import rows
 rows.PIECE_ROWS = 100
 register_schemas()

@@ -15,11 +15,11 @@ from slarisk.decisions.costs import CostMatrix
 from slarisk.decisions.facts import TicketFacts
 from slarisk.decisions.shortlist import Candidates, Shortlist
 from slarisk.learning.features import make_features
-from slarisk.scoring.bundle import ORIGIN, PROBABILITY, Judged
-from slarisk.scoring.export import EXPORT_PLAIN, as_array, lay_out_export
-from slarisk.scoring.intake import needed_fields
+from slarisk.model.bundle import ORIGIN, PROBABILITY, ScoredTickets
+from slarisk.scoring.export import EXPORT_PLAIN, as_array, build_export_rows
+from slarisk.scoring.export_reader import needed_fields
 from slarisk.scoring.spark.rows import name_number, number_fields
-from slarisk.scoring.tally import Tally
+from slarisk.scoring.summary import ScoringSummary
 from slarisk.tickets.contract import take_facts, type_fields
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from slarisk.decisions.policies import DecisionPolicy
-    from slarisk.scoring.bundle import Manifest
-    from slarisk.scoring.memory import Memory
+    from slarisk.model.bundle import Manifest
+    from slarisk.model.seen_tickets import SeenTickets
     from slarisk.scoring.task import Task
 
 TALLY = "tally"  # of what a model looked at in many tickets, beside one of them
@@ -51,7 +51,7 @@ class Finish:
     """What it takes to lay the export out once the probabilities are known; no model."""
 
     manifest: Manifest
-    memory: Memory
+    memory: SeenTickets
     known: Mapping[str, NDArray[np.object_]]
     policy: DecisionPolicy
     version: str
@@ -163,19 +163,19 @@ def lay_out(finish: Finish, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Re
             continue
         frame = batch.to_pandas()
         tickets = type_fields(frame[fields], manifest.data, fields)
-        met = finish.memory.recognise(tickets)
+        met = finish.memory.match(tickets)
         dated = tickets.assign(created_at=finish.memory.creation_times(tickets, met))
         looks = make_features(dated, manifest.features)
         probability = frame[PROBABILITY].to_numpy(dtype=float)
-        judged = Judged(dated, probability, frame[ORIGIN], looks, np.arange(len(frame)))
+        judged = ScoredTickets(dated, probability, frame[ORIGIN], looks, np.arange(len(frame)))
         costs = manifest.costs(dated)
         losses = costs.expected(probability)
         facts = take_facts(dated)
         escalate = finish.policy.decide(probability, costs, facts)
-        export = lay_out_export(
+        export = build_export_rows(
             manifest, judged, escalate, losses, finish.version, finish.scored_at
         )
-        tally = Tally()
+        tally = ScoringSummary()
         tally.count_looks(manifest.profile, finish.known, judged)
         beside = [
             pa.array(facts.ticket_id, pa.string()),

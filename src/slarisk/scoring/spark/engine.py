@@ -12,25 +12,26 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from slarisk.atomic_files import explain_os_errors, replacing
 from slarisk.errors import InputError
 from slarisk.scoring.export import DUPLICATE
-from slarisk.scoring.intake import REASON
+from slarisk.scoring.export_reader import REASON
+from slarisk.scoring.output_files import is_parquet
 from slarisk.scoring.spark.decisions import decide_jointly, decide_rows
 from slarisk.scoring.spark.parts import put_back, swap, write_parts, write_rejected
 from slarisk.scoring.spark.rows import part_rows, read_rows
-from slarisk.scoring.spark.session import open_session, told_failures
+from slarisk.scoring.spark.session import explain_spark_failures, open_session
 from slarisk.scoring.spool import spooling
-from slarisk.scoring.tally import Tally
-from slarisk.scoring.task import Task, check_share
-from slarisk.scoring.write import is_parquet, replacing, told_errors
-from slarisk.tickets.contract import check_policy
+from slarisk.scoring.summary import ScoringSummary
+from slarisk.scoring.task import Task, validate_rejected_share
+from slarisk.tickets.contract import validate_policy
 from slarisk.tickets.files import STDIN, find_files, name_file
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def score_spark(task: Task, model_uri: str) -> Tally:
+def score_spark(task: Task, model_uri: str) -> ScoringSummary:
     """Score an export with Spark, into a folder of part files and a file of rejected rows.
 
     Parameters
@@ -53,10 +54,10 @@ def score_spark(task: Task, model_uri: str) -> Tally:
         )
     manifest, output = task.bundle.manifest, task.output
     files = find_files(task.source)
-    check_policy(manifest.data)
+    validate_policy(manifest.data)
     spark = open_session()
     with ExitStack() as opened:
-        opened.enter_context(told_failures())
+        opened.enter_context(explain_spark_failures())
         read, rows = read_rows(spark, manifest, files)
         opened.enter_context(_kept(rows))
         if read is not rows:
@@ -67,7 +68,7 @@ def score_spark(task: Task, model_uri: str) -> Tally:
         if task.policy.joint:
             opened.enter_context(_kept(decided))
             decided = decide_jointly(decided, task.policy)
-        opened.enter_context(told_errors(output))
+        opened.enter_context(explain_os_errors(output))
         put_back(output)
         folder = opened.enter_context(spooling(output))
         (rejected,) = opened.enter_context(replacing([task.rejected], folder))
@@ -89,7 +90,7 @@ def _kept(frame: DataFrame) -> Iterator[None]:
 
 def count_rows(
     task: Task, files: list[str], read: DataFrame, rows: DataFrame, wrong: DataFrame
-) -> Tally:
+) -> ScoringSummary:
     """Count what was read and what is rejected; refuse an export of which too much is."""
     tickets = rows.count()
     rows_in = tickets if read is rows else read.count()
@@ -97,5 +98,7 @@ def count_rows(
         raise InputError(f"{name_file(task.source)}: there are no tickets in it, only a header.")
     reasons = Counter({row[0]: row[1] for row in wrong.groupBy(REASON).count().collect()})
     first = wrong.where(f"{REASON} != '{DUPLICATE}'").first()  # a repeated row was right in itself
-    check_share(task, reasons, tickets, files, None if first is None else first.asDict())
-    return Tally(rows_in=rows_in, rejected=reasons)
+    validate_rejected_share(
+        task, reasons, tickets, files, None if first is None else first.asDict()
+    )
+    return ScoringSummary(rows_in=rows_in, rejected=reasons)

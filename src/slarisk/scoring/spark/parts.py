@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow as pa
 
+from slarisk.atomic_files import explain_os_errors
 from slarisk.errors import InputError
 from slarisk.scoring.export import EXPORT_COLUMNS
-from slarisk.scoring.outputs import RejectedFile, form_csv, form_parquet, open_export
+from slarisk.scoring.output_formats import RejectedFile, format_csv, format_parquet, open_export
 from slarisk.scoring.spark.decisions import TALLY
-from slarisk.scoring.tally import Tally
-from slarisk.scoring.write import told_errors
+from slarisk.scoring.summary import ScoringSummary
 from slarisk.tickets.files import name_file
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def write_rejected(wrong: DataFrame, path: Path, files: list[str]) -> None:
         refused.write(pd.DataFrame(held))
 
 
-def write_parts(decided: DataFrame, folder: Path, output: Path, parquet: bool) -> Tally:
+def write_parts(decided: DataFrame, folder: Path, output: Path, parquet: bool) -> ScoringSummary:
     """Write the export as part files, a task each, and count it.
 
     Parameters
@@ -65,10 +65,10 @@ def write_parts(decided: DataFrame, folder: Path, output: Path, parquet: bool) -
     folder.mkdir()
     export = decided.select(*(fn.col(f"`{name}`") for name in (*EXPORT_COLUMNS, TALLY)))
     write = partial(write_part, folder, output, parquet)
-    tally = Tally()
+    tally = ScoringSummary()
     written = export.mapInArrow(write, from_arrow_schema(_WRITTEN)).collect()
     for _, counted in sorted(written):
-        tally.add(Tally.read(counted))
+        tally.add(ScoringSummary.read(counted))
     if not written:
         with open_export(folder / name_part(0, parquet), parquet):
             pass  # no more than its columns
@@ -92,18 +92,18 @@ def write_part(
         return
     name = name_part(context.partitionId(), parquet)
     begun = folder / f".{name}.{context.taskAttemptId()}"  # a task may be tried twice, or by two
-    form = form_parquet if parquet else form_csv
-    tally = Tally()
+    form = format_parquet if parquet else format_csv
+    tally = ScoringSummary()
     if not folder.is_dir():
         raise InputError(f"{output}: must lie where all machines of the cluster see it.")
-    with told_errors(output):
+    with explain_os_errors(output):
         with open_export(begun, parquet) as write:
             for batch in chain([first], batches):
                 export = batch.select(EXPORT_COLUMNS)
                 write(form(export))
                 tally.count_export(export)
                 for looks in batch[TALLY].drop_null().to_pylist():
-                    tally.add(Tally.read(looks))
+                    tally.add(ScoringSummary.read(looks))
         os.replace(begun, folder / name)
     yield pa.record_batch([[name], [tally.write()]], _WRITTEN)
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow as pa
 
 from slarisk.learning.features import read_numbers
+from slarisk.model.inputs import list_inputs
 from slarisk.scoring.eventlog import POSITION
 from slarisk.scoring.export import DUPLICATE
-from slarisk.scoring.inputs import list_inputs
-from slarisk.scoring.intake import (
+from slarisk.scoring.export_reader import (
     DETAIL,
     FILE,
     REASON,
@@ -24,7 +24,7 @@ from slarisk.scoring.intake import (
     sort_tickets,
 )
 from slarisk.scoring.spool import to_batch
-from slarisk.tickets.contract import collapse_events, name_tickets
+from slarisk.tickets.contract import collapse_events, ticket_keys
 from slarisk.tickets.read import count_groups, read_parts
 from slarisk.tickets.rows import SOURCE_LINE, SOURCE_ROW
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from slarisk.config import DataPolicy
-    from slarisk.scoring.bundle import Manifest
+    from slarisk.model.bundle import Manifest
 
 Frames: TypeAlias = Iterator[pd.DataFrame]
 
@@ -168,7 +168,7 @@ def name_events(events: pd.DataFrame, manifest: Manifest, file: int, before: int
     """Name the ticket of each event; one without an id is a ticket of its own, in all files."""
     place = events[SOURCE_ROW].astype("str")
     alone = f"{file} " + (events[SOURCE_ROW] + before).astype("str") + "\0"
-    named = name_tickets(events.set_index(place), manifest.data).set_axis(events.index)
+    named = ticket_keys(events.set_index(place), manifest.data).set_axis(events.index)
     return named.where(~named.str.endswith("\0"), alone)
 
 
@@ -179,7 +179,7 @@ def collapse_rows(manifest: Manifest, frames: Frames) -> Frames:
     """
     events = pd.concat(list(frames) or [pd.DataFrame()], ignore_index=True)
     if len(events):
-        first = ~name_tickets(events, manifest.data).duplicated()
+        first = ~ticket_keys(events, manifest.data).duplicated()
         tickets = collapse_events(events, manifest.data)
         tickets[POSITION], tickets[_ROUND] = events.loc[first, POSITION].to_numpy(), 1
         yield tickets

@@ -82,7 +82,7 @@ def choose_settings(master: str | None) -> dict[str, str]:
 
 
 @contextmanager
-def told_failures() -> Iterator[None]:
+def explain_spark_failures() -> Iterator[None]:
     """Hand on what a task refused, without Spark's own words around it."""
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException

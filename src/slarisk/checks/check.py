@@ -1,0 +1,82 @@
+"""A check, and how it came out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NO_CHECKS = "none"  # how a list of no checks is written
+
+
+class Verdict(Enum):
+    """How a check came out; a failed one blocks promotion."""
+
+    ok = "ok"
+    warning = "warning"
+    failed = "failed"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check with its stable code, verdict and figures in words."""
+
+    code: str
+    title: str
+    verdict: Verdict
+    detail: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: its verdict, and the figures in words."""
+
+    verdict: Verdict
+    detail: str
+
+
+def passed(detail: str) -> Finding:
+    """Find nothing to object to."""
+    return Finding(Verdict.ok, detail)
+
+
+def warned(detail: str) -> Finding:
+    """Find what weakens a result."""
+    return Finding(Verdict.warning, detail)
+
+
+def failed(detail: str) -> Finding:
+    """Find what makes a result worth nothing."""
+    return Finding(Verdict.failed, detail)
+
+
+def list_codes(checks: Iterable[Check], verdict: Verdict) -> str:
+    """List the codes of the checks with a verdict, or say that there is none."""
+    return " ".join(check.code for check in checks if check.verdict is verdict) or NO_CHECKS
+
+
+def tabulate_checks(checks: list[Check]) -> pd.DataFrame:
+    """Write checks as a table."""
+    rows = [(c.code, c.title, c.verdict.value, c.detail) for c in checks]
+    return pd.DataFrame(rows, columns=["code", "check", "verdict", "detail"])
+
+
+def read_checks(text: str) -> list[Check]:
+    """Read checks as :func:`tabulate_checks` wrote them, as CSV."""
+    table = pd.read_csv(io.StringIO(text), dtype="str", keep_default_na=False)
+    columns = table[["code", "check", "verdict", "detail"]].itertuples(index=False, name=None)
+    return [Check(code, title, Verdict(word), detail) for code, title, word, detail in columns]
+
+
+def list_problems(checks: Sequence[Check]) -> list[str]:
+    """List in words what the checks object to, what is worst first."""
+    doubts = [check for check in checks if check.verdict is Verdict.failed]
+    doubts += [check for check in checks if check.verdict is Verdict.warning]
+    return [f"{check.verdict.value} {check.code}: {check.detail}" for check in doubts]

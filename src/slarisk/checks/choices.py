@@ -1,0 +1,74 @@
+"""Whether anything was chosen or fitted on the test tickets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slarisk.checks.check import failed, passed
+from slarisk.decisions.policies import find_policy
+from slarisk.decisions.thresholds import best_threshold
+from slarisk.learning.calibration import cross_calibrate, fit_calibrator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from slarisk.checks.check import Finding
+    from slarisk.checks.context import CheckContext
+
+
+def check_test_untouched(evidence: CheckContext) -> Finding:
+    """SR002: calibration, threshold and objective are those that the training tickets give.
+
+    All three are computed again, on the eligible out-of-fold scores alone, and compared with the
+    model and with the logged metrics.
+    """
+    policy = find_policy(evidence.config.decision)
+    if policy.optimistic:
+        return failed("The threshold was picked on the test tickets; the loss is too good.")
+    learned, eligible = evidence.learned, evidence.learned.eligible
+    kind, score, breach = (
+        evidence.config.calibration.name,
+        learned.score[eligible],
+        evidence.breach[eligible],
+    )
+    again = fit_calibrator(kind, score, breach)
+    probe = np.linspace(0, 1, 101)
+    if not np.allclose(again.apply(probe), learned.model.calibrator.apply(probe), atol=1e-9):
+        return failed(
+            "The calibration of the model is not the one that the out-of-fold scores of the "
+            "training tickets give: other tickets were used to fit it."
+        )
+    probability = cross_calibrate(kind, score, breach, learned.fold[eligible])
+    if not np.allclose(probability, learned.probability[eligible], atol=1e-9):
+        return failed(
+            "The out-of-fold probabilities are not the out-of-fold scores, calibrated on the other "
+            "folds: the threshold and the objective rest on other figures."
+        )
+    other = [
+        f"{name} is {given:.6g}, and {found:.6g} on the eligible out-of-fold scores"
+        for name, given, found in _list_choices(evidence, probability)
+        if not np.isclose(given, found, rtol=1e-9, atol=1e-12)
+    ]
+    if other:
+        return failed(f"Chosen or measured on other tickets: {'; '.join(other)}.")
+    return passed("Test tickets were used once, at the end.")
+
+
+def _list_choices(
+    evidence: CheckContext, probability: NDArray[np.float64]
+) -> Iterator[tuple[str, float, float]]:
+    """List what the run chose, and what the eligible training tickets give, by name."""
+    eligible = evidence.learned.eligible
+    tickets, breach = evidence.training[eligible], evidence.breach[eligible]
+    costs, metrics = evidence.price(tickets), evidence.metrics
+    best = best_threshold(probability, breach, costs).finite
+    yield "optimal_threshold", metrics["optimal_threshold"], best
+    if find_policy(evidence.config.decision).by_threshold:
+        yield "decision_threshold", metrics["decision_threshold"], best
+        yield "the threshold of the model", min(evidence.threshold, 1.0), best
+    losses = costs.losses(breach, evidence.decide(tickets, probability))
+    yield "objective", metrics["objective"], float(losses.mean())

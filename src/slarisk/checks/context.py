@@ -1,0 +1,139 @@
+"""What the checks look at: the tickets of both parts, what was learned, and the logged metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slarisk.config import CreationKind, Moment
+from slarisk.decisions.policies import make_policy
+from slarisk.learning.features import comparable_names, feature_fields, make_features
+from slarisk.tickets.contract import date_fields, moment_known, take_facts
+from slarisk.tickets.prices import price_tickets
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from slarisk.config import TrainConfig
+    from slarisk.decisions.costs import CostMatrix
+    from slarisk.learning.crossfit import CrossFit
+    from slarisk.learning.splits import Fold
+    from slarisk.tickets.labels import LabelledTickets
+
+_IN_SAMPLE = 1000  # training tickets that the final model scores again
+
+
+@dataclass(frozen=True, eq=False)
+class CheckContext:
+    """A run as the checks see it.
+
+    Checks compute what they judge from the tickets, the out-of-fold scores and the model; the
+    logged metrics are only compared with it.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    tickets : LabelledTickets
+        All of the export.
+    training, test : DataFrame
+        The typed tickets of both parts.
+    folds : sequence of Fold
+        Of the training tickets.
+    learned : CrossFit
+        The model, and the out-of-fold scores of the training tickets.
+    threshold : float
+        What the packed model decides by, where it decides by one threshold.
+    metrics : mapping of str to float
+        As the run logs them.
+    """
+
+    config: TrainConfig
+    tickets: LabelledTickets
+    training: pd.DataFrame
+    test: pd.DataFrame
+    folds: Sequence[Fold]
+    learned: CrossFit
+    threshold: float
+    metrics: Mapping[str, float]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """What the model sees of the training tickets."""
+        return make_features(self.training, self.config.features)
+
+    @cached_property
+    def test_frame(self) -> pd.DataFrame:
+        """What the model sees of the test tickets."""
+        return make_features(self.test, self.config.features)
+
+    @cached_property
+    def features(self) -> list[str]:
+        """The columns of both frames but for free text, which has no values to compare."""
+        return comparable_names(self.config.features)
+
+    @property
+    def fields(self) -> list[str]:
+        """The ticket fields behind the features."""
+        return feature_fields(self.config.features)
+
+    @cached_property
+    def breach(self) -> NDArray[np.bool_]:
+        """What became of the training tickets."""
+        breach: NDArray[np.bool_] = self.training["breach"].to_numpy(dtype=bool)
+        return breach
+
+    @cached_property
+    def test_breach(self) -> NDArray[np.bool_]:
+        """What became of the test tickets."""
+        breach: NDArray[np.bool_] = self.test["breach"].to_numpy(dtype=bool)
+        return breach
+
+    @cached_property
+    def probability(self) -> NDArray[np.float64]:
+        """Breach probabilities of the test tickets, predicted again, shape (test tickets,)."""
+        return self.learned.model.probability(self.test)
+
+    def price(self, tickets: pd.DataFrame) -> CostMatrix:
+        """Price the four outcomes of some labelled tickets, in dollars."""
+        config = self.config
+        return price_tickets(tickets, config.data, config.sla, config.cost)
+
+    def decide(self, tickets: pd.DataFrame, probability: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Decide by the policy of the run which of some labelled tickets to escalate."""
+        policy = make_policy(self.config.decision, self.threshold)
+        return policy.decide(probability, self.price(tickets), take_facts(tickets))
+
+    @property
+    def imputed(self) -> bool:
+        """Whether creation times are imputed."""
+        return self.config.data.creation.kind is CreationKind.imputed
+
+    @property
+    def late_dates(self) -> list[str]:
+        """The date fields in which the end of a ticket may show."""
+        return [
+            name
+            for name in date_fields(self.config.data)
+            if name in self.training
+            and moment_known(name, self.config.data) is not Moment.created
+            and name not in ("created_at", "due_at")
+        ]
+
+    @cached_property
+    def sampled(self) -> NDArray[np.int64]:
+        """Positions of honestly scored training tickets, a random sample of them."""
+        eligible = np.flatnonzero(self.learned.eligible)
+        if len(eligible) <= _IN_SAMPLE:
+            return eligible
+        rng = np.random.default_rng(self.config.evaluation.seed)
+        return np.sort(rng.choice(eligible, _IN_SAMPLE, replace=False))
+
+    @cached_property
+    def in_sample(self) -> NDArray[np.float64]:
+        """The final model's uncalibrated scores of the sampled tickets, which it was fitted on."""
+        return self.learned.model.score(self.frame.iloc[self.sampled])

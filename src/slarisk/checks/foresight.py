@@ -1,0 +1,239 @@
+"""Whether a feature knows what is known only when a ticket ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from slarisk.checks.check import failed, passed, warned
+from slarisk.checks.context import CheckContext
+from slarisk.learning.features import category_names, make_features
+from slarisk.stats.association import share_information
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from slarisk.checks.check import Finding
+
+_SAME, _CLOSE = 0.9, 0.7  # rank correlations with the time a ticket takes
+_FEW = 100  # tickets, below which a rank correlation is not looked at
+_FEW_DAYS = 300  # tickets that ended on another day
+_EDGE = 0.02  # of the tickets are outside the period that both days have to lie in
+_RARE = 20  # tickets: rarer values are taken together
+_MOST = 15_000  # tickets that the days are read from
+_GAIN, _ERRORS = 0.01, 4.0  # nats, and standard errors
+_LARGE, _SMALL = 0.25, 0.05  # shares of the information
+_SPARED = 2  # values that gain most, and may have a reason of their own
+_SWAPS = 40
+
+
+def check_moment(evidence: CheckContext) -> Finding:
+    """SR008: every feature is known at the prediction moment, and none ranks tickets by their end.
+
+    That the data policy says so was asked before the run. A number or a date by which tickets lie
+    in the order of the time they took says so in vain.
+    """
+    moment, fields = evidence.config.moment.value, evidence.fields
+    said = f"All {len(fields)} fields are listed as known at {moment!r}"
+    numbers = [
+        name for name in evidence.features if pd.api.types.is_float_dtype(evidence.frame[name])
+    ]
+    if not numbers:
+        return passed(f"{said}; none is a number.")
+    taken = [_measure_hours(evidence.training, end) for end in _name_ends(evidence)]
+    order = {
+        name: max((_correlate_ranks(evidence.frame[name], hours) for hours in taken), default=0.0)
+        for name in numbers
+    }
+    name = max(order, key=order.__getitem__)
+    found = f"{name} ranks tickets as the time they took does (rank correlation {order[name]:.2f})"
+    if order[name] >= _SAME:
+        return failed(
+            f"{said}, but {found}: it is filled in when a ticket ends. Correct data.known."
+        )
+    if order[name] >= _CLOSE:
+        return warned(f"{said}, but {found}. Find out when it becomes known.")
+    return passed(f"{said}; the largest rank correlation with the time taken is {order[name]:.2f}.")
+
+
+def _name_ends(evidence: CheckContext) -> list[str]:
+    """Name the dates at which a ticket ends: its resolution, and what makes its label known."""
+    ends = ["resolved_at", evidence.config.data.label.known_at]
+    return [name for name in ends if name is not None and name in evidence.training]
+
+
+def _measure_hours(tickets: pd.DataFrame, end: str) -> pd.Series:
+    return (tickets[end] - tickets["created_at"]).dt.total_seconds() / 3600
+
+
+def _correlate_ranks(values: pd.Series, hours: pd.Series) -> float:
+    """Measure Spearman's rank correlation, without its sign."""
+    both = (values.notna() & hours.notna()).to_numpy()
+    if both.sum() < _FEW:
+        return 0.0
+    ranks = [rankdata(each.to_numpy()[both]) for each in (values, hours)]
+    if any(each.std() == 0 for each in ranks):
+        return 0.0
+    return abs(float(np.corrcoef(*ranks)[0, 1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Days:
+    """The values of n tickets, and the days on which these were created and ended.
+
+    ``values`` are codes below ``levels``, and the days are counted from a Monday on, below
+    ``count``.
+    """
+
+    values: NDArray[np.int64]
+    levels: int
+    created: NDArray[np.int64]
+    ended: NDArray[np.int64]
+    count: int
+
+    def drop(self, value: int) -> Days:
+        """Leave out the tickets of a value."""
+        kept = self.values != value
+        return replace(
+            self, values=self.values[kept], created=self.created[kept], ended=self.ended[kept]
+        )
+
+    def swap(self, swapped: NDArray[np.bool_]) -> Days:
+        """Let the two days of some tickets change places."""
+        created = np.where(swapped, self.ended, self.created)
+        return replace(self, created=created, ended=np.where(swapped, self.created, self.ended))
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a category tells of the day of creation, and how much more of the day of the end.
+
+    In nats. ``most`` is the value that adds most to the gain.
+    """
+
+    before: float
+    gain: float
+    most: int
+
+    def reaches(self, share: float) -> bool:
+        """Whether the gain is at least a share of the information, and anything at all."""
+        return self.gain >= max(_GAIN, share * self.before)
+
+
+def check_days(evidence: CheckContext) -> Finding:
+    """SR009: no category goes by the day on which a ticket ends rather than begins.
+
+    What is known at creation goes by the day of the creation: who is on duty, what is broken. Who
+    resolves a ticket, and how, goes by the day of the resolution. So the two days are compared by
+    the information that a category shares with them, on tickets that end on another day than they
+    began. What weekdays explain is taken off: at weekends only what is urgent is worked on.
+
+    It fails where the gain is large, and still large without the two values that gain most: these
+    may have reasons of their own, such as refunds that are all paid on the first of the month. A
+    small gain may be that of who is assigned at first and works on the ticket later.
+    """
+    tickets = pick_tickets(evidence)
+    if len(tickets) < _FEW_DAYS:
+        return passed(f"Fewer than {_FEW_DAYS} tickets end on another day: cannot be told.")
+    rng = np.random.default_rng(evidence.config.evaluation.seed)
+    sure: list[str] = []
+    likely: list[str] = []
+    features = evidence.config.features
+    frame, names = make_features(tickets, features), category_names(features)
+    for name in names:
+        days = read_days(tickets, frame[name])
+        whole, rest = measure_gains(days)
+        if not (whole.reaches(_LARGE) or rest.reaches(_SMALL)):
+            continue
+        if whole.gain >= _ERRORS * _estimate_error(days, rng):
+            told = (
+                f"{name} ({whole.before + whole.gain:.3f} nats with the day of the end, "
+                f"{whole.before:.3f} with the first)"
+            )
+            (sure if whole.reaches(_LARGE) and rest.reaches(_LARGE) else likely).append(told)
+    if sure:
+        return failed(
+            f"Goes by the day on which a ticket ends: {'; '.join(sure + likely)}. It is filled in "
+            "at the end: correct data.known."
+        )
+    if likely:
+        return warned(
+            f"Goes a little by the day on which a ticket ends: {'; '.join(likely)}. Find out when "
+            "it becomes known."
+        )
+    return passed(f"None of {len(names)} categories, on {len(tickets):,} tickets.")
+
+
+def pick_tickets(evidence: CheckContext) -> pd.DataFrame:
+    """Pick tickets that end on another day than they began, with both in one and the same period.
+
+    Else the two days would differ in their range, which trends and what is still open tell apart.
+    """
+    tickets: pd.DataFrame = evidence.tickets.frame
+    if evidence.imputed or "resolved_at" not in tickets:
+        return tickets.iloc[:0]
+    created, ended = tickets["created_at"], tickets["resolved_at"]
+    other = created.notna() & ended.notna() & (created.dt.floor("D") != ended.dt.floor("D"))
+    tickets = tickets[other]
+    first = tickets["resolved_at"].quantile(_EDGE)
+    last = tickets["created_at"].quantile(1 - _EDGE)
+    tickets = tickets[(tickets["created_at"] >= first) & (tickets["resolved_at"] < last)]
+    if len(tickets) <= _MOST:
+        return tickets
+    return tickets.sample(_MOST, random_state=evidence.config.evaluation.seed)
+
+
+def read_days(tickets: pd.DataFrame, category: pd.Series) -> Days:
+    """Read the two days of tickets, and their category with its rare values taken together."""
+    created, ended = (
+        (tickets[day] - pd.Timestamp("1970-01-01")).dt.days.to_numpy(dtype=np.int64)
+        for day in ("created_at", "resolved_at")
+    )
+    first = min(created.min(), ended.min())
+    first -= (first + 3) % 7  # 1970 began on a Thursday
+    count = int(max(created.max(), ended.max()) - first + 1)
+    values, levels = _pool_rare(category)
+    return Days(values, levels, created - first, ended - first, count)
+
+
+def _pool_rare(values: pd.Series) -> tuple[NDArray[np.int64], int]:
+    codes, names = pd.factorize(values, use_na_sentinel=False)
+    rare = np.bincount(codes, minlength=len(names)) < _RARE
+    found, pooled = np.unique(np.where(rare[codes], len(names), codes), return_inverse=True)
+    return pooled.astype(np.int64), len(found)
+
+
+def measure_gains(days: Days) -> tuple[Gain, Gain]:
+    """Measure the gain of all values, and of all but those that gain most."""
+    whole = rest = _measure_gain(days)
+    for _ in range(_SPARED):
+        days = days.drop(rest.most)
+        rest = _measure_gain(days)
+    return whole, rest
+
+
+def _measure_gain(days: Days) -> Gain:
+    if not len(days.values):
+        return Gain(0.0, 0.0, 0)
+    share = np.bincount(days.values, minlength=days.levels) / len(days.values)
+    begun, ended = (share * _share_with_day(days, day) for day in (days.created, days.ended))
+    gain = ended - begun
+    return Gain(float(begun.sum()), float(gain.sum()), int(gain.argmax()))
+
+
+def _share_with_day(days: Days, day: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Measure what each value tells of the day, beyond what it tells of the weekday."""
+    whole = share_information(days.values, day, (days.levels, days.count))
+    return whole - share_information(days.values, day % 7, (days.levels, 7))
+
+
+def _estimate_error(days: Days, rng: np.random.Generator) -> float:
+    """Estimate what chance does to the gain: the days of half of the tickets change places."""
+    gains = [
+        _measure_gain(days.swap(rng.random(len(days.values)) < 0.5)).gain for _ in range(_SWAPS)
+    ]
+    return float(np.std(gains))

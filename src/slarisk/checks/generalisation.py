@@ -1,0 +1,150 @@
+"""Whether what was learned holds for tickets that were not learned from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import chi2
+
+from slarisk.checks.check import failed, passed, warned
+from slarisk.errors import InputError
+from slarisk.learning.models import breach_scores, fit_pipeline
+from slarisk.stats.association import auc_error, measure_auc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from slarisk.checks.check import Finding
+    from slarisk.checks.context import CheckContext
+
+_SKILL = 0.55  # ROC AUC
+_LEARNED = 0.02  # ROC AUC lost out of fold by a model that must have learned from its tickets
+_PROBE = 400  # tickets that a copy is fitted on
+_OVERFIT = 0.2  # ROC AUC lost out of fold
+_LOST = 0.05  # ROC AUC lost on the test tickets
+_ERRORS = 3.0
+_UNSTABLE = 0.03  # standard deviation of the ROC AUC between folds, beyond chance
+_LEVEL = 0.01
+
+
+def check_learning(evidence: CheckContext) -> Finding:
+    """SR015: the model learns from the labels that it is given, and from nothing else.
+
+    A fresh copy is fitted on some tickets with their labels turned round. One that learns ranks
+    tickets the other way round; one that still ranks them as before knows the outcome from
+    elsewhere, and there is no telling whether from the test tickets. A model that is better in
+    sample than out of fold has learned, and is spared the fit.
+    """
+    breach = evidence.breach[evidence.sampled]
+    inside = measure_auc(breach, evidence.in_sample)
+    outside = measure_auc(breach, evidence.learned.score[evidence.sampled])
+    if not (inside > _SKILL and inside - outside < _LEARNED):
+        return passed("In sample and out of fold the model differs, as one that learns does.")
+    try:
+        turned = measure_auc(breach, _score_by_turned_labels(evidence))
+    except (InputError, ValueError) as error:  # such as 500 neighbours of 400 tickets
+        reason = str(error).splitlines()[0].rstrip(".")
+        return passed(f"With {_PROBE} tickets it has too few, so this cannot be told: {reason}.")
+    detail = f"ROC AUC {inside:.3f}, and {turned:.3f} when fitted on labels turned round."
+    if turned >= 0.5 + (inside - 0.5) / 2:
+        return failed(
+            f"{detail} The model does not learn from the tickets it is given: it was fitted "
+            "before, so there is no test set that it has not seen."
+        )
+    return passed(detail)
+
+
+def _score_by_turned_labels(evidence: CheckContext) -> NDArray[np.float64]:
+    """Score the sampled tickets by a model that was fitted on some with their labels turned."""
+    few = evidence.sampled[:_PROBE]
+    model = evidence.learned.model
+    turned = fit_pipeline(
+        model.pipeline[-1], model.features, evidence.frame.iloc[few], ~evidence.breach[few]
+    )
+    return breach_scores(turned, evidence.frame.iloc[evidence.sampled])
+
+
+def check_overfitting(evidence: CheckContext) -> Finding:
+    """SR016: the model is about as good on tickets that it was not fitted on.
+
+    Out-of-fold scores that are the same as those in sample come from a model that was fitted on the
+    tickets it scores.
+    """
+    seen = _find_seen_folds(evidence)
+    if seen:
+        return failed(
+            f"The out-of-fold scores of {len(seen)} of {len(evidence.folds)} folds come from a "
+            "model that was fitted on the tickets it scores."
+        )
+    breach = evidence.breach[evidence.sampled]
+    inside = measure_auc(breach, evidence.in_sample)
+    outside = measure_auc(breach, evidence.learned.score[evidence.sampled])
+    detail = f"ROC AUC {inside:.3f} in sample, {outside:.3f} out of fold."
+    if inside - outside >= _OVERFIT:
+        return warned(f"{detail} It learns tickets by heart: a simpler model may do better.")
+    return passed(detail)
+
+
+def _find_seen_folds(evidence: CheckContext) -> list[int]:
+    """Find folds that share tickets with their fit, or are scored like the final model does."""
+    seen = []
+    sampled, learned = evidence.sampled, evidence.learned
+    for number, fold in enumerate(evidence.folds):
+        inside = learned.fold[sampled] == number
+        scores = learned.score[sampled[inside]]
+        same = len(np.unique(scores)) > 1 and np.allclose(
+            scores, evidence.in_sample[inside], rtol=1e-9, atol=1e-12
+        )
+        if same or np.isin(fold.score, fold.fit).any():
+            seen.append(number)
+    return seen
+
+
+def check_transfer(evidence: CheckContext) -> Finding:
+    """SR017: the test tickets confirm what the out-of-fold scores promised."""
+    eligible = evidence.learned.eligible
+    breach = evidence.breach[eligible]
+    promised = measure_auc(breach, evidence.learned.score[eligible])
+    kept = measure_auc(evidence.test_breach, evidence.probability)
+    error = float(np.hypot(auc_error(promised, breach), auc_error(kept, evidence.test_breach)))
+    detail = f"ROC AUC {promised:.3f} out of fold, {kept:.3f} on the test tickets."
+    if promised - kept >= _LOST and promised - kept >= _ERRORS * error:
+        return warned(
+            f"{detail} The out-of-fold scores, on which thresholds, calibration and the objective "
+            "rest, are too good: look for features made with the label, for several tickets of a "
+            "case, and for drift."
+        )
+    return passed(detail)
+
+
+def check_stability(evidence: CheckContext) -> Finding:
+    """SR018: the folds agree on how good the model is.
+
+    Cochran's Q of the ROC AUC of the folds, and by how much they differ beyond chance.
+    """
+    learned = evidence.learned
+    found = []
+    for fold in np.unique(learned.fold[learned.eligible]):
+        inside = learned.fold == fold
+        auc = measure_auc(evidence.breach[inside], learned.score[inside])
+        found.append((auc, auc_error(auc, evidence.breach[inside])))
+    aucs, errors = np.array(found).T
+    usable = np.isfinite(aucs) & (errors > 0)
+    if usable.sum() < 2:
+        return passed("Fewer than two folds to compare.")
+    aucs, weights = aucs[usable], 1 / errors[usable] ** 2
+    mean = np.average(aucs, weights=weights)
+    excess = float(weights @ (aucs - mean) ** 2)
+    free = len(aucs) - 1
+    chance = float(chi2.sf(excess, free))
+    # DerSimonian and Laird (1986)
+    scale = weights.sum() - (weights**2).sum() / weights.sum()
+    between = float(np.sqrt(max(excess - free, 0.0) / scale))
+    detail = (
+        f"ROC AUC by fold {', '.join(f'{auc:.3f}' for auc in aucs)}: beyond chance they differ by "
+        f"a standard deviation of {between:.3f} (p = {chance:.2g})."
+    )
+    if chance < _LEVEL and between >= _UNSTABLE:
+        return warned(f"{detail} What is learned depends on when, or on which tickets.")
+    return passed(detail)

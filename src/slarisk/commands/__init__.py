@@ -1,0 +1,1 @@
+"""The commands as stories, one screen each: train, promote, score, analyze, repeat."""

@@ -1,0 +1,218 @@
+"""``python score.py``: the champion scores an export and decides about each ticket."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slarisk.config import Engine
+from slarisk.decisions.costs import dollars
+from slarisk.decisions.policies import check_decision, find_policy
+from slarisk.errors import InputError, StoreError
+from slarisk.model.bundle import BUCKETS
+from slarisk.registry.models import fetch_run_bundle, fetch_version
+from slarisk.registry.versions import require_champion, version_model_uri
+from slarisk.scoring.export import notebook_export
+from slarisk.scoring.items import (
+    identify_scoring,
+    scoring_experiment,
+    scoring_items,
+    scoring_start_items,
+)
+from slarisk.scoring.output_files import rejected_path, write_all
+from slarisk.scoring.stream import score_stream
+from slarisk.scoring.summary import rank_counts
+from slarisk.scoring.task import Task
+from slarisk.stats.drift import MODERATE
+from slarisk.tickets.files import STDIN
+from slarisk.tickets.labels import prepare_tickets
+from slarisk.tracking.log import log_items
+from slarisk.tracking.runs import end_orphans, find_run, run_model_uri
+from slarisk.tracking.store import open_store, tracked_run
+
+if TYPE_CHECKING:
+    from slarisk.config import Decision, ScoreConfig
+    from slarisk.model.bundle import Bundle
+    from slarisk.scoring.summary import ScoringSummary
+
+STDOUT = "-"
+
+
+def score(config: ScoreConfig) -> None:
+    """Score an export with the champion, or with the model of the run that is named.
+
+    Raises
+    ------
+    InputError
+        There is no champion, the export cannot be read, or the output cannot be written.
+    """
+    config = scoring_experiment(config)
+    end_orphans(open_store(config.tracking))
+    output = find_output(config)
+    bundle, version = fetch_model(config)
+    source = config.input or bundle.manifest.data.path
+    rejected = find_rejected(config, output)
+    refuse_overwriting(source, output, rejected)
+    if config.export.name == "notebook":
+        write_notebook_export(bundle, source, output or Path(config.output))
+        return
+    task = Task(
+        bundle=bundle,
+        decision=choose_decision(config, bundle),
+        source=source,
+        output=output,
+        rejected=rejected,
+        version=version,
+        scored_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        max_rejected=config.max_rejected,
+    )
+    tally, run_id = track(config, task)
+    # on standard output there are the scores
+    out = sys.stdout if output is not None else sys.stderr
+    print(
+        f"{name_input(source)} -> {output or 'standard output'}, by "
+        f"{describe_model(config, bundle, version)}",
+        file=out,
+    )
+    print(summarise(tally, bundle), file=out)
+    print(f"  run {run_id}", file=out, flush=True)
+
+
+def track(config: ScoreConfig, task: Task) -> tuple[ScoringSummary, str]:
+    """Score as a run; the scores are not lost with a store that goes away meanwhile."""
+    started = time.monotonic()
+    tally: ScoringSummary | None = None
+    run_id = "not logged"
+    try:
+        with tracked_run("scoring", identify_scoring(task.version)) as run_id:
+            log_items(scoring_start_items(config, task.bundle, task.version, task.decision))
+            tally = run_engine(config, task)
+            drift = tally.measure_drift(task.bundle.manifest.profile)
+            log_items(scoring_items(tally, drift, time.monotonic() - started))
+    except StoreError as error:
+        if tally is None:
+            raise
+        print(f"scored, but the run could not be logged: {error}", file=sys.stderr)
+    return tally, run_id
+
+
+def run_engine(config: ScoreConfig, task: Task) -> ScoringSummary:
+    """Score with the engine that is asked for."""
+    if config.engine is Engine.local:
+        return score_stream(task)
+    from slarisk.scoring.spark.engine import score_spark
+
+    if config.run_id is not None:
+        return score_spark(task, run_model_uri(config.run_id))
+    name = config.tracking.registered_model
+    return score_spark(task, version_model_uri(name, task.version))
+
+
+def find_output(config: ScoreConfig) -> Path | None:
+    """Give the file to write; None is standard output."""
+    if config.output == STDOUT:
+        if config.engine is Engine.spark:
+            raise InputError("output=-: engine=spark writes a folder of part files; name one.")
+        return None
+    output = Path(config.output)
+    if output.is_dir() and config.engine is Engine.local:
+        raise InputError(f"output={output}: is a folder; name a file in it.")
+    return output
+
+
+def find_rejected(config: ScoreConfig, output: Path | None) -> Path:
+    """Give the file of the rejected rows."""
+    if config.rejected is not None:
+        return Path(config.rejected)
+    return rejected_path(output if output is not None else Path("outputs/risk_scores.csv"))
+
+
+def refuse_overwriting(source: str, output: Path | None, rejected: Path) -> None:
+    """Refuse results that would be written over the input, or over each other."""
+    for key, path in (("output", output), ("rejected", rejected)):
+        if path is not None and path.resolve() == Path(source).resolve():
+            raise InputError(f"{key}={path}: is the input, and would be lost.")
+    if output is not None and output.resolve() == rejected.resolve():
+        raise InputError(f"rejected={rejected}: is the output, and would take its place.")
+
+
+def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
+    """Give the decision policy of the command, or the one the model was trained with."""
+    decision = config.decision
+    if decision is None:
+        return bundle.manifest.decision
+    if find_policy(decision).optimistic:
+        raise InputError(
+            f"decision={decision.name.value}: chooses on tickets that are labelled; it cannot "
+            "score."
+        )
+    check_decision(decision)
+    return decision
+
+
+def fetch_model(config: ScoreConfig) -> tuple[Bundle, str]:
+    """Fetch the model that scores, and the text that names its version in the export."""
+    if config.run_id is not None:
+        run = find_run(config.run_id)
+        return fetch_run_bundle(run), f"run {run.run_id}"
+    name = config.tracking.registered_model
+    champion = require_champion(name)
+    return fetch_version(name, champion), champion.number
+
+
+def describe_model(config: ScoreConfig, bundle: Bundle, version: str) -> str:
+    """Name the model that scored."""
+    if config.run_id is not None:
+        return f"{bundle.manifest.model_name} of {version}"
+    name = config.tracking.registered_model
+    return f"{name} version {version} ({bundle.manifest.model_name}), the champion"
+
+
+def name_input(source: str) -> str:
+    """Name what was scored."""
+    return "standard input" if source == STDIN else source
+
+
+def write_notebook_export(bundle: Bundle, source: str, output: Path) -> None:
+    """Write the notebook's own dashboard file, with its in-sample scores and simulated dates."""
+    manifest = bundle.manifest
+    manifest.data.path = source
+    tickets = prepare_tickets(manifest.data, manifest.sla, manifest.cost)
+    frame = notebook_export(bundle, tickets.frame)
+    write_all({output: frame})
+    print(
+        f"{source} -> {output}: the notebook's export, {len(frame):,} tickets. Its scores of "
+        "training tickets are in-sample and its dates are drawn at random: for parity only."
+    )
+
+
+def summarise(tally: ScoringSummary, bundle: Bundle) -> str:
+    """Say what came in, what went out, and what the decisions are expected to be worth."""
+    rejected = tally.rejected.total()
+    lines = []
+    rows = tally.rows_in
+    if bundle.manifest.data.events is not None:
+        lines.append(f"events read {rows:,}")
+        rows = tally.scored + rejected
+    if rows != tally.scored + rejected:
+        raise AssertionError("rows in and rows out do not add up")
+    lines.append(f"tickets in {rows:,} = scored {tally.scored:,} + rejected {rejected:,}")
+    lines += [f"  rejected, {reason}: {n:,}" for reason, n in rank_counts(tally.rejected)]
+    origins = ", ".join(f"{n:,} {name}" for name, n in rank_counts(tally.origins))
+    lines.append(f"scores: {origins or 'none'}; open tickets {tally.still_open:,}")
+    lines.append(", ".join(f"{name} {tally.buckets[name]:,}" for name in BUCKETS))
+    lines.append(
+        f"escalate {tally.escalated:,}: expected loss {dollars(tally.acted)}, against "
+        f"{dollars(tally.left)} if all are left ({dollars(tally.left - tally.acted)} averted)"
+    )
+    for name, count in rank_counts(tally.unseen):
+        lines.append(f"  {count:,} tickets have a {name} that training did not have")
+    drift = tally.measure_drift(bundle.manifest.profile)
+    if len(drift):
+        moved = drift[drift["psi"] >= MODERATE]
+        told = [f"{row.feature} {row.psi:.2f} ({row.band})" for row in moved.itertuples()]
+        lines.append(f"drift against training: {', '.join(told) or 'none'} (PSI from {MODERATE})")
+    return "\n".join(lines)

@@ -1,1 +1,0 @@
-"""Method checks: what makes a result too good to be true, or too weak to rest on."""

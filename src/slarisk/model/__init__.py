@@ -1,0 +1,1 @@
+"""What is registered, and all that travels with it."""

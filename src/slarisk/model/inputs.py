@@ -1,0 +1,78 @@
+"""The raw columns that a model takes, and a made-up ticket: both from its policies alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from slarisk.learning.features import A_MONDAY, UNKNOWN, example_values
+from slarisk.tickets.contract import ISO_8601, date_fields
+
+if TYPE_CHECKING:
+    from slarisk.config import DataPolicy
+    from slarisk.model.bundle import Manifest
+
+_OPTIONAL = ("ticket_id", "created_at")  # these match a ticket of the training run
+_ID, _PRICE = "1", 100.0  # of the made-up ticket
+
+
+@dataclass(frozen=True)
+class Input:
+    """A raw column that a model takes.
+
+    ``number`` says whether the model's signature has it as a float or as text; ``example`` is its
+    value in the made-up ticket.
+    """
+
+    field: str
+    column: str
+    number: bool
+    required: bool
+    example: str | float
+
+
+def list_inputs(manifest: Manifest) -> list[Input]:
+    """List the raw columns that a model takes, the required ones first."""
+    data, required = manifest.data, manifest.required_fields()
+    optional = [name for name in _OPTIONAL if name in data.columns and name not in required]
+    examples = _list_examples(manifest)
+    return [
+        Input(
+            field=name,
+            column=data.columns[name],
+            number=isinstance(examples[name], float),
+            required=name in required,
+            example=examples[name],
+        )
+        for name in [*required, *optional]
+    ]
+
+
+def make_example(manifest: Manifest) -> pd.DataFrame:
+    """Make up a ticket in raw columns, shape (1, inputs). No value of a real ticket is in it."""
+    return pd.DataFrame({each.column: [each.example] for each in list_inputs(manifest)})
+
+
+def _list_examples(manifest: Manifest) -> dict[str, str | float]:
+    """Give each field its value in the made-up ticket; numbers are floats.
+
+    It depends on the kind of feature that reads the field, or on the part the field plays for the
+    policies: a date, a price, or the priority, which is one that the policies name.
+    """
+    data = manifest.data
+    examples = {"ticket_id": _ID, "priority": UNKNOWN, **example_values(manifest.features)}
+    examples |= dict.fromkeys(date_fields(data), A_MONDAY)
+    examples |= dict.fromkeys(filter(None, [data.costs.breach, data.costs.escalation]), _PRICE)
+    named = [*data.values.get("priority", ()), *manifest.sla.targets]
+    if named and isinstance(examples["priority"], str):
+        examples["priority"] = named[0]
+    return {name: _write(value, data) for name, value in examples.items()}
+
+
+def _write(value: str | float | pd.Timestamp, data: DataPolicy) -> str | float:
+    if not isinstance(value, pd.Timestamp):
+        return value
+    written = data.date_formats[0]
+    return value.isoformat() if written == ISO_8601 else value.strftime(written)

@@ -1,0 +1,1 @@
+"""Versions of the registered model: selection, gate, promotion, model card."""

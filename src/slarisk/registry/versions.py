@@ -1,0 +1,64 @@
+"""Versions of the registered model, and the champion among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from slarisk.errors import InputError
+from slarisk.tracking.runs import mlflow_client
+
+CHAMPION = "champion"
+
+
+FILES_TAG = "files_sha256"  # of a version: the seal of its files
+
+
+_MOST_VERSIONS = 10_000  # as many as MLflow gives at once
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the registered model."""
+
+    number: str
+    run_id: str
+    tags: dict[str, str]
+    description: str = ""
+
+
+def version_model_uri(name: str, number: str) -> str:
+    """Name the model of a registered version."""
+    return f"models:/{name}/{number}"
+
+
+def find_champion(name: str) -> Version | None:
+    """Look up the version in charge; None if there is none yet."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = mlflow_client().get_model_version_by_alias(name, CHAMPION)
+    except MlflowException as error:
+        # no such model, or no such alias; a store that fails must not pass for an empty one
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+    return _version(found)
+
+
+def require_champion(name: str) -> Version:
+    """Look up the champion; without one there is nothing to score with."""
+    champion = find_champion(name)
+    if champion is None:
+        raise InputError(f"{name} has no champion yet. Promote a run first: python promote.py")
+    return champion
+
+
+def _version(found: Any) -> Version:
+    return Version(str(found.version), found.run_id, dict(found.tags), found.description or "")
+
+
+def list_versions(name: str) -> list[Version]:
+    """List the versions of a registered model, oldest first."""
+    found = mlflow_client().search_model_versions(f"name='{name}'", max_results=_MOST_VERSIONS)
+    return sorted(map(_version, found), key=lambda version: int(version.number))

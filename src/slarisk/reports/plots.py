@@ -1,0 +1,399 @@
+"""The pictures of a run. Each function returns a figure and leaves no trace in matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.transforms import blended_transform_factory
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
+
+from slarisk.arrays import Bools, Floats
+from slarisk.decisions.thresholds import ThresholdCurve
+from slarisk.evaluation.metrics import bin_by_mass, measure_calibration_error
+from slarisk.reports.palette import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, PURPLE, SKY, VERMILION
+from slarisk.stats.drift import MAJOR, MODERATE
+from slarisk.stats.rates import wilson_interval
+
+_POINTS = 2000  # a longer curve shows no more at this size, and makes a slow picture
+_MOST_DRIFT = 1.0  # a longer bar would hide where the bands are
+_LINES = ((ORANGE, "--"), (GREEN, "-."), (PURPLE, (0, (5, 1))), (SKY, ":"))
+
+
+def plot_roc(breach: Bools, probability: Floats) -> Figure:
+    """Draw the share of breaches caught against the share of false alarms.
+
+    Parameters
+    ----------
+    breach : bool array of shape (n,)
+    probability : array of shape (n,)
+
+    Returns
+    -------
+    Figure
+        Without a curve when all tickets or none breached.
+    """
+    figure, axes = _start("ROC curve", "False alarms among met tickets", "Breaches caught")
+    _make_unit_square(axes)
+    if not breach.any() or breach.all():
+        return _say_one_outcome(figure, axes, breach)
+    alarms, caught, _ = roc_curve(breach, probability)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    axes.text(0.7, 0.65, "chance", color=GREY, rotation=45, ha="center", va="center", size=9)
+    axes.plot(alarms, caught, color=BLUE, linewidth=2)
+    axes.fill_between(alarms, caught, color=BLUE, alpha=0.08, linewidth=0)
+    _subtitle(axes, f"area {roc_auc_score(breach, probability):.3f} · {_count(breach)}")
+    return figure
+
+
+def plot_precision_recall(breach: Bools, probability: Floats) -> Figure:
+    """Draw the share of escalations that were needed against the share of breaches caught.
+
+    Parameters
+    ----------
+    breach : bool array of shape (n,)
+    probability : array of shape (n,)
+
+    Returns
+    -------
+    Figure
+        Without a curve when all tickets or none breached.
+    """
+    figure, axes = _start(
+        "Precision and recall", "Breaches caught (recall)", "Escalations needed (precision)"
+    )
+    _make_unit_square(axes)
+    if not breach.any() or breach.all():
+        return _say_one_outcome(figure, axes, breach)
+    precision, recall, _ = precision_recall_curve(breach, probability)
+    rate = float(breach.mean())
+    axes.axhline(rate, color=GREY, linewidth=1, linestyle="--")
+    # The curve seldom dips below the rate, so there is room for its name.
+    side, va = (-0.015, "top") if rate > 0.1 else (0.015, "bottom")
+    axes.text(0.01, rate + side, f"breach rate {rate:.1%}", color=GREY, size=9, va=va)
+    axes.step(recall, precision, where="pre", color=BLUE, linewidth=2)
+    average = average_precision_score(breach, probability)
+    _subtitle(axes, f"average precision {average:.3f} · {_count(breach)}")
+    return figure
+
+
+def plot_calibration(breach: Bools, probability: Floats) -> Figure:
+    """Draw observed breach rates against predicted ones, over how often each is predicted.
+
+    Parameters
+    ----------
+    breach : bool array of shape (n,)
+    probability : array of shape (n,)
+
+    Returns
+    -------
+    Figure
+        Ten bins of about equal size, with 95% Wilson intervals, and a histogram below.
+    """
+    figure = Figure(figsize=(6.4, 6.4), dpi=150, layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    _dress(top, "Calibration", "", "Observed breach rate")
+    _dress(bottom, "", "Predicted probability of breach", "Tickets")
+    bins = bin_by_mass(probability)
+    tickets = np.bincount(bins)
+    filled = tickets > 0
+    tickets = tickets[filled]
+    predicted = np.bincount(bins, weights=probability)[filled] / tickets
+    observed = np.bincount(bins, weights=breach)[filled] / tickets
+    low, high = wilson_interval(observed * tickets, tickets)
+    top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    top.vlines(predicted, low, high, color=BLUE, linewidth=1.5, alpha=0.6)
+    top.plot(predicted, observed, color=BLUE, linewidth=1.5, marker="o", markersize=6)
+    _format_shares(top)
+    error = measure_calibration_error(breach, probability)
+    _subtitle(top, f"expected error {error:.3f} · {_count(breach)} · bars: 95% intervals")
+    # Where breaches are rare, all that happens lies in a corner of the unit square.
+    reach = min(1.0, 1.08 * max(float(high.max()), float(probability.max())))
+    top.set(xlim=(0, reach), ylim=(-0.015 * reach, 1.015 * reach))
+    bottom.hist(probability, bins=np.linspace(0, reach, 41), color=BLUE, alpha=0.75, linewidth=0)
+    bottom.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+    bottom.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
+    bottom.grid(visible=False, axis="x")
+    return figure
+
+
+def plot_loss_curve(
+    curve: ThresholdCurve,
+    chosen: float,
+    low: float,
+    high: float,
+    baselines: Mapping[str, float],
+    decision_loss: float | None = None,
+    title: str = "Loss by threshold",
+    decision_label: str = "per-ticket rule",
+) -> Figure:
+    """Draw what one threshold for all tickets loses, beside the baselines.
+
+    Parameters
+    ----------
+    curve : ThresholdCurve
+    chosen : float
+        The best threshold; infinity is drawn at the right edge.
+    low, high : float
+        Its bootstrap interval.
+    baselines : mapping of str to float
+        Dollars that each baseline loses on the same tickets.
+    decision_loss : float, optional
+        Dollars that the run's own decision policy loses on them.
+    title : str
+        Which tickets these are, say.
+    decision_label : str
+        What to call the run's own decision policy.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _start(title, "Escalate from this probability on", "Total loss", width=8.2)
+    thresholds, losses = _trace_steps(curve)
+    axes.step(thresholds, losses, where="pre", color=BLUE, linewidth=2, zorder=3)
+    right = float(thresholds[-1])
+    axes.set_xlim(0, right)
+    lines = [
+        (name, loss, *_LINES[i % len(_LINES)]) for i, (name, loss) in enumerate(baselines.items())
+    ]
+    if decision_loss is not None:
+        lines.append((decision_label, decision_loss, VERMILION, "-"))
+    for _, loss, colour, dashes in lines:
+        axes.axhline(loss, color=colour, linewidth=1.4, linestyle=dashes, zorder=2)
+    axes.axvspan(min(low, right), min(high, right), color=BLUE, alpha=0.13, linewidth=0, zorder=1)
+    chosen_loss = read_loss(curve, chosen)
+    axes.plot(
+        [min(chosen, right)],
+        [chosen_loss],
+        marker="o",
+        markersize=8,
+        color=BLUE,
+        markeredgecolor="white",
+        zorder=5,
+        clip_on=False,
+    )
+    _fit_losses(axes, [*losses, *(loss for _, loss, _, _ in lines)])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: format_dollars(y)))
+    _label_lines(axes, [(f"{name}  ${loss:,.0f}", loss, colour) for name, loss, colour, _ in lines])
+    where = f"at {chosen:.3f}" if np.isfinite(chosen) else "by escalating nobody"
+    _subtitle(axes, f"best ${chosen_loss:,.0f} {where} · shaded: interval {low:.3f} to {high:.3f}")
+    return figure
+
+
+def plot_importance(
+    names: Sequence[str], mean: Floats, std: Floats, measure: str = "average precision"
+) -> Figure:
+    """Draw how much worse the model gets when one column is shuffled, the worst on top.
+
+    Parameters
+    ----------
+    names : sequence of str, of length m
+    mean, std : arrays of shape (m,)
+        Of what the measure loses, over the repeats.
+    measure : str
+        What is lost.
+
+    Returns
+    -------
+    Figure
+        The twenty largest.
+    """
+    order = np.argsort(-mean, kind="stable")[:20][::-1]
+    rows = np.arange(len(order))
+    figure, axes = _start(
+        "Permutation importance",
+        f"Loss of {measure} when shuffled",
+        "",
+        height=len(order) * 0.3 + 1.5,
+    )
+    colours = [BLUE if mean[i] > 0 else LIGHT for i in order]
+    axes.barh(rows, mean[order], color=colours, height=0.68, linewidth=0)
+    axes.errorbar(
+        mean[order], rows, xerr=std[order], fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5
+    )
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_yticks(rows, [names[i] for i in order], color=INK)
+    axes.set_ylim(-0.6, len(order) - 0.4)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    _subtitle(axes, "mean and standard deviation over the repeats")
+    return figure
+
+
+def read_loss(curve: ThresholdCurve, threshold: float) -> float:
+    """Find what a threshold loses, also one between two scores.
+
+    Examples
+    --------
+    >>> curve = ThresholdCurve(np.array([np.inf, 0.8, 0.2]), np.array([100.0, 40.0, 60.0]))
+    >>> [read_loss(curve, threshold) for threshold in (np.inf, 0.9, 0.8, 0.5, 0.2, 0.1)]
+    [100.0, 100.0, 40.0, 40.0, 60.0, 60.0]
+    """
+    at_least = int(np.sum(curve.thresholds >= threshold))
+    return float(curve.losses[at_least - 1])
+
+
+def format_dollars(dollars: float) -> str:
+    """Write an amount as short as an axis needs it.
+
+    Examples
+    --------
+    >>> [format_dollars(amount) for amount in (0, 850, 12_500, 2_000_000, -300)]
+    ['$0', '$850', '$12.5k', '$2M', '-$300']
+    """
+    sign, amount = ("-" if dollars < 0 else ""), abs(dollars)
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if amount >= size:
+            return f"{sign}${amount / size:,.4g}{unit}"
+    return f"{sign}${amount:,.4g}"
+
+
+def plot_drift(drift: pd.DataFrame, probability: str) -> Figure:
+    """Draw how far each feature has moved, against the bands of the index.
+
+    Parameters
+    ----------
+    drift : DataFrame
+        ``feature`` and ``psi``, in the order to be drawn, from the top.
+    probability : str
+        The name under which the probability of breach is among the features.
+
+    Returns
+    -------
+    Figure
+    """
+    height = 1.9 + 0.32 * len(drift)
+    figure, axes = _start("Drift since training", "Population stability index", "", height=height)
+    names = ["probability of breach" if name == probability else name for name in drift["feature"]]
+    colours = [VERMILION if x > MAJOR else ORANGE if x >= MODERATE else BLUE for x in drift["psi"]]
+    axes.barh(names, drift["psi"].clip(upper=_MOST_DRIFT), color=colours, height=0.62)
+    axes.invert_yaxis()
+    for edge, name in ((MODERATE, "moderate"), (MAJOR, "major")):
+        axes.axvline(edge, color=GREY, linewidth=1, linestyle="--")
+        axes.annotate(
+            name,
+            (edge, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, 2),
+            textcoords="offset points",
+            size=9,
+            color=GREY,
+        )
+    shown = min(max(float(drift["psi"].max()), 1.4 * MAJOR), _MOST_DRIFT)
+    axes.set_xlim(0, 1.12 * shown)
+    for row, index in enumerate(drift["psi"]):
+        end = (min(float(index), shown), row)
+        axes.annotate(f" {index:.2f}", end, va="center", size=9.5, color=INK)
+    return figure
+
+
+def _start(
+    title: str, xlabel: str, ylabel: str, width: float = 6.4, height: float = 5.2
+) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    _dress(axes, title, xlabel, ylabel)
+    return figure, axes
+
+
+def _dress(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
+    """Give all pictures one look."""
+    axes.set_title(title, loc="left", size=13, weight="bold", color=INK, pad=26 if title else 0)
+    axes.set_xlabel(xlabel, size=10.5, color=INK, labelpad=6)
+    axes.set_ylabel(ylabel, size=10.5, color=INK, labelpad=6)
+    axes.grid(color=LIGHT, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=9.5, labelcolor=GREY, pad=5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#B5B5B5")
+
+
+def _make_unit_square(axes: Axes) -> None:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    _format_shares(axes)
+
+
+def _format_shares(axes: Axes) -> None:
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def _subtitle(axes: Axes, text: str) -> None:
+    axes.annotate(
+        text,
+        xy=(0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 10),
+        textcoords="offset points",
+        size=9.5,
+        color=GREY,
+    )
+
+
+def _count(breach: Bools) -> str:
+    return f"{len(breach):,} tickets, {int(breach.sum()):,} breached"
+
+
+def _say_one_outcome(figure: Figure, axes: Axes, breach: Bools) -> Figure:
+    _subtitle(axes, f"no curve without both outcomes · {_count(breach)}")
+    return figure
+
+
+def _trace_steps(curve: ThresholdCurve) -> tuple[Floats, Floats]:
+    """Turn a curve into the corners of a line from 0 to just beyond the highest score."""
+    ascending, losses = curve.thresholds[::-1], curve.losses[::-1]
+    top = float(ascending[-2]) if len(ascending) > 1 else 1.0
+    thresholds = np.concatenate([[0.0], ascending[:-1], [max(1.05 * top, 0.05)]])
+    losses = np.concatenate([losses[:1], losses])
+    shown = np.unique(np.linspace(0, len(losses) - 1, _POINTS).astype(int))
+    # The lowest point is what the picture is about: thinning must not lose it.
+    shown = np.union1d(shown, np.argmin(losses))
+    return thresholds[shown], losses[shown]
+
+
+def _fit_losses(axes: Axes, losses: Sequence[float]) -> None:
+    low, high = min(losses), max(losses)
+    margin = 0.06 * (high - low) or 1.0
+    axes.set_ylim(low - margin, high + margin)
+
+
+def _label_lines(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None:
+    """Name each horizontal line at its right end, moving apart names that would overlap."""
+    bottom, top = axes.get_ylim()
+    ranked = sorted(labels, key=lambda label: label[1])
+    heights = [(loss - bottom) / (top - bottom) for _, loss, _ in ranked]
+    transform = blended_transform_factory(axes.transAxes, axes.transAxes)
+    for (text, _, colour), height, place in zip(ranked, heights, _spread(heights), strict=True):
+        axes.plot(
+            [1.0, 1.03],
+            [height, place],
+            color=colour,
+            linewidth=1,
+            transform=transform,
+            clip_on=False,
+        )
+        axes.text(
+            1.04, place, text, color=INK, size=9.5, ha="left", va="center", transform=transform
+        )
+
+
+def _spread(heights: Sequence[float], gap: float = 0.06) -> list[float]:
+    """Move rising heights apart by at least ``gap``, as little as a few rounds of pushing allow."""
+    places = list(heights)
+    for _ in range(100):
+        for i in range(1, len(places)):
+            short = gap - (places[i] - places[i - 1])
+            if short > 1e-6:
+                places[i - 1] -= short / 2
+                places[i] += short / 2
+    return places

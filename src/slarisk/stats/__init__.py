@@ -1,0 +1,1 @@
+"""Intervals, bootstrap, association and drift: numbers in, numbers out."""

@@ -1,0 +1,1 @@
+"""Grids and Optuna searches: many jobs under one parent run."""

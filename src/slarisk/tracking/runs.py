@@ -1,0 +1,184 @@
+"""Runs looked up in MLflow, and the configs they were made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from slarisk.config import SweepJob, TrainConfig
+from slarisk.errors import InputError
+from slarisk.tracking.log import MODEL_NAME
+from slarisk.tracking.store import FAILURE_TAG, reaching_store
+from slarisk.tracking.tags import CONFIG_FILE, DATA_TAG, JOB_TAG, POLICY_TAG, SPLIT_TAG
+from slarisk.tracking.workers import WORKER_TAG, worker_died
+
+PAGE = 1000
+
+
+def write_config(config: TrainConfig) -> str:
+    """Write the resolved config as YAML, without the store's address: it may hold a password."""
+    config = replace(config, tracking=replace(config.tracking, uri=None), sweep=SweepJob())
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What MLflow knows of a run; ``model_id`` is of the model that it logged."""
+
+    run_id: str
+    name: str
+    status: str
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    model_id: str | None = None
+    params: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprints(self) -> tuple[str | None, ...]:
+        """Data, split and policy: runs that share them were judged on the same ground."""
+        return tuple(self.tags.get(tag) for tag in (DATA_TAG, SPLIT_TAG, POLICY_TAG))
+
+
+def find_run(run_id: str, key: str = "run_id") -> RunRecord:
+    """Look up one run; ``key`` is what a message calls its id.
+
+    Raises
+    ------
+    InputError
+        There is no such run.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return read_run(mlflow_client().get_run(run_id))
+    except MlflowException as error:
+        raise InputError(f"{key}={run_id}: there is no such run in the MLflow store.") from error
+
+
+def has_run(run_id: str) -> bool:
+    """Whether the store has a run."""
+    try:
+        find_run(run_id)
+    except InputError:
+        return False
+    return True
+
+
+def list_finished_runs(experiment_id: str) -> list[RunRecord]:
+    """List all finished runs of an experiment, newest first, whatever they are of."""
+    runs: list[RunRecord] = []
+    token = None
+    while True:
+        page = mlflow_client().search_runs(
+            [experiment_id],
+            filter_string="attributes.status = 'FINISHED'",
+            order_by=["attributes.start_time DESC"],
+            max_results=PAGE,
+            page_token=token,
+        )
+        runs += [read_run(run) for run in page]
+        token = page.token
+        if not token:
+            return runs
+
+
+def read_run(run: Any) -> RunRecord:
+    models = run.outputs.model_outputs if run.outputs else []
+    return RunRecord(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        status=run.info.status,
+        metrics=dict(run.data.metrics),
+        tags=dict(run.data.tags),
+        model_id=models[0].model_id if models else None,
+        params=dict(run.data.params),
+    )
+
+
+def fetch_config(run_id: str) -> TrainConfig:
+    """Fetch the config a run was made with.
+
+    Raises
+    ------
+    InputError
+        It is gone, or another version of slarisk wrote it.
+    """
+    text = fetch_text(run_id, CONFIG_FILE)
+    if text is None:
+        raise InputError(f"The {CONFIG_FILE} of run {run_id} cannot be fetched.")
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.create(text))
+        config = OmegaConf.to_object(merged)
+    except (OmegaConfBaseException, YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"The {CONFIG_FILE} of run {run_id} is not one of this version: {reason}. Train again."
+        ) from error
+    assert isinstance(config, TrainConfig)
+    return config
+
+
+def fetch_text(run_id: str, path: str) -> str | None:
+    """Fetch a text that a run logged; None if it is not there."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        text: str = mlflow.artifacts.load_text(f"runs:/{run_id}/{path}")
+    except (MlflowException, OSError):
+        return None
+    return text
+
+
+def run_model_uri(run_id: str) -> str:
+    """Name the model that a run logged."""
+    return f"runs:/{run_id}/{MODEL_NAME}"
+
+
+def mlflow_client() -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient()
+
+
+@reaching_store()
+def terminate_run(run_id: str, status: str, failure: str | None = None) -> None:
+    """End the parent run of a sweep as FINISHED, FAILED or KILLED."""
+    client = mlflow_client()
+    if failure:
+        client.set_tag(run_id, FAILURE_TAG, failure)
+    client.set_terminated(run_id, status)
+
+
+@reaching_store()
+def end_orphans(experiment_id: str) -> None:
+    """Mark runs whose process was killed, and could not say so, as KILLED."""
+    for run in list_running(experiment_id):
+        if worker_died(run.data.tags.get(WORKER_TAG, "")):
+            end_orphan(run)
+
+
+def list_running(experiment_id: str, more: str = "") -> list[Any]:
+    query = f"attributes.status = 'RUNNING'{more}"
+    return list(mlflow_client().search_runs([experiment_id], query, max_results=PAGE))
+
+
+def end_orphan(run: Any) -> None:
+    if run.info.end_time is not None:  # it had ended, and was being added to
+        mlflow_client().set_terminated(run.info.run_id, "FINISHED", run.info.end_time)
+    else:
+        terminate_run(run.info.run_id, "KILLED", "its process was killed")
+
+
+@reaching_store()
+def find_finished(experiment_id: str, job_fingerprint: str) -> RunRecord | None:
+    """Find a FINISHED run of the same config, data and code; the newest, if there are more."""
+    query = f"attributes.status = 'FINISHED' AND tags.{JOB_TAG} = '{job_fingerprint}'"
+    found = mlflow_client().search_runs(
+        [experiment_id], query, max_results=1, order_by=["attributes.start_time DESC"]
+    )
+    return find_run(found[0].info.run_id) if found else None

@@ -1,0 +1,150 @@
+"""What a training run logs to MLflow, item by item."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from slarisk.checks.check import Verdict, list_codes, tabulate_checks
+from slarisk.decisions.policies import find_policy, list_parameters
+from slarisk.learning.features import feature_fields
+from slarisk.reports.plots import (
+    plot_calibration,
+    plot_importance,
+    plot_loss_curve,
+    plot_precision_recall,
+    plot_roc,
+)
+from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
+from slarisk.tracking.runs import write_config
+from slarisk.tracking.source import write_versions
+from slarisk.tracking.tags import (
+    BASELINE_TAG,
+    CHECKS_FILE,
+    CONFIG_FILE,
+    DESCRIPTION_TAG,
+    DIFF_FILE,
+    FAILED_CHECKS_TAG,
+    OPTIMISTIC_TAG,
+    VERSIONS_FILE,
+    WARNINGS_TAG,
+)
+from slarisk.training.summary import write_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slarisk.config import TrainConfig
+    from slarisk.evaluation.importance import Importance
+    from slarisk.tracking.source import Source
+    from slarisk.training.result import TrainingResult
+
+
+def describe_choices(config: TrainConfig) -> dict[str, str]:
+    """Flatten the choices of a run and its tuned values into params."""
+    params = dict(config.choices)
+    params |= {f"model.{key}": str(value) for key, value in config.model.items()}
+    params |= {
+        "moment": config.moment.value,
+        "cost.escalation_cost": str(config.cost.escalation_cost),
+        "cost.charged": str(config.cost.charged),
+        "cost.effectiveness": str(config.cost.effectiveness),
+        "split.folds": str(config.split.folds),
+        "split.seed": str(config.split.seed),
+    }
+    for key in ("test_size", "test_from", "test_until"):
+        if (value := getattr(config.split, key)) is not None:
+            params[f"split.{key}"] = str(value)
+    parameters = list_parameters(config.decision)
+    return params | {f"decision.{key}": str(value) for key, value in parameters.items()}
+
+
+def start_items(config: TrainConfig, source: Source) -> Iterator[Item]:
+    """What is known before anything is fitted, so that a failed run can be explained too."""
+    yield Params(describe_choices(config))
+    yield Text(CONFIG_FILE, write_config(config))
+    yield Text(VERSIONS_FILE, write_versions())
+    if source.dirty:
+        yield Text(DIFF_FILE, source.diff)
+
+
+def result_items(trained: TrainingResult) -> Iterator[Item]:
+    """What the run found out, in figures and words."""
+    yield Metrics(trained.all_metrics)
+    yield Tags(
+        {
+            BASELINE_TAG: trained.evaluation.best_baseline,
+            OPTIMISTIC_TAG: str(trained.optimistic).lower(),
+            WARNINGS_TAG: list_codes(trained.checks, Verdict.warning),
+            FAILED_CHECKS_TAG: list_codes(trained.checks, Verdict.failed),
+            DESCRIPTION_TAG: write_summary(trained),
+        }
+    )
+    yield Table(CHECKS_FILE, tabulate_checks(trained.checks))
+    yield Table("tickets.csv", count_tickets(trained))
+    yield from _dataset(trained)
+    if trained.config.choices.get("experiment"):
+        yield Tags({"recipe": trained.config.choices["experiment"]})
+
+
+def model_items(trained: TrainingResult, importance: Importance | None) -> Iterator[Item]:
+    """The model itself, and the plots that show how it works."""
+    yield from _plots(trained, importance)
+    if importance is not None:
+        yield Table("importance.csv", _tabulate_importance(importance))
+    yield Model(trained.bundle)
+
+
+def count_tickets(trained: TrainingResult) -> pd.DataFrame:
+    """Account for every ticket of the export: where it went, and why."""
+    rows = [("rows in", trained.tickets.rows_in), ("labelled", len(trained.tickets.frame))]
+    rows += [(f"dropped: {reason}", count) for reason, count in trained.tickets.dropped.items()]
+    rows += [("training", len(trained.training)), ("test", len(trained.test))]
+    rows += [(f"left out: {reason}", count) for reason, count in trained.left_out.items()]
+    return pd.DataFrame(rows, columns=["tickets", "count"])
+
+
+def _dataset(trained: TrainingResult) -> Iterator[Item]:
+    config = trained.config
+    fields = [name for name in feature_fields(config.features) if name in trained.training]
+    frame = trained.tickets.frame
+    yield Dataset(
+        name=config.data.name,
+        source=config.data.path,
+        fingerprint=trained.tickets.fingerprint,
+        frame=frame[fields].assign(breach=frame["breach"]),
+        target="breach",
+        context="training",
+    )
+
+
+def _plots(trained: TrainingResult, importance: Importance | None) -> Iterator[Item]:
+    breach, probability = trained.test["breach"].to_numpy(), trained.probability
+    metrics = trained.metrics
+    yield Plot("plots/roc.png", plot_roc(breach, probability))
+    yield Plot("plots/precision_recall.png", plot_precision_recall(breach, probability))
+    yield Plot("plots/calibration.png", plot_calibration(breach, probability))
+    losses = {name: float(each.sum()) for name, each in trained.evaluation.baseline_losses.items()}
+    yield Plot(
+        "plots/loss_by_threshold.png",
+        plot_loss_curve(
+            trained.curve,
+            chosen=metrics["optimal_threshold"],
+            low=metrics["optimal_threshold_low"],
+            high=metrics["optimal_threshold_high"],
+            baselines=losses,
+            decision_loss=metrics["expected_loss"],
+            title=f"Loss by threshold, {len(breach):,} test tickets",
+            decision_label=find_policy(trained.config.decision).label,
+        ),
+    )
+    if importance is not None:
+        plot = plot_importance(importance.names, importance.mean, importance.std)
+        yield Plot("plots/importance.png", plot)
+
+
+def _tabulate_importance(importance: Importance) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"feature": importance.names, "mean": importance.mean, "std": importance.std}
+    )

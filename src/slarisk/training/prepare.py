@@ -1,0 +1,105 @@
+"""Before anything is fitted: check the config, read and label the tickets, hold out the test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from slarisk.atomic_files import write_whole
+from slarisk.config import CreationKind, TrainConfig
+from slarisk.decisions.policies import check_decision
+from slarisk.errors import InputError
+from slarisk.learning.features import feature_fields, validate_features
+from slarisk.learning.splits import HoldOut, hold_out
+from slarisk.tickets.contract import validate_known, validate_policy
+from slarisk.tickets.labels import LabelledTickets, prepare_tickets
+from slarisk.tracking.source import Source, find_source, identify_source
+from slarisk.tracking.tags import JOB_TAG, OVERRIDES_TAG
+from slarisk.training.estimator import build_estimator
+from slarisk.training.fingerprints import fingerprint_grounds, fingerprint_job
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that a run needs before anything is fitted, and the tags that say where it is from."""
+
+    estimator: BaseEstimator
+    tickets: LabelledTickets
+    held_out: HoldOut
+    truth: NDArray[np.float64] | None
+    source: Source
+    tags: dict[str, str]
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Check the config, read and label the tickets, and hold the test tickets out."""
+    validate_feature_moments(config)
+    check_decision(config.decision)
+    estimator = build_estimator(config.model)
+    tickets = prepare_once(config)
+    held_out = hold_out(tickets.frame, config.split)
+    truth = read_truth(config.data.truth, tickets.frame.iloc[held_out.test])
+    source = find_source()
+    grounds = fingerprint_grounds(config, tickets, held_out)
+    tags = grounds | identify_source(source)
+    tags[JOB_TAG] = fingerprint_job(config, grounds, source)
+    tags[OVERRIDES_TAG] = json.dumps(config.overrides)
+    return Prepared(estimator, tickets, held_out, truth, source, tags)
+
+
+def validate_feature_moments(config: TrainConfig) -> None:
+    """Refuse features that the data policy lacks, or that are not known when the score is made."""
+    validate_policy(config.data)
+    available = {*config.data.columns}
+    if config.data.creation.kind is CreationKind.imputed:
+        available.add("created_at")
+    validate_features(config.features, available)
+    validate_known(feature_fields(config.features), config.data, config.moment)
+
+
+def read_truth(path: str | None, tickets: pd.DataFrame) -> NDArray[np.float64] | None:
+    """Read the true breach probabilities of synthetic tickets; None if some are not in the file."""
+    if path is None:
+        return None
+    types = {"ticket_id": str, "breach_probability": float}
+    try:
+        table = pd.read_csv(path, usecols=list(types), dtype=types)
+        by_id = table.set_index("ticket_id")["breach_probability"]
+        if not by_id.index.is_unique:
+            raise ValueError("a ticket_id repeats")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"data.truth={path}: is to hold {' and '.join(types)}, a row per ticket, but cannot be "
+            f"read: {str(error).splitlines()[0]}"
+        ) from error
+    truth: NDArray[np.float64] = tickets["ticket_id"].map(by_id).to_numpy(dtype=float)
+    return None if np.isnan(truth).any() else truth
+
+
+def prepare_once(config: TrainConfig) -> LabelledTickets:
+    """Prepare the tickets; in a sweep only the first job that needs these does."""
+    if config.sweep.folder is None:
+        return prepare_tickets(config.data, config.sla, config.cost)
+    asked = repr((config.data, config.sla, config.cost))
+    name = hashlib.sha256(asked.encode()).hexdigest()[:16]
+    path = Path(config.sweep.folder) / f"{name}.tickets"
+    with FileLock(f"{path}.lock"):
+        if path.exists():
+            tickets = pickle.loads(path.read_bytes())  # written by a job of this very sweep
+            assert isinstance(tickets, LabelledTickets)
+            return tickets
+        tickets = prepare_tickets(config.data, config.sla, config.cost)
+        write_whole(path, pickle.dumps(tickets))
+        return tickets

@@ -1,0 +1,69 @@
+"""SR001: worth more than a trivial rule."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from slarisk.decisions.costs import dollars
+from slarisk.evaluation.evaluate import evaluate
+from slarisk.training.fit import decide_baselines
+
+
+@pytest.fixture
+def judge(clean, saying, examine):
+    """The finding on a model that says this of the test tickets, and its evaluation."""
+
+    def judge_saying(probability, test=clean.test, confidence=0.95, **metrics):
+        evaluation = replace(clean.config.evaluation, confidence=confidence)
+        config = replace(clean.config, evaluation=evaluation)
+        evidence = saying(replace(clean, config=config, test=test), probability)
+        result = evaluate(
+            evidence.test_breach,
+            evidence.probability,
+            evidence.decide(test, evidence.probability),
+            evidence.price(test),
+            decide_baselines(clean.training, test, clean.config),
+            evaluation.bootstrap_draws,
+            confidence,
+            evaluation.seed,
+        )
+        evidence = replace(evidence, metrics=result.metrics | metrics)
+        return examine("SR001", evidence), result
+
+    return judge_saying
+
+
+def test_who_knows_the_outcome_is_worth_more(judge, clean):
+    found, result = judge(clean.test_breach)
+    assert found.verdict.value == "ok"
+    assert dollars(result.metrics["value_over_baseline"]) in found.detail
+    assert repr(result.best_baseline) in found.detail
+
+
+def test_who_says_the_opposite_is_worth_nothing(judge, clean):
+    found, result = judge(~clean.test_breach)
+    assert found.verdict.value == "warning"
+    assert result.metrics["value_over_baseline"] < 0
+    assert dollars(result.metrics["value_over_baseline"]) in found.detail
+
+
+def test_a_config_cannot_narrow_the_interval(judge, clean):
+    """What is gained on forty tickets by chance is luck, however narrow the logged interval."""
+    rng = np.random.default_rng(0)
+    test = clean.test.head(40)
+    low = 0.0
+    while low <= 0:
+        found, result = judge(rng.random(40), test, confidence=0.01)
+        low = result.metrics["value_over_baseline_low"]
+    assert found.verdict.value == "warning"
+
+
+@pytest.mark.parametrize(
+    "name", ["expected_loss", "best_baseline_loss", "value_over_baseline_low", "roc_auc"]
+)
+def test_a_logged_metric_that_is_another_fails(judge, clean, name):
+    right, result = judge(clean.probability)
+    wrong, _ = judge(clean.probability, **{name: result.metrics[name] + 0.01})
+    assert (right.verdict.value == "failed", wrong.verdict.value) == (False, "failed")
+    assert name in wrong.detail

@@ -1,0 +1,501 @@
+import json
+import threading
+import time
+from types import SimpleNamespace
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from slarisk.config import Tracking
+from slarisk.errors import InputError, Refused
+from slarisk.model.checksums import write_checksums
+from slarisk.registry import promotion as succession
+from slarisk.registry.models import fetch_checksums
+from slarisk.registry.promotion import (
+    IN_CHARGE,
+    WAS_IN_CHARGE,
+    Change,
+    OvertakenError,
+    RegistryState,
+    date_card,
+    promote_version,
+    promotion_lock,
+    read_state,
+    recover,
+    roll_back,
+)
+from slarisk.registry.versions import find_champion
+from slarisk.tracking.runs import find_run
+from slarisk.tracking.store import open_store
+
+NAME = "sla-breach-risk"
+WRITES = (
+    "create_registered_model",
+    "create_model_version",
+    "set_registered_model_tag",
+    "set_registered_model_alias",
+    "set_model_version_tag",
+    "update_model_version",
+    "delete_registered_model_alias",
+    "delete_registered_model_tag",
+    "delete_model_version",
+)
+
+
+@pytest.fixture
+def run(logged_run):
+    """A run with a model."""
+    found = find_run(logged_run)
+    return SimpleNamespace(record=found, seal=fetch_checksums(found))
+
+
+@pytest.fixture
+def promote(run):
+    """Puts the run's model in charge, judged against how things stand."""
+
+    def take(standing=None, card="A card."):
+        tags = {"files_sha256": write_checksums(run.seal), "objective": "1"}
+        standing = standing or recover(NAME, alone=True)
+        return promote_version(NAME, run.record, tags, card, "better", standing).number
+
+    return take
+
+
+def aliases():
+    found = MlflowClient().get_registered_model(NAME).aliases
+    return {alias: str(number) for alias, number in found.items()}
+
+
+def changes():
+    return [(each.action, each.old, each.new) for each in read_state(NAME).changes if each.done]
+
+
+def undo(why="worse"):
+    old, former = roll_back(NAME, why, recover(NAME, alone=True))
+    return old.number, former.number
+
+
+def test_a_promotion_moves_both_aliases_and_goes_on_record(run, promote):
+    assert promote() == "1"
+    assert aliases() == {"champion": "1"}
+    assert promote() == "2"
+    assert aliases() == {"champion": "2", "previous": "1"}
+    version = MlflowClient().get_model_version(NAME, "2")
+    assert version.description == "A card."
+    assert version.tags["objective"] == "1"
+    assert version.tags["in_charge_since"].startswith("20")
+    assert version.run_id == run.record.run_id
+    assert changes() == [("promoted", None, "1"), ("promoted", "1", "2")]
+    last = read_state(NAME).changes[-1]
+    assert (last.why, last.number, last.done) == ("better", 2, True)
+    assert mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+
+
+def test_rollbacks_go_down_to_the_first_champion_and_no_further(promote):
+    for _ in range(3):
+        promote()
+    assert undo() == ("3", "2")
+    assert aliases() == {"champion": "2", "previous": "1"}
+    assert undo("worse still") == ("2", "1")
+    assert aliases() == {"champion": "1"}
+    with pytest.raises(Refused, match="no champion before version 1"):
+        undo()
+    assert promote() == "4"
+    assert aliases() == {"champion": "4", "previous": "1"}
+    assert undo() == ("4", "1")
+    assert changes()[3:] == [
+        ("rolled back", "3", "2"),
+        ("rolled back", "2", "1"),
+        ("promoted", "1", "4"),
+        ("rolled back", "4", "1"),
+    ]
+    assert read_state(NAME).changes[4].why == "worse still"
+
+
+def test_a_rollback_passes_over_a_version_that_was_deleted(promote):
+    for _ in range(3):
+        promote()
+    MlflowClient().delete_registered_model_alias(NAME, "previous")
+    MlflowClient().delete_model_version(NAME, "2")
+    assert undo() == ("3", "1")
+    assert aliases() == {"champion": "1"}
+
+
+def test_there_is_nothing_to_go_back_to_without_a_champion(promote):
+    with pytest.raises(Refused, match="has no champion"):
+        undo()
+    promote()
+    promote()
+    MlflowClient().delete_registered_model_alias(NAME, "previous")
+    MlflowClient().delete_model_version(NAME, "1")
+    with pytest.raises(Refused, match="no champion before version 2 is left"):
+        undo()
+    assert find_champion(NAME).number == "2"
+
+
+def test_a_damaged_version_does_not_come_back(promote, place):
+    promote()
+    promote()
+    (card,) = place.glob("mlruns/*/models/*/artifacts/data/bundle/seen.parquet")
+    card.write_bytes(card.read_bytes() + b" ")
+    with pytest.raises(InputError, match=r"data/bundle/seen\.parquet was changed"):
+        undo()
+    assert aliases() == {"champion": "2", "previous": "1"}
+
+
+def test_an_alias_that_was_moved_by_hand_goes_on_record(promote):
+    for _ in range(3):
+        promote()
+    client = MlflowClient()
+    client.set_registered_model_alias(NAME, "champion", "1")
+    standing = recover(NAME, alone=True)
+    assert changes()[-1] == ("moved by hand", "3", "1")
+    assert standing.in_charge == "1"
+    assert aliases() == {"champion": "1"}  # previous: before version 1 there was none
+    assert recover(NAME, alone=True) == standing
+    client.delete_registered_model_alias(NAME, "champion")
+    recover(NAME, alone=True)
+    assert changes()[-1] == ("moved by hand", "1", None)
+    assert promote() == "4"
+    assert changes()[-1] == ("promoted", None, "4")
+
+
+def test_a_version_that_others_registered_is_left_alone(run, promote):
+    promote()
+    client = MlflowClient()
+    client.create_model_version(NAME, f"models:/{run.record.model_id}", run.record.run_id)
+    assert promote() == "3"
+    assert [version.number for version in read_state(NAME).versions] == ["1", "2", "3"]
+    client.set_registered_model_alias(NAME, "champion", "2")
+    recover(NAME, alone=True)
+    assert aliases() == {"champion": "2", "previous": "3"}
+
+
+# Model cards ------------------------------------------------------------------------------------
+
+CARD = f"A model.\n\n### {IN_CHARGE}\n\nIt is better.\n\n### Data\n\nMuch."
+
+
+def card_of(number):
+    return MlflowClient().get_model_version(NAME, number).description
+
+
+def test_a_card_says_until_when_and_who_came_then(promote):
+    promote(card=CARD)
+    assert card_of("1") == CARD
+    promote(card=CARD)
+    at = succession.format_time(read_state(NAME).changes[-1].at)
+    assert card_of("1") == CARD.replace(
+        f"{IN_CHARGE}\n\n",
+        f"{WAS_IN_CHARGE}\n\nIn charge until {at}, when version 2 replaced it (promoted). better"
+        "\n\n",
+    )
+    assert card_of("2") == CARD
+    undo("It escalates\n\ntoo much.")
+    assert card_of("1") == CARD
+    assert f"### {WAS_IN_CHARGE}\n" in card_of("2")
+    assert "version 1 replaced it (rolled back). It escalates too much." in card_of("2")
+
+
+def test_a_card_of_an_earlier_version_is_put_right(promote):
+    """It was left as it was when its version was replaced."""
+    promote(card=CARD)
+    promote(card=CARD)
+    MlflowClient().update_model_version(NAME, "1", description=CARD)
+    standing = recover(NAME, alone=True)
+    assert f"### {WAS_IN_CHARGE}\n" in card_of("1")
+    assert recover(NAME, alone=True) == standing
+    MlflowClient().set_registered_model_alias(NAME, "champion", "1")
+    recover(NAME, alone=True)
+    assert card_of("1") == CARD
+    assert "(moved by hand)" in card_of("2")
+
+
+def test_a_description_without_the_section_is_left_alone():
+    ended = change(1, "promoted", "1", "2")
+    for text in ("", "Mine.", "Why it is in charge: I say so."):
+        assert date_card(text, ended) == date_card(text, None) == text
+
+
+def test_a_promotion_killed_before_the_card_is_settled(promote, kill_after, monkeypatch):
+    promote(card=CARD)
+    kill_after(6)  # version, record, alias, mark, record, previous
+    with pytest.raises(Killed):
+        promote(card=CARD)
+    monkeypatch.undo()
+    assert card_of("1") == CARD
+    recover(NAME, alone=True)
+    assert f"### {WAS_IN_CHARGE}\n" in card_of("1")
+
+
+# Killed at any moment ---------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """What no code expects."""
+
+
+@pytest.fixture
+def kill_after(monkeypatch):
+    """Lets so many writes to the registry happen, and the process die before the next."""
+
+    def limit(writes):
+        left = [writes]
+
+        class Dying:
+            def __getattr__(self, method):
+                real = getattr(MlflowClient(), method)
+
+                def call(*arguments, **options):
+                    if method in WRITES:
+                        if left[0] == 0:
+                            raise Killed
+                        left[0] -= 1
+                    return real(*arguments, **options)
+
+                return call
+
+        monkeypatch.setattr(succession, "_client", Dying)
+
+    return limit
+
+
+def check_whole(champion):
+    """The champion has its evidence, `previous` and the record fit it, nothing is left over."""
+    standing = read_state(NAME)
+    assert standing.in_charge == champion
+    assert (standing.pending, standing.begun) == (None, [])
+    assert standing.changes[-1].new == champion
+    assert standing.previous == standing.before(champion)
+    version = MlflowClient().get_model_version(NAME, champion)
+    assert version.description == "A card."
+    assert {"objective", "files_sha256", "in_charge_since"} <= set(version.tags)
+
+
+def test_a_promotion_that_is_killed_has_happened_or_not(promote, kill_after, monkeypatch):
+    outcomes = []
+    for writes in range(7):
+        monkeypatch.undo()
+        promote()
+        before = read_state(NAME).in_charge
+        kill_after(writes)
+        try:
+            promote()
+            break
+        except Killed:
+            monkeypatch.undo()
+        after = find_champion(NAME).number
+        outcomes.append(after != before)
+        if after != before:  # with all its evidence, at once
+            assert find_champion(NAME).tags["objective"] == "1"
+            assert MlflowClient().get_model_version(NAME, after).description == "A card."
+        recover(NAME, alone=True)
+        check_whole(after)
+        assert len(changes()) == len({each.number for each in read_state(NAME).changes})
+    # version, record, alias | mark, record, previous
+    assert outcomes == [False, False, False, True, True, True]
+
+
+def test_a_first_promotion_that_is_killed_has_happened_or_not(promote, kill_after, monkeypatch):
+    kill_after(1)
+    with pytest.raises(Killed):
+        promote()
+    monkeypatch.undo()
+    assert find_champion(NAME) is None
+    kill_after(1)
+    with pytest.raises(Killed):
+        promote()
+    monkeypatch.undo()
+    assert promote() == "2"
+    check_whole("2")
+
+
+def test_a_rollback_that_is_killed_has_happened_or_not(promote, kill_after, monkeypatch):
+    outcomes = []
+    for writes in range(6):
+        monkeypatch.undo()
+        for _ in range(3):
+            promote()
+        before = read_state(NAME).in_charge
+        kill_after(writes)
+        try:
+            undo()
+            break
+        except Killed:
+            monkeypatch.undo()
+        after = find_champion(NAME).number
+        outcomes.append(after != before)
+        recover(NAME, alone=True)
+        check_whole(after)
+        assert changes()[-1][0] == ("rolled back" if after != before else "promoted")
+    assert outcomes == [False, False, True, True]  # record, alias | record, previous
+
+
+def test_repairing_can_be_killed_too(promote, kill_after, monkeypatch):
+    promote()
+    for writes in range(4):
+        kill_after(2)
+        with pytest.raises(Killed):
+            promote()  # the version and the record are there, the alias is not
+        kill_after(writes)
+        try:
+            recover(NAME, alone=True)
+        except Killed:
+            monkeypatch.undo()
+            assert find_champion(NAME).number == "1"
+            recover(NAME, alone=True)
+        monkeypatch.undo()
+        check_whole("1")
+    assert [version.number for version in read_state(NAME).versions] == ["1"]
+
+
+# Several at once --------------------------------------------------------------------------------
+
+
+def test_one_promotion_waits_for_another(place):
+    """On a local store; and it says so."""
+    heard, order = [], []
+    open_store(Tracking(name="local"))
+
+    def second():
+        with promotion_lock(heard.append):
+            order.append("second")
+
+    with promotion_lock(heard.append) as alone:
+        assert alone
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not heard:
+            time.sleep(0.01)
+        order.append("first")
+    thread.join()
+    assert (order, heard) == (["first", "second"], ["Waiting for another promotion to end."])
+
+
+def test_a_server_gives_nobody_a_lock(monkeypatch):
+    monkeypatch.setattr(mlflow, "get_registry_uri", lambda: "http://127.0.0.1:5000")
+    with promotion_lock(pytest.fail) as alone:
+        assert not alone
+
+
+def test_who_was_judged_against_a_former_champion_gives_way(promote):
+    stale = recover(NAME, alone=True)
+    promote(stale)
+    before = read_state(NAME)
+    with pytest.raises(OvertakenError):
+        promote(stale)
+    assert read_state(NAME) == before
+    promote()
+    undone = read_state(NAME)
+    undo()
+    with pytest.raises(OvertakenError):
+        promote(undone)
+    assert find_champion(NAME).number == "1"
+
+
+def test_a_version_that_is_about_to_take_charge_comes_first(promote, run, kill_after, monkeypatch):
+    """Of two that were judged against the same champion, as on a server, the lower number wins."""
+    promote()
+    standing = recover(NAME, alone=True)
+    kill_after(1)
+    with pytest.raises(Killed):
+        promote(standing)  # version 2, not in charge yet
+    monkeypatch.undo()
+    with pytest.raises(OvertakenError):
+        promote(standing)
+    assert [version.number for version in read_state(NAME).versions] == ["1", "2"]
+
+
+def test_another_machine_is_given_time_and_no_more(promote, kill_after, monkeypatch):
+    promote()
+    kill_after(2)
+    with pytest.raises(Killed):
+        promote()
+    monkeypatch.undo()
+    monkeypatch.setattr(succession, "_POLL", 0.05)
+    monkeypatch.setattr(succession, "_LEASE", 0.4)
+    started = time.monotonic()
+    assert recover(NAME, alone=False).in_charge == "1"
+    assert time.monotonic() - started > 0.4
+    assert [version.number for version in read_state(NAME).versions] == ["1"]
+
+    kill_after(2)
+    with pytest.raises(Killed):
+        promote()
+    monkeypatch.undo()
+    monkeypatch.setattr(succession, "_POLL", 0.05)
+
+    def finish():
+        time.sleep(0.2)
+        succession._move(MlflowClient(), NAME, read_state(NAME).pending)
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    assert recover(NAME, alone=False).in_charge == "3"
+    thread.join()
+    check_whole("3")
+
+
+def test_who_is_too_slow_gives_way(promote, monkeypatch):
+    promote()
+    monkeypatch.setattr(succession, "_HASTE", -1.0)
+    with pytest.raises(OvertakenError):
+        promote()
+    assert [version.number for version in read_state(NAME).versions] == ["1"]
+
+
+# The record -------------------------------------------------------------------------------------
+
+
+def change(number, action, old, new, done=True):
+    return Change(number, action, new, old, "2026-01-01T00:00:00+00:00", "", "me", done)
+
+
+def standing(*moves, versions="123456"):
+    there = tuple(SimpleNamespace(number=number, tags={}) for number in versions)
+    return RegistryState(True, there[-1], None, there, moves, frozenset())
+
+
+def test_before_a_version_comes_who_was_in_charge_when_it_first_was():
+    found = standing(
+        change(1, "promoted", None, "1"),
+        change(2, "promoted", "1", "2"),
+        change(3, "rolled back", "2", "1"),
+        change(4, "promoted", "1", "3"),
+        change(5, "moved by hand", "3", "2"),
+        change(6, "promoted", "2", "4"),
+        change(7, "promoted", "4", "5", done=False),
+    )
+    assert [found.before(number) for number in "123456"] == [None, "1", "1", "2", None, None]
+
+
+def test_a_record_that_was_edited_is_told(promote):
+    promote()
+    client = MlflowClient()
+    client.set_registered_model_tag(NAME, "change_log", "see the wiki")  # somebody's own
+    assert promote() == "2"
+    for value in ("oops", '{"new": "1"}', "[]"):
+        client.set_registered_model_tag(NAME, "change_0002", value)
+        with pytest.raises(InputError, match="its tag change_0002 is on record"):
+            read_state(NAME)
+
+
+def test_a_rollback_that_was_overtaken_changes_nothing(promote):
+    promote()
+    promote()
+    stale = recover(NAME, alone=True)
+    promote()
+    before = read_state(NAME)
+    with pytest.raises(Refused, match="another promotion came first"):
+        roll_back(NAME, "worse", stale)
+    assert read_state(NAME) == before
+
+
+def test_a_record_can_be_read_by_people(promote):
+    promote()
+    tags = MlflowClient().get_registered_model(NAME).tags
+    assert list(tags) == ["change_0001"]
+    written = json.loads(tags["change_0001"])
+    assert (written["action"], written["new"], written["why"]) == ("promoted", "1", "better")
+    assert written["by"]
