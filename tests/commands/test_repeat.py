@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from slarisk.commands import repeat as job
 from slarisk.commands.repeat import compare_metrics, compare_versions
 from slarisk.tracking.source import Source
-from slarisk.training.result import find_changes
+from slarisk.training.result import differing_metrics
 
 HERE = ["data.path=tickets.csv", "data.truth=null", "evaluation.importance_repeats=0"]
 HERE += ["evaluation.bootstrap_draws=50", "evaluation.threshold_draws=5"]
@@ -133,8 +133,8 @@ def test_what_cannot_be_compared_is_refused(train, run):
 def test_a_metric_is_the_same_to_the_last_digit_or_not():
     old = {"a": 0.1 + 0.2, "b": float("nan"), "training_seconds": 1.0, "gone": 1.0}
     new = {"a": 0.3, "b": float("nan"), "training_seconds": 2.0, "new": 1.0}
-    assert find_changes(old, new) == ["a", "new", "gone"]
-    assert find_changes(old, dict(old)) == []
+    assert differing_metrics(old, new) == ["a", "new", "gone"]
+    assert differing_metrics(old, dict(old)) == []
     table = compare_metrics(old, new, ["a", "new", "gone"])
     assert "0.30000000000000004                     0.3  differs" in table
     assert table.endswith("1 of 4 metrics are equal to the last digit (training_seconds aside)")

@@ -246,7 +246,7 @@ def test_a_store_that_goes_away_takes_no_scores_with_it(champion, score, monkeyp
     def lose(*_):
         raise StoreError("the store is out of reach")
 
-    monkeypatch.setattr(score_module, "report_scoring", lose)
+    monkeypatch.setattr(score_module, "scoring_items", lose)
     ended = score()
     assert ended.code == 0
     assert "scored, but the run could not be logged: the store is out of reach" in ended.err

@@ -179,7 +179,7 @@ def test_a_store_that_goes_away_costs_no_trial(search, monkeypatch):
         raise StoreError("The MLflow store is out of reach.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "report_result", lose)
+        patch.setattr(job, "result_items", lose)
         ended, _, jobs = search("lr", 3)
     assert ended.code == 2
     assert "The fit is not lost" in ended.err

@@ -13,8 +13,8 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(slarisk.__file__).parents[1])
 
 # names itself, then lives until it is told to end
 CHILD = """
-from slarisk.tracking.workers import this_worker
-print(this_worker(), flush=True)
+from slarisk.tracking.workers import current_worker
+print(current_worker(), flush=True)
 input()
 """
 
@@ -114,14 +114,14 @@ def test_nothing_is_known_of_a_worker_of_another_machine(here, name):
 
 FORK = """
 import os
-from slarisk.tracking.workers import has_died, this_worker
-name = this_worker()
+from slarisk.tracking.workers import worker_died, current_worker
+name = current_worker()
 process = os.fork()
 if process == 0:
-    print(this_worker() != name, flush=True)
+    print(current_worker() != name, flush=True)
     raise SystemExit  # runs what is to be done at exit
 os.waitpid(process, 0)
-print(has_died(name))
+print(worker_died(name))
 """
 
 

@@ -160,7 +160,7 @@ def test_tickets_in_neither_part_change_nothing(prepare, fit):
     after, _, refitted = fit(config, relabel(prepared, rest))
 
     assert len(rest) > 100
-    assert job.find_changes(before.metrics, after.metrics) == []
+    assert job.differing_metrics(before.metrics, after.metrics) == []
     for one, other in zip(read_chosen(before), read_chosen(after), strict=True):
         np.testing.assert_equal(one, other)
     assert rules == refitted

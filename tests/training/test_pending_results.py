@@ -27,7 +27,7 @@ def test_a_result_is_kept_until_it_could_be_logged(place, error):
     with pytest.raises(type(error)), keep_pending_result("job", RESULT):
         raise error
     kept = load_pending_result("job")
-    assert (kept.trained, kept.run_id) == (RESULT.trained, RESULT.run_id)
+    assert (kept.result, kept.run_id) == (RESULT.result, RESULT.run_id)
     assert load_pending_result("another job") is None
     assert stat.S_IMODE(FOLDER.stat().st_mode) == 0o700
     with keep_pending_result("job", kept):
@@ -70,7 +70,7 @@ def lose(*_):
 
 def test_the_same_command_logs_what_was_kept_without_fitting(train, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(job, "report_result", lose)
+        patch.setattr(job, "result_items", lose)
         ended = train()
     assert ended.code == 2
     assert "The fit is not lost" in ended.err
@@ -90,7 +90,7 @@ def test_the_same_command_logs_what_was_kept_without_fitting(train, monkeypatch)
 
 def test_another_job_is_fitted(train, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(job, "report_result", lose)
+        patch.setattr(job, "result_items", lose)
         train()
     ended = train("model.C=2.0")
     assert (ended.code, "fitted before" in ended.out) == (0, False)
@@ -99,7 +99,7 @@ def test_another_job_is_fitted(train, monkeypatch):
 
 def test_if_the_run_is_gone_a_new_one_takes_it(train, monkeypatch, place):
     with monkeypatch.context() as patch:
-        patch.setattr(job, "report_result", lose)
+        patch.setattr(job, "result_items", lose)
         train()
     (cut_off,) = MlflowClient().search_runs(["1"])
     monkeypatch.setattr(job, "has_run", lambda run_id: run_id != cut_off.info.run_id)

@@ -13,7 +13,7 @@ from slarisk.tracking.source import find_versions
 from slarisk.tracking.store import open_store
 from slarisk.tracking.tags import DATA_TAG, DIFF_FILE, POLICY_TAG, SPLIT_TAG, VERSIONS_FILE
 from slarisk.training.prepare import prepare
-from slarisk.training.result import SECONDS, find_changes
+from slarisk.training.result import SECONDS, differing_metrics
 from slarisk.training.run import track
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def repeat(config: TrainConfig) -> float:
     differences = list(find_differences(old, prepared))
     for each in differences:
         print(f"  differs: {each}")
-    trained, run_id = track(repeated, prepared, whole=True)
-    new = trained.all_metrics
-    changed = find_changes(old.metrics, new)
+    result, run_id = track(repeated, prepared, with_model=True)
+    new = result.all_metrics
+    changed = differing_metrics(old.metrics, new)
     print(compare_metrics(old.metrics, new, changed))
     print(f"  run {run_id}", flush=True)
     if changed:
@@ -70,7 +70,7 @@ def repeat(config: TrainConfig) -> float:
             f"Not repeated: {len(changed)} of {len(new) - 1} metrics differ "
             f"({', '.join(changed)}); {why}."
         )
-    return trained.metrics["objective"]
+    return result.metrics["objective"]
 
 
 def validate_overrides(config: TrainConfig) -> None:

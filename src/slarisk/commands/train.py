@@ -38,14 +38,14 @@ def train(config: TrainConfig) -> float:
     if config.skip_finished and (done := find_finished(experiment, prepared.tags[JOB_TAG])):
         print(f"finished before, with the same config, data and code: run {done.run_id}")
         return done.metrics["objective"]
-    trained, run_id = track(config, prepared, whole=True)
-    tell(trained, run_id)
-    return trained.metrics["objective"]
+    result, run_id = track(config, prepared, with_model=True)
+    print_result(result, run_id)
+    return result.metrics["objective"]
 
 
-def tell(trained: TrainingResult, run_id: str) -> None:
-    """Say on the terminal what the run is worth."""
-    print(headline(trained))
-    for doubt in list_problems(trained.checks):
-        print(f"  {doubt}")
+def print_result(result: TrainingResult, run_id: str) -> None:
+    """Print the headline, the problems that checks found, and the run id."""
+    print(headline(result))
+    for problem in list_problems(result.checks):
+        print(f"  {problem}")
     print(f"  run {run_id}", flush=True)

@@ -40,7 +40,7 @@ def train_job(config: TrainConfig) -> float:
             raise
     try:
         with share_processors(config.sweep.at_once):
-            trained, run_id = track(config, prepared, whole=config.log_models is ModelLog.all)
+            trained, run_id = track(config, prepared, with_model=config.log_models is ModelLog.all)
     except Exception as error:
         write_outcome(config, JobOutcome("failed", None, f"{name_run(config)} failed: {error}"))
         raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slarisk.config import Stage, TrainConfig
-from slarisk.tracking.runs import PAGE, end_orphan, list_running, mlflow_client
+from slarisk.tracking.runs import end_orphan, list_running, mlflow_client, search_runs
 from slarisk.tracking.store import FAILURE_TAG, reaching_store
 from slarisk.tracking.tags import OVERRIDES_TAG, STAGE_TAG, TRIAL_TAG
 from slarisk.tracking.workers import WORKER_TAG, current_worker, worker_died
@@ -102,18 +102,10 @@ def end_trial(experiment_id: str, parent: str, trial: int) -> None:
 @reaching_store()
 def list_jobs(experiment_id: str, parent: str, more: Iterable[str] = ()) -> list[JobRun]:
     """List the jobs of a sweep, oldest first; ``more`` are ids of runs it took over."""
-    client = mlflow_client()
-    query, order = f"tags.`{PARENT_TAG}` = '{parent}'", ["attributes.start_time ASC"]
-    runs, token = [], None
-    while True:
-        page = client.search_runs(
-            [experiment_id], query, max_results=PAGE, order_by=order, page_token=token
-        )
-        runs += page
-        token = page.token
-        if not token:
-            break
-    return [_read_job(run) for run in [*(client.get_run(run_id) for run_id in more), *runs]]
+    query = f"tags.`{PARENT_TAG}` = '{parent}'"
+    runs = search_runs(experiment_id, query, ("attributes.start_time ASC",))
+    taken_over = (mlflow_client().get_run(run_id) for run_id in more)
+    return [_read_job(run) for run in [*taken_over, *runs]]
 
 
 def _read_job(run: Any) -> JobRun:

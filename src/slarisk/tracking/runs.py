@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,18 +17,13 @@ from slarisk.tracking.store import FAILURE_TAG, reaching_store
 from slarisk.tracking.tags import CONFIG_FILE, DATA_TAG, JOB_TAG, POLICY_TAG, SPLIT_TAG
 from slarisk.tracking.workers import WORKER_TAG, worker_died
 
-PAGE = 1000
-
-
-def write_config(config: TrainConfig) -> str:
-    """Write the resolved config as YAML, without the store's address: it may hold a password."""
-    config = replace(config, tracking=replace(config.tracking, uri=None), sweep=SweepJob())
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+_PAGE = 1000  # runs that are fetched together
+_NEWEST_FIRST = ("attributes.start_time DESC",)
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What MLflow knows of a run; ``model_id`` is of the model that it logged."""
+    """A run as MLflow has it; ``model_id`` names the model it logged, if any."""
 
     run_id: str
     name: str
@@ -39,12 +35,19 @@ class RunRecord:
 
     @property
     def fingerprints(self) -> tuple[str | None, ...]:
-        """Data, split and policy: runs that share them were judged on the same ground."""
+        """Fingerprints of data, split and policy: runs that share all three can be compared."""
         return tuple(self.tags.get(tag) for tag in (DATA_TAG, SPLIT_TAG, POLICY_TAG))
 
 
+def mlflow_client() -> Any:
+    """Make an MLflow client of the store that was opened."""
+    from mlflow import MlflowClient
+
+    return MlflowClient()
+
+
 def find_run(run_id: str, key: str = "run_id") -> RunRecord:
-    """Look up one run; ``key`` is what a message calls its id.
+    """Look up one run; ``key`` is the config key that an error names.
 
     Raises
     ------
@@ -68,25 +71,33 @@ def has_run(run_id: str) -> bool:
     return True
 
 
-def list_finished_runs(experiment_id: str) -> list[RunRecord]:
-    """List all finished runs of an experiment, newest first, whatever they are of."""
-    runs: list[RunRecord] = []
+def search_runs(
+    experiment_id: str, query: str, order: tuple[str, ...] = _NEWEST_FIRST
+) -> Iterator[Any]:
+    """Yield every MLflow run that a query finds, page by page."""
     token = None
     while True:
         page = mlflow_client().search_runs(
-            [experiment_id],
-            filter_string="attributes.status = 'FINISHED'",
-            order_by=["attributes.start_time DESC"],
-            max_results=PAGE,
-            page_token=token,
+            [experiment_id], query, max_results=_PAGE, order_by=[*order], page_token=token
         )
-        runs += [read_run(run) for run in page]
+        yield from page
         token = page.token
         if not token:
-            return runs
+            return
+
+
+def list_finished_runs(experiment_id: str) -> list[RunRecord]:
+    """List the finished runs of an experiment, newest first, of whatever kind."""
+    return [read_run(run) for run in search_runs(experiment_id, "attributes.status = 'FINISHED'")]
+
+
+def list_running(experiment_id: str, condition: str = "") -> list[Any]:
+    """List the MLflow runs that are RUNNING; ``condition`` narrows the query."""
+    return list(search_runs(experiment_id, f"attributes.status = 'RUNNING'{condition}"))
 
 
 def read_run(run: Any) -> RunRecord:
+    """Read a record from an MLflow run."""
     models = run.outputs.model_outputs if run.outputs else []
     return RunRecord(
         run_id=run.info.run_id,
@@ -97,6 +108,45 @@ def read_run(run: Any) -> RunRecord:
         model_id=models[0].model_id if models else None,
         params=dict(run.data.params),
     )
+
+
+@reaching_store()
+def find_finished(experiment_id: str, job_fingerprint: str) -> RunRecord | None:
+    """Find the newest finished run with the same config, data and code; None if there is none."""
+    query = f"attributes.status = 'FINISHED' AND tags.{JOB_TAG} = '{job_fingerprint}'"
+    found = next(search_runs(experiment_id, query), None)
+    return read_run(found) if found is not None else None
+
+
+@reaching_store()
+def terminate_run(run_id: str, status: str, failure: str | None = None) -> None:
+    """Set the final status of a run: FINISHED, FAILED or KILLED, with the reason as a tag."""
+    client = mlflow_client()
+    if failure:
+        client.set_tag(run_id, FAILURE_TAG, failure)
+    client.set_terminated(run_id, status)
+
+
+@reaching_store()
+def end_orphans(experiment_id: str) -> None:
+    """Mark runs as KILLED whose process was killed before it could set a status."""
+    for run in list_running(experiment_id):
+        if worker_died(run.data.tags.get(WORKER_TAG, "")):
+            end_orphan(run)
+
+
+def end_orphan(run: Any) -> None:
+    """Set the final status of a run whose process is gone."""
+    if run.info.end_time is not None:  # it had finished, and was reopened to add artifacts
+        mlflow_client().set_terminated(run.info.run_id, "FINISHED", run.info.end_time)
+    else:
+        terminate_run(run.info.run_id, "KILLED", "its process was killed")
+
+
+def write_config(config: TrainConfig) -> str:
+    """Write the resolved config as YAML, without the address of the store, which may hold a password."""
+    config = replace(config, tracking=replace(config.tracking, uri=None), sweep=SweepJob())
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
 def fetch_config(run_id: str) -> TrainConfig:
@@ -123,7 +173,7 @@ def fetch_config(run_id: str) -> TrainConfig:
 
 
 def fetch_text(run_id: str, path: str) -> str | None:
-    """Fetch a text that a run logged; None if it is not there."""
+    """Fetch a text artifact of a run; None if there is none."""
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -135,50 +185,5 @@ def fetch_text(run_id: str, path: str) -> str | None:
 
 
 def run_model_uri(run_id: str) -> str:
-    """Name the model that a run logged."""
+    """Build the URI of the model that a run logged."""
     return f"runs:/{run_id}/{MODEL_NAME}"
-
-
-def mlflow_client() -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient()
-
-
-@reaching_store()
-def terminate_run(run_id: str, status: str, failure: str | None = None) -> None:
-    """End the parent run of a sweep as FINISHED, FAILED or KILLED."""
-    client = mlflow_client()
-    if failure:
-        client.set_tag(run_id, FAILURE_TAG, failure)
-    client.set_terminated(run_id, status)
-
-
-@reaching_store()
-def end_orphans(experiment_id: str) -> None:
-    """Mark runs whose process was killed, and could not say so, as KILLED."""
-    for run in list_running(experiment_id):
-        if worker_died(run.data.tags.get(WORKER_TAG, "")):
-            end_orphan(run)
-
-
-def list_running(experiment_id: str, more: str = "") -> list[Any]:
-    query = f"attributes.status = 'RUNNING'{more}"
-    return list(mlflow_client().search_runs([experiment_id], query, max_results=PAGE))
-
-
-def end_orphan(run: Any) -> None:
-    if run.info.end_time is not None:  # it had ended, and was being added to
-        mlflow_client().set_terminated(run.info.run_id, "FINISHED", run.info.end_time)
-    else:
-        terminate_run(run.info.run_id, "KILLED", "its process was killed")
-
-
-@reaching_store()
-def find_finished(experiment_id: str, job_fingerprint: str) -> RunRecord | None:
-    """Find a FINISHED run of the same config, data and code; the newest, if there are more."""
-    query = f"attributes.status = 'FINISHED' AND tags.{JOB_TAG} = '{job_fingerprint}'"
-    found = mlflow_client().search_runs(
-        [experiment_id], query, max_results=1, order_by=["attributes.start_time DESC"]
-    )
-    return find_run(found[0].info.run_id) if found else None

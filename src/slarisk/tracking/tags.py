@@ -5,32 +5,20 @@ from __future__ import annotations
 from enum import Enum
 
 DATA_TAG, SPLIT_TAG, POLICY_TAG = "data_fingerprint", "split_fingerprint", "policy_fingerprint"
-
-OPTIMISTIC_TAG = "optimistic"
-
-FAILED_CHECKS_TAG = "failed_checks"
-
-WARNINGS_TAG = "warnings"
-
-BASELINE_TAG = "best_baseline"
-
-DESCRIPTION_TAG = "mlflow.note.content"
-
-OVERRIDES_TAG = "overrides"
-
 JOB_TAG = "job_fingerprint"
-
-KIND_TAG = "kind"  # of runs that train nothing
+OVERRIDES_TAG = "overrides"
+KIND_TAG = "kind"  # analysis or scoring; a training run has none
+OPTIMISTIC_TAG = "optimistic"
+BASELINE_TAG = "best_baseline"
+WARNINGS_TAG, FAILED_CHECKS_TAG = "warnings", "failed_checks"
+DESCRIPTION_TAG = "mlflow.note.content"
+STAGE_TAG, TRIAL_TAG = "stage", "trial"  # of a job of a sweep
+TUNING_TAG = "tuning"  # of a search, and of its runs with tuned parameters
 
 CONFIG_FILE, VERSIONS_FILE, DIFF_FILE = "config.yaml", "versions.json", "uncommitted.diff"
-
 CHECKS_FILE = "checks.csv"
 
-STAGE_TAG, TRIAL_TAG = "stage", "trial"
-
-SEEDS = ("random_state", "seed", "random_seed")  # what the libraries call the seed of a model
-
-TUNING_TAG = "tuning"  # of a search, and of its runs with tuned parameters
+SEEDS = ("random_state", "seed", "random_seed")  # names that libraries give the seed of a model
 
 
 class Tuning(Enum):

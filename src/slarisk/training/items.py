@@ -69,74 +69,74 @@ def start_items(config: TrainConfig, source: Source) -> Iterator[Item]:
         yield Text(DIFF_FILE, source.diff)
 
 
-def result_items(trained: TrainingResult) -> Iterator[Item]:
+def result_items(result: TrainingResult) -> Iterator[Item]:
     """What the run found out, in figures and words."""
-    yield Metrics(trained.all_metrics)
+    yield Metrics(result.all_metrics)
     yield Tags(
         {
-            BASELINE_TAG: trained.evaluation.best_baseline,
-            OPTIMISTIC_TAG: str(trained.optimistic).lower(),
-            WARNINGS_TAG: list_codes(trained.checks, Verdict.warning),
-            FAILED_CHECKS_TAG: list_codes(trained.checks, Verdict.failed),
-            DESCRIPTION_TAG: write_summary(trained),
+            BASELINE_TAG: result.evaluation.best_baseline,
+            OPTIMISTIC_TAG: str(result.optimistic).lower(),
+            WARNINGS_TAG: list_codes(result.checks, Verdict.warning),
+            FAILED_CHECKS_TAG: list_codes(result.checks, Verdict.failed),
+            DESCRIPTION_TAG: write_summary(result),
         }
     )
-    yield Table(CHECKS_FILE, tabulate_checks(trained.checks))
-    yield Table("tickets.csv", count_tickets(trained))
-    yield from _dataset(trained)
-    if trained.config.choices.get("experiment"):
-        yield Tags({"recipe": trained.config.choices["experiment"]})
+    yield Table(CHECKS_FILE, tabulate_checks(result.checks))
+    yield Table("tickets.csv", count_tickets(result))
+    yield from _dataset(result)
+    if result.config.choices.get("experiment"):
+        yield Tags({"recipe": result.config.choices["experiment"]})
 
 
-def model_items(trained: TrainingResult, importance: Importance | None) -> Iterator[Item]:
+def model_items(result: TrainingResult, importance: Importance | None) -> Iterator[Item]:
     """The model itself, and the plots that show how it works."""
-    yield from _plots(trained, importance)
+    yield from _plots(result, importance)
     if importance is not None:
         yield Table("importance.csv", _tabulate_importance(importance))
-    yield Model(trained.bundle)
+    yield Model(result.bundle)
 
 
-def count_tickets(trained: TrainingResult) -> pd.DataFrame:
+def count_tickets(result: TrainingResult) -> pd.DataFrame:
     """Account for every ticket of the export: where it went, and why."""
-    rows = [("rows in", trained.tickets.rows_in), ("labelled", len(trained.tickets.frame))]
-    rows += [(f"dropped: {reason}", count) for reason, count in trained.tickets.dropped.items()]
-    rows += [("training", len(trained.training)), ("test", len(trained.test))]
-    rows += [(f"left out: {reason}", count) for reason, count in trained.left_out.items()]
+    rows = [("rows in", result.tickets.rows_in), ("labelled", len(result.tickets.frame))]
+    rows += [(f"dropped: {reason}", count) for reason, count in result.tickets.dropped.items()]
+    rows += [("training", len(result.training)), ("test", len(result.test))]
+    rows += [(f"left out: {reason}", count) for reason, count in result.left_out.items()]
     return pd.DataFrame(rows, columns=["tickets", "count"])
 
 
-def _dataset(trained: TrainingResult) -> Iterator[Item]:
-    config = trained.config
-    fields = [name for name in feature_fields(config.features) if name in trained.training]
-    frame = trained.tickets.frame
+def _dataset(result: TrainingResult) -> Iterator[Item]:
+    config = result.config
+    fields = [name for name in feature_fields(config.features) if name in result.training]
+    frame = result.tickets.frame
     yield Dataset(
         name=config.data.name,
         source=config.data.path,
-        fingerprint=trained.tickets.fingerprint,
+        fingerprint=result.tickets.fingerprint,
         frame=frame[fields].assign(breach=frame["breach"]),
         target="breach",
         context="training",
     )
 
 
-def _plots(trained: TrainingResult, importance: Importance | None) -> Iterator[Item]:
-    breach, probability = trained.test["breach"].to_numpy(), trained.probability
-    metrics = trained.metrics
+def _plots(result: TrainingResult, importance: Importance | None) -> Iterator[Item]:
+    breach, probability = result.test["breach"].to_numpy(), result.probability
+    metrics = result.metrics
     yield Plot("plots/roc.png", plot_roc(breach, probability))
     yield Plot("plots/precision_recall.png", plot_precision_recall(breach, probability))
     yield Plot("plots/calibration.png", plot_calibration(breach, probability))
-    losses = {name: float(each.sum()) for name, each in trained.evaluation.baseline_losses.items()}
+    losses = {name: float(each.sum()) for name, each in result.evaluation.baseline_losses.items()}
     yield Plot(
         "plots/loss_by_threshold.png",
         plot_loss_curve(
-            trained.curve,
+            result.curve,
             chosen=metrics["optimal_threshold"],
             low=metrics["optimal_threshold_low"],
             high=metrics["optimal_threshold_high"],
             baselines=losses,
             decision_loss=metrics["expected_loss"],
             title=f"Loss by threshold, {len(breach):,} test tickets",
-            decision_label=find_policy(trained.config.decision).label,
+            decision_label=find_policy(result.config.decision).label,
         ),
     )
     if importance is not None:

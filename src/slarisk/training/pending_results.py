@@ -22,44 +22,44 @@ FOLDER = Path("outputs") / "unsent"
 
 @dataclass(frozen=True, eq=False)
 class PendingResult:
-    """What a run found out, and the run that was cut off."""
+    """A result that is not logged, and the MLflow run it belongs to."""
 
-    trained: TrainingResult
+    result: TrainingResult
     run_id: str
 
 
 def load_pending_result(job: str) -> PendingResult | None:
-    """Take the result of a job that was fitted before; None if nothing was kept.
+    """Load the result of a job that was fitted before; None if there is none.
 
     Parameters
     ----------
     job : str
         The job's fingerprint: config, data and code. The versions of the libraries count too.
     """
-    path = _find_place(job)
+    path = _result_path(job)
     if not path.exists():
         return None
     # a pickle, but one that this user's own command wrote, into a folder that is the user's alone
-    kept = pickle.loads(path.read_bytes())
-    assert isinstance(kept, PendingResult)
-    return kept
+    loaded = pickle.loads(path.read_bytes())
+    assert isinstance(loaded, PendingResult)
+    return loaded
 
 
 @contextmanager
-def keep_pending_result(job: str, unsent: PendingResult) -> Iterator[None]:
-    """Keep a result if it cannot be logged, or whoever waits for the store loses patience.
+def keep_pending_result(job: str, pending: PendingResult) -> Iterator[None]:
+    """Keep a result on disk if the store fails, or the user interrupts, while it is logged.
 
     Raises
     ------
     StoreError
-        The store's own, with where the result is and what to do.
+        The store's error, with the path of the result and what to do.
     """
-    path = _find_place(job)
+    path = _result_path(job)
     try:
         yield
     except (StoreError, KeyboardInterrupt) as error:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(path, pickle.dumps(unsent))
+        write_whole(path, pickle.dumps(pending))
         if isinstance(error, StoreError):
             raise StoreError(
                 f"{error} The fit is not lost: it is kept in {path}, and the same command logs it, "
@@ -69,6 +69,6 @@ def keep_pending_result(job: str, unsent: PendingResult) -> Iterator[None]:
     path.unlink(missing_ok=True)
 
 
-def _find_place(job: str) -> Path:
+def _result_path(job: str) -> Path:
     key = hashlib.sha256(f"{job} {write_versions()}".encode()).hexdigest()[:16]
     return FOLDER / f"{key}.result"

@@ -28,7 +28,11 @@ SECONDS = "training_seconds"
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """Everything a training run found out."""
+    """Everything that a training run logs.
+
+    ``left_out`` counts labelled tickets of neither part, by reason; ``probability`` has shape
+    (test tickets,).
+    """
 
     config: TrainConfig
     tickets: LabelledTickets
@@ -44,18 +48,18 @@ class TrainingResult:
 
     @property
     def optimistic(self) -> bool:
-        """Whether something was chosen on the test tickets."""
+        """Whether the threshold was chosen on the test tickets."""
         return find_policy(self.config.decision).optimistic
 
     @property
     def all_metrics(self) -> dict[str, float]:
-        """The metrics, with the counts of tickets that could not be labelled."""
+        """The metrics, and the counts of tickets without a label by reason."""
         dropped = self.tickets.dropped.items()
         return self.metrics | {f"dropped_{reason}": float(count) for reason, count in dropped}
 
 
-def find_changes(old: Mapping[str, float], new: Mapping[str, float]) -> list[str]:
-    """Name the metrics that two fits do not share to the last digit; time is none of them."""
+def differing_metrics(old: Mapping[str, float], new: Mapping[str, float]) -> list[str]:
+    """Name the metrics in which two fits differ in any digit, the training time aside."""
     names = dict.fromkeys([*new, *old])
     return [name for name in names if name != SECONDS and not _same(old.get(name), new.get(name))]
 

@@ -17,54 +17,67 @@ from slarisk.training.fit import breach_labels, fit_and_evaluate
 from slarisk.training.items import model_items, result_items, start_items
 from slarisk.training.pending_results import PendingResult, keep_pending_result, load_pending_result
 from slarisk.training.prepare import prepare
-from slarisk.training.result import TrainingResult, find_changes
+from slarisk.training.result import TrainingResult, differing_metrics
 
 if TYPE_CHECKING:
     from slarisk.evaluation.importance import Importance
     from slarisk.training.prepare import Prepared
 
 
-def track(config: TrainConfig, prepared: Prepared, whole: bool) -> tuple[TrainingResult, str]:
-    """Fit and judge a model as a run; ``whole`` logs the model and its plots with it.
+def track(config: TrainConfig, prepared: Prepared, with_model: bool) -> tuple[TrainingResult, str]:
+    """Fit, evaluate and log a model as one MLflow run.
 
-    A fit whose store went away before it was logged is taken up where it was.
+    A result that could not be logged earlier, because the store was out of reach, is logged now
+    without a second fit.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    prepared : Prepared
+    with_model : bool
+        Log the model and its plots, too; jobs of a sweep leave them out.
+
+    Returns
+    -------
+    result : TrainingResult
+    run_id : str
     """
     job = prepared.tags[JOB_TAG]
-    unsent = load_pending_result(job)
-    resumed = unsent.run_id if unsent is not None and has_run(unsent.run_id) else None
-    if unsent is not None:
+    pending = load_pending_result(job)
+    resumed = pending.run_id if pending is not None and has_run(pending.run_id) else None
+    if pending is not None:
         print("fitted before, when the store was out of reach: logging that")
     with tracked_run(name_run(config), prepared.tags, resumed) as run_id:
         log_items(start_items(config, prepared.source))
-        trained = unsent.trained if unsent is not None else fit_and_evaluate(config, prepared)
-        with keep_pending_result(job, PendingResult(trained, run_id)):
-            log_items(result_items(trained))
-            if whole:
-                log_items(model_items(trained, find_importance(trained)))
-    return trained, run_id
+        result = pending.result if pending is not None else fit_and_evaluate(config, prepared)
+        with keep_pending_result(job, PendingResult(result, run_id)):
+            log_items(result_items(result))
+            if with_model:
+                log_items(model_items(result, find_importance(result)))
+    return result, run_id
 
 
 def complete_run(run_id: str, config: TrainConfig) -> None:
-    """Fit a job of a sweep again, and log the model and the plots that it left out.
+    """Fit a job of a sweep again, and add the model and the plots to its run.
 
     Raises
     ------
     InputError
-        The second fit comes to other figures than the run did.
+        A metric of the second fit differs from the run's.
     """
-    trained = fit_and_evaluate(config, prepare(config))
-    other = find_changes(find_run(run_id).metrics, trained.all_metrics)
+    result = fit_and_evaluate(config, prepare(config))
+    other = differing_metrics(find_run(run_id).metrics, result.all_metrics)
     if other:
         raise InputError(
             f"run {run_id} cannot be repeated, so its model is not logged: {', '.join(other)} "
             "came out differently. Has the data or the code changed since?"
         )
     with reopened_run(run_id):
-        log_items(model_items(trained, find_importance(trained)))
+        log_items(model_items(result, find_importance(result)))
 
 
 def name_run(config: TrainConfig) -> str:
-    """Name a run by its choices: the model, what it sees, the data, and what is out of the way."""
+    """Name a run by its model, features and data, and by every choice that is not the default."""
     choices = config.choices
     model = choices.get("model") or str(config.model["_target_"]).rsplit(".", 1)[-1]
     words = [model, config.features.name, config.data.name]
@@ -77,13 +90,13 @@ def name_run(config: TrainConfig) -> str:
     return " ".join(dict.fromkeys(words))
 
 
-def find_importance(trained: TrainingResult) -> Importance | None:
-    """Measure which features the model leans on, on the test tickets."""
-    config = trained.config
+def find_importance(result: TrainingResult) -> Importance | None:
+    """Measure permutation importance on the test tickets."""
+    config = result.config
     return measure_importance(
-        trained.bundle.model.pipeline,
-        make_features(trained.test, config.features),
-        breach_labels(trained.test),
+        result.bundle.model.pipeline,
+        make_features(result.test, config.features),
+        breach_labels(result.test),
         config.evaluation.importance_repeats,
         config.evaluation.importance_tickets,
         config.evaluation.seed,

@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from slarisk.training.result import TrainingResult
 
 
-def write_summary(trained: TrainingResult) -> str:
+def write_summary(result: TrainingResult) -> str:
     """Write a run's description in Markdown: what was trained, what it loses, what to doubt."""
     return "\n".join(
         [
-            f"**{headline(trained)}**",
+            f"**{headline(result)}**",
             "",
-            *_loss_table(trained.metrics),
+            *_loss_table(result.metrics),
             "",
-            *_list_facts(trained),
+            *_list_facts(result),
             "",
-            *_say_checks(trained.checks),
+            *_say_checks(result.checks),
         ]
     )
 
 
-def headline(trained: TrainingResult) -> str:
+def headline(result: TrainingResult) -> str:
     """Say in one sentence what the run is worth."""
-    metrics = trained.metrics
-    rule = BASELINE_WORDS[trained.evaluation.best_baseline]
-    name = trained.bundle.manifest.model_name
+    metrics = result.metrics
+    rule = BASELINE_WORDS[result.evaluation.best_baseline]
+    name = result.bundle.manifest.model_name
     return (
         f"{name} loses {dollars(metrics['expected_loss'])} on {int(metrics['test_tickets']):,} "
         f"test tickets; the best trivial rule ({rule}) loses "
@@ -56,18 +56,18 @@ def _loss_table(metrics: Mapping[str, float]) -> list[str]:
     return lines
 
 
-def _list_facts(trained: TrainingResult) -> list[str]:
-    config, metrics = trained.config, trained.metrics
-    dropped = ", ".join(f"{reason} {n:,}" for reason, n in trained.tickets.dropped.items())
-    left_out = ", ".join(f"{reason} {n:,}" for reason, n in trained.left_out.items())
+def _list_facts(result: TrainingResult) -> list[str]:
+    config, metrics = result.config, result.metrics
+    dropped = ", ".join(f"{reason} {n:,}" for reason, n in result.tickets.dropped.items())
+    left_out = ", ".join(f"{reason} {n:,}" for reason, n in result.left_out.items())
     lines = [
-        f"- data: {config.data.name}, {trained.tickets.rows_in:,} tickets in, "
-        f"{len(trained.tickets.frame):,} labelled" + (f" (dropped: {dropped})" if dropped else ""),
-        f"- split: {config.split.name.value}, trained on {len(trained.training):,} tickets "
-        f"({format_period(trained.training)}), tested on {len(trained.test):,} "
-        f"({format_period(trained.test)})" + (f"; left out: {left_out}" if left_out else ""),
+        f"- data: {config.data.name}, {result.tickets.rows_in:,} tickets in, "
+        f"{len(result.tickets.frame):,} labelled" + (f" (dropped: {dropped})" if dropped else ""),
+        f"- split: {config.split.name.value}, trained on {len(result.training):,} tickets "
+        f"({format_period(result.training)}), tested on {len(result.test):,} "
+        f"({format_period(result.test)})" + (f"; left out: {left_out}" if left_out else ""),
         f"- features: {config.features.name}; calibration: {config.calibration.name.value}",
-        f"- decision: {trained.bundle.manifest.policy.describe()}; "
+        f"- decision: {result.bundle.manifest.policy.describe()}; "
         f"escalates {metrics['escalation_rate']:.1%}, "
         f"{int(metrics['false_alarms']):,} false alarms, "
         f"{int(metrics['missed_breaches']):,} missed breaches",
