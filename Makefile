@@ -42,6 +42,7 @@ check: $(READY) ## lint, format, types, then the tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	PYTHONPATH=experiments $(VENV)/bin/lint-imports --no-logo
 	$(MAKE) test
 
 spark: $(SPARK) ## add Spark to the environment, and with it the tests that need it

@@ -331,7 +331,7 @@ def generate_tickets(tickets: int = 12_000, seed: int = 2024) -> Sample:
     requests = draw_requests(rng, arrivals, customers)
     wait, work = measure_wait_hours(requests), measure_work_hours(requests)
     outcomes = draw_outcomes(rng, requests, wait, work)
-    export = build_export_rows(requests, customers, outcomes)
+    export = _lay_out_export(requests, customers, outcomes)
     truth = pd.DataFrame(
         {
             "ticket_id": export["Ticket ID"],
@@ -629,7 +629,7 @@ def draw_ratings(rng: Generator, lateness: Floats) -> "pd.Series[int]":
 # --- The export -----------------------------------------------------------------------------------
 
 
-def build_export_rows(
+def _lay_out_export(
     requests: pd.DataFrame, customers: pd.DataFrame, outcomes: pd.DataFrame
 ) -> pd.DataFrame:
     """Lay the tickets out as the file has them, with all that happens after the export blank."""

@@ -1,4 +1,4 @@
-"""The contract between an export and the rest: typed fields, one row per ticket, known when."""
+"""Typed tickets by the data policy: one row each, and when each field becomes known."""
 
 from __future__ import annotations
 
@@ -107,21 +107,21 @@ def _trim(text: pd.Series, policy: DataPolicy) -> pd.Series:
 
 
 def get_text(tickets: pd.DataFrame, name: str) -> pd.Series:
-    """Take a text field; all NA where the tickets do not have it."""
+    """Return a text field; all NA if the tickets lack it."""
     if name in tickets:
         return tickets[name].astype("str")
     return pd.Series(pd.NA, index=tickets.index, dtype="str")
 
 
 def get_dates(tickets: pd.DataFrame, name: str) -> pd.Series:
-    """Take a date field; all NaT where the tickets do not have it."""
+    """Return a date field; all NaT if the tickets lack it."""
     if name in tickets:
         return tickets[name]
     return pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
 
 
 def take_facts(tickets: pd.DataFrame) -> TicketFacts:
-    """Take what a decision policy may know of tickets."""
+    """Return the facts that a decision policy may use."""
     return TicketFacts(
         created_at=get_dates(tickets, "created_at").to_numpy(dtype="datetime64[us]"),
         ticket_id=get_text(tickets, "ticket_id").fillna("").to_numpy(dtype=object),
@@ -222,7 +222,7 @@ def collapse_events(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
 
 
 def read_order(events: pd.DataFrame, policy: DataPolicy) -> pd.Series:
-    """Read what puts events in order: numbers or dates; missing where it is neither."""
+    """Read the order of events as numbers or dates; missing where it is neither."""
     assert policy.events is not None
     by = policy.events.order
     written = _trim(events[by], policy)
@@ -232,13 +232,13 @@ def read_order(events: pd.DataFrame, policy: DataPolicy) -> pd.Series:
 
 
 def ticket_keys(events: pd.DataFrame, policy: DataPolicy) -> pd.Series:
-    """Name the ticket of each event; one without an id is a ticket of its own."""
+    """Return the ticket key of each event; an event without an id gets a key of its own."""
     ticket = _trim(events["ticket_id"], policy)
     return ticket.fillna(pd.Series(events.index.astype(str), events.index) + "\0")
 
 
 def validate_policy(policy: DataPolicy) -> None:
-    """Refuse a data policy that contradicts itself or speaks of fields it does not have."""
+    """Raise if a data policy contradicts itself or names fields that it does not map."""
     _check_formats(policy)
     _check_imputation(policy)
     mentioned: dict[str, Iterable[str]] = {
@@ -282,7 +282,7 @@ def validate_policy(policy: DataPolicy) -> None:
 
 
 def _check_formats(policy: DataPolicy) -> None:
-    """Refuse a date format that reads nothing."""
+    """Raise if a date format can read no date."""
     for date_format in policy.date_formats:
         try:
             read_dates(pd.Series(["2000-01-01"], dtype="str"), [date_format])
@@ -305,7 +305,7 @@ def _check_imputation(policy: DataPolicy) -> None:
 
 
 def _check_names(policy: DataPolicy) -> None:
-    """Refuse a field that has the name of another thing, or dates where text is needed."""
+    """Raise if a field has a reserved name, or is a date where text is needed."""
     label, costs = policy.label, policy.costs
     # a label or a cost that is in the data may go by the name of what it gives
     its_own = {("breach", label.column), ("breach_cost", costs.breach)}
@@ -347,7 +347,7 @@ def _derived_fields(policy: DataPolicy) -> list[str]:
 
 
 def moment_known(field: str, policy: DataPolicy) -> Moment:
-    """When a field becomes known; a field that the policy does not list never is."""
+    """Return when a field becomes known: never, if the policy does not list it."""
     for moment in (Moment.created, Moment.first_response, Moment.resolved):
         if field in getattr(policy.known, moment.value):
             return moment
@@ -355,7 +355,7 @@ def moment_known(field: str, policy: DataPolicy) -> Moment:
 
 
 def validate_known(fields: Iterable[str], policy: DataPolicy, moment: Moment) -> None:
-    """Refuse features that are not known at the prediction moment.
+    """Raise if a feature is not known at the prediction moment.
 
     Raises
     ------

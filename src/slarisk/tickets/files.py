@@ -61,7 +61,7 @@ def name_file(file: str) -> str:
 
 
 def count_bytes(files: Iterable[str]) -> int | None:
-    """Add up the sizes of files; None where there is no telling, as of standard input."""
+    """Return the total size of files in bytes; None if it is unknown, as for standard input."""
     try:
         return sum(Path(file).stat().st_size for file in files)
     except OSError:
@@ -70,7 +70,7 @@ def count_bytes(files: Iterable[str]) -> int | None:
 
 @contextmanager
 def open_raw(file: str) -> Iterator[IO[bytes]]:
-    """Open a file as it is."""
+    """Open a file for reading bytes."""
     if file == STDIN:
         yield sys.stdin.buffer
     else:
@@ -159,7 +159,7 @@ class Recoded:
         self._stream = stream
 
     def read(self, size: int, /) -> bytes:
-        """Give about so many bytes; none at the end."""
+        """Read about ``size`` bytes; none at the end."""
         while chunk := self._head or self._stream.read(size):
             self._head = b""
             if self._decoder is None:

@@ -65,7 +65,7 @@ class LabelledTickets:
 
 
 def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> LabelledTickets:
-    """Read an export and label its tickets: all a training run needs to know of the data.
+    """Read an export, label its tickets and price them.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _describe(dropped: dict[str, int], tickets: pd.DataFrame) -> str:
 
 
 def impute_creation(tickets: pd.DataFrame, creation: Creation) -> pd.Series:
-    """Give the creation time of each ticket, drawn as the notebook draws it where it is imputed.
+    """Return the creation time of each ticket; imputed ones are drawn as in the notebook.
 
     The draws are numpy's legacy ``RandomState(seed).randint(low, high + 1, n)`` over the ``n``
     tickets that have both a first response and a resolution, in the order of the export.
@@ -227,7 +227,7 @@ def _label_by_column(tickets: pd.DataFrame, data: DataPolicy) -> pd.DataFrame:
 
 
 def observed_at(tickets: pd.DataFrame, data: DataPolicy) -> pd.Timestamp:
-    """The moment the export was taken: as configured, or the latest time in the data."""
+    """Return the moment the export was taken: as configured, or the latest time in the data."""
     if data.label.observed_at is not None:
         return read_moment(data.label.observed_at)
     past = [name for name in date_fields(data) if name != "due_at"]  # a due date may lie ahead
@@ -250,7 +250,7 @@ def _target_hours(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd
 
 
 def unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
-    """Where the priority (a missing one too) has no place in the SLA table but needs one."""
+    """Mask of tickets that need an SLA target or cost by priority, and whose priority has none."""
     priced = data.costs.breach is not None and data.label.kind is not LabelKind.target
     if "priority" not in tickets or priced:
         return pd.Series(False, index=tickets.index)
@@ -258,7 +258,7 @@ def unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) 
 
 
 def validate_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> None:
-    """Refuse a priority that the SLA policy does not name, where the policy says so."""
+    """Raise if a priority has no SLA target and the policy is ``unknown_priority: error``."""
     if sla.unknown_priority is not UnknownPriority.error:
         return
     unknown = unknown_priorities(tickets, data, sla) & _present(tickets, "priority")
@@ -277,7 +277,7 @@ def _present(tickets: pd.DataFrame, name: str) -> pd.Series:
 
 
 def validate_unique_ids(tickets: pd.DataFrame, data: DataPolicy) -> None:
-    """Refuse an export in which a ticket id repeats."""
+    """Raise if a ticket id repeats."""
     ids = tickets["ticket_id"]
     repeated = ids.notna() & ids.duplicated(keep=False)
     if repeated.any():
@@ -285,15 +285,16 @@ def validate_unique_ids(tickets: pd.DataFrame, data: DataPolicy) -> None:
         first, second = rows.iloc[0], rows.iloc[1]
         elsewhere = f" of {second[SOURCE_FILE]}" * (second[SOURCE_FILE] != first[SOURCE_FILE])
         raise InputError(
-            f"{first[SOURCE_FILE]}: {data.columns['ticket_id']} {quote_value(first['ticket_id'])} stands "
-            f"in rows {first[SOURCE_ROW]} and {second[SOURCE_ROW]}{elsewhere}; "
+            f"{first[SOURCE_FILE]}: {data.columns['ticket_id']} "
+            f"{quote_value(first['ticket_id'])} occurs in rows {first[SOURCE_ROW]} and "
+            f"{second[SOURCE_ROW]}{elsewhere}; "
             f"{int(ids[repeated].nunique()):,} ids repeat. If the export is an event log, "
             "say so: data.events.order=<field>."
         )
 
 
 def refuse_mismatched_tables(sla: SlaPolicy) -> None:
-    """Refuse an SLA policy whose tables do not fit together."""
+    """Raise if the tables of an SLA policy contradict each other."""
     if set(sla.targets) != set(sla.costs):
         odd = ", ".join(sorted(set(sla.targets) ^ set(sla.costs)))
         raise InputError(f"sla: {odd} must stand in both sla.targets and sla.costs.")

@@ -1,4 +1,4 @@
-"""What each ticket costs, in dollars: the one place where prices are made."""
+"""The cost of each ticket in dollars; the only place where tickets are priced."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def price_tickets(
 
 
 def is_valid_price(dollars: pd.Series) -> pd.Series:
-    """Where an amount can be a price: finite, and at least 0."""
+    """Mask of amounts that can be a price: finite, and at least 0."""
     return dollars.between(0, np.inf, inclusive="left")
 
 
@@ -69,7 +69,7 @@ def price_escalations(tickets: pd.DataFrame, data: DataPolicy, cost: CostPolicy)
 
 
 def uses_default(data: DataPolicy, sla: SlaPolicy) -> bool:
-    """Whether the SLA's default target and cost hold for a priority that it does not name."""
+    """Whether an unnamed priority gets the SLA's default target and cost."""
     return "priority" not in data.columns or sla.unknown_priority is UnknownPriority.default
 
 
@@ -89,7 +89,7 @@ def look_up_priority(
 def validate_costs(
     costs: CostMatrix, breach: pd.Series, tickets: pd.DataFrame, data: DataPolicy
 ) -> None:
-    """Refuse a cost that is no number of at least 0; only a ticket without label may have none.
+    """Raise if a cost is not a number of at least 0; a ticket without label may lack one.
 
     Parameters
     ----------
@@ -110,5 +110,6 @@ def validate_costs(
             row = tickets[bad].iloc[0]
             raise InputError(
                 f"{locate_row(row)}: column {data.columns[field]!r} is the {name} and "
-                f"must be a number of at least 0, not {quote_value(row[field])} ({int(bad.sum()):,} rows)."
+                f"must be a number of at least 0, not {quote_value(row[field])} "
+                f"({int(bad.sum()):,} rows)."
             )

@@ -240,18 +240,18 @@ def _lay_out(
 
 
 def locate_row(row: pd.Series) -> str:
-    """Name the place a row of :func:`read_fields` came from."""
+    """Format the file and row that a ticket was read from."""
     return f"{row[SOURCE_FILE]}, row {row[SOURCE_ROW]}"
 
 
 def quote_value(value: Any) -> str:
-    """Write a value of the data in a message, not all of a long one."""
+    """Quote a value for a message, shortened if it is long."""
     return "an empty value" if pd.isna(value) else reprlib.repr(str(value))
 
 
 @contextmanager
 def _told_errors(name: str, policy: DataPolicy) -> Iterator[None]:
-    """Turn what the readers raise into one sentence about the file."""
+    """Convert errors of the readers into an InputError that names the file."""
     import pyarrow as pa
 
     try:

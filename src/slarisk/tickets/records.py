@@ -33,10 +33,10 @@ class Block:
 
 
 class Readable(Protocol):
-    """What gives bytes."""
+    """A source of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Give at most so many bytes; none at the end."""
+        """Read at most ``size`` bytes; none at the end."""
         ...
 
 
@@ -99,7 +99,7 @@ def _mend(chunk: bytes) -> bytes:
 def _cut(
     buffer: bytes, final: bool, quoted: re.Pattern[bytes]
 ) -> tuple[list[tuple[bytes, bool]], bytes]:
-    """Part what is whole in a buffer, and whether it is broken, from what is still to come."""
+    """Split a buffer into complete records, whether they are malformed, and the rest."""
     pieces: list[tuple[bytes, bool]] = []
     start = record = after = 0  # of what is not yet in a piece; the last record; the last quotes
     look = 0
@@ -129,7 +129,7 @@ def _cut(
 
 
 def number_lines(block: Block, delimiter: str, records: int) -> NDArray[np.int64]:
-    """Say on which line of the file each record of a block begins.
+    """Return the line of the file on which each record of a block begins.
 
     Parameters
     ----------

@@ -149,7 +149,7 @@ def parse_csv(name: str, block: Block, layout: Layout, policy: DataPolicy) -> Ro
 
 
 def _unique_names(names: list[str]) -> list[str]:
-    """Give a repeated column name a name of its own: only unread columns may repeat."""
+    """Rename repeated column names; only columns that are not read may repeat."""
     return [name if name not in names[:i] else f"{name}\0{i}" for i, name in enumerate(names)]
 
 

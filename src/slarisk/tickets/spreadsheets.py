@@ -1,4 +1,4 @@
-"""Tables as people open them: in a spreadsheet, which would run what looks like a formula."""
+"""Neutralise text that a spreadsheet would run as a formula."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def end_orphan(run: Any) -> None:
 
 
 def write_config(config: TrainConfig) -> str:
-    """Write the resolved config as YAML, without the address of the store, which may hold a password."""
+    """Write the resolved config as YAML, without the store's address: it may hold a password."""
     config = replace(config, tracking=replace(config.tracking, uri=None), sweep=SweepJob())
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
