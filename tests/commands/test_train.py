@@ -292,7 +292,7 @@ WRONG = {
         [],
         "(?=.*Created At)(?=.*row 1)",
     ),
-    "duplicate ids": (damage("Ticket ID", "T0005"), [], "'T0005' stands in rows 1 and 6"),
+    "duplicate ids": (damage("Ticket ID", "T0005"), [], "'T0005' occurs in rows 1 and 6"),
     "unknown priority": (damage("Ticket Priority", "Urgent"), [], "row 1: .*'Urgent'"),
     "negative cost": (damage("Customer Age", "-5"), ["data.costs.breach=customer_age"], "'-5'"),
     "missing cost": (damage("Customer Age", ""), ["data.costs.breach=customer_age"], "row 1: "),

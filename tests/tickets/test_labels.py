@@ -337,7 +337,7 @@ def test_an_unknown_priority_is_refused_with_its_row(write, make_policy, sla, co
 def test_duplicate_ids_are_refused_with_both_rows(write, make_policy, sla, cost):
     row = "2024-01-01 08:00,,2024-01-01 12:00,Low"
     write([f"7,{row}", f"8,{row}", f"7,{row}"])
-    with pytest.raises(InputError, match="Id '7' stands in rows 1 and 3"):
+    with pytest.raises(InputError, match="Id '7' .*rows 1 and 3"):
         prepare_tickets(make_policy(), sla, cost)
 
 
@@ -345,7 +345,7 @@ def test_ids_that_repeat_across_files_name_both(write, make_policy, sla, cost, t
     (tmp_path / "months").mkdir()
     for month in ("1", "2"):
         write([f"7,2024-0{month}-01 08:00,,2024-01-01 12:00,Low"], f"months/{month}.csv")
-    with pytest.raises(InputError, match=r"1\.csv: Id '7' stands in rows 1 and 1 of .*2\.csv"):
+    with pytest.raises(InputError, match=r"1\.csv: Id '7' .*rows 1 and 1 of .*2\.csv"):
         prepare_tickets(make_policy("months"), sla, cost)
 
 
