@@ -5,8 +5,8 @@ import pytest
 from mlflow import MlflowClient
 
 from slarisk.commands import repeat as job
-from slarisk.commands.repeat import compare_metrics, compare_versions
 from slarisk.tracking.source import Source
+from slarisk.training.comparison import compare_metrics, compare_versions
 from slarisk.training.result import differing_metrics
 
 HERE = ["data.path=tickets.csv", "data.truth=null", "evaluation.importance_repeats=0"]
