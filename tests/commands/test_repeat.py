@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from slarisk.commands import repeat as job
 from slarisk.tracking.source import Source
+from slarisk.training import comparison
 from slarisk.training.comparison import compare_metrics, compare_versions
 from slarisk.training.result import differing_metrics
 
@@ -83,22 +83,22 @@ def test_a_file_that_moved_is_named_on_the_command_line(train, place):
 
 
 def test_other_code_and_versions_are_named(train, monkeypatch):
-    from slarisk.training import run as train_job
+    from slarisk.training import prepare as prepare_module
 
-    monkeypatch.setattr(train_job, "find_source", lambda: Source("a" * 40, "diff of then"))
+    monkeypatch.setattr(prepare_module, "find_source", lambda: Source("a" * 40, "diff of then"))
     _, old = train(*HERE, "model=lr")
     for source, words in (
         (Source("b" * 40, "diff of then"), f"the code (commit {'a' * 40}, now {'b' * 40})"),
         (Source("a" * 40, "diff of now"), "(then uncommitted changes, now others)"),
         (Source("a" * 40, ""), "(then uncommitted changes, now none)"),
     ):
-        monkeypatch.setattr(train_job, "find_source", lambda source=source: source)
+        monkeypatch.setattr(prepare_module, "find_source", lambda source=source: source)
         ended, _ = train(f"from_run={old.info.run_id}")
         assert ended.code == 0
         assert words in ended.out
         assert ended.out.count("  differs: ") == 1
-    monkeypatch.setattr(train_job, "find_source", lambda: Source("a" * 40, "diff of then"))
-    monkeypatch.setattr(job, "find_versions", lambda: {"numpy": "0.1", "blas": "abacus"})
+    monkeypatch.setattr(prepare_module, "find_source", lambda: Source("a" * 40, "diff of then"))
+    monkeypatch.setattr(comparison, "find_versions", lambda: {"numpy": "0.1", "blas": "abacus"})
     ended, _ = train(f"from_run={old.info.run_id}")
     assert "  differs: blas (" in ended.out
     assert ", now abacus)" in ended.out

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from slarisk.commands import train as command
 from slarisk.errors import InputError
 from slarisk.learning.splits import hold_out
 from slarisk.tickets.labels import prepare_tickets
@@ -146,7 +147,7 @@ def test_the_loss_is_that_of_the_rule_by_hand(export, composed, judge):
 def judge(composed):
     def judge_here(*overrides):
         config = composed(*HERE, *overrides)
-        return job.fit_and_evaluate(config, job.prepare(config))
+        return job.fit_and_evaluate(config, prepare(config))
 
     return judge_here
 
@@ -397,7 +398,7 @@ def test_a_model_that_cannot_be_fitted_fails_the_run(export, run):
 
 def test_a_bug_fails_the_run_and_keeps_its_traceback(export, run, monkeypatch):
     export(None)
-    monkeypatch.setattr(job, "learn", lambda *_: 1 / 0)
+    monkeypatch.setattr(job, "fit_and_evaluate", lambda *_: 1 / 0)
     ended = run("train", *HERE)
     assert ended.code == 70
     assert "ZeroDivisionError" in ended.err
@@ -409,7 +410,7 @@ def test_a_bug_fails_the_run_and_keeps_its_traceback(export, run, monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_is_killed(export, run, monkeypatch, number):
     export(None)
-    monkeypatch.setattr(job, "learn", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(job, "fit_and_evaluate", lambda *_: os.kill(os.getpid(), number))
     ended = run("train", *HERE)
     assert (ended.code, ended.out, ended.err) == (130, "", "interrupted\n")
     (found,) = all_runs()
@@ -423,7 +424,7 @@ def test_a_run_is_finished_before_it_is_told(export, train_on, monkeypatch):
     def gone(*_):
         raise BrokenPipeError
 
-    monkeypatch.setattr(job, "tell", gone)
+    monkeypatch.setattr(command, "print_result", gone)
     with pytest.raises(BrokenPipeError):
         train_on()
     (found,) = all_runs()
