@@ -42,18 +42,18 @@ def gather(path, fields):
         )
     lie(config, fields)
     seen = []
-    train.run_checks = lambda evidence: seen.append(evidence) or run_checks(evidence)
+    train.run_checks = lambda context: seen.append(context) or run_checks(context)
     trained = train.fit_and_evaluate(config, train.prepare(config))
     return seen[0], trained.checks
 
 
-def measure(evidence):
+def measure(context):
     """What each category tells alone, and of which day."""
-    tickets = foresight.pick_tickets(evidence)
+    tickets = foresight.pick_tickets(context)
     rows = []
-    for name in evidence.config.features.categorical:
+    for name in context.config.features.categorical:
         whole, rest = foresight.measure_gains(foresight.read_days(tickets, tickets[name]))
-        auc = leaks.score_alone(evidence, name)
+        auc = leaks.score_alone(context, name)
         rows.append((name, auc, whole.before, whole.before + whole.gain, rest.gain))
     columns = ["field", "auc_alone", "day_created", "day_ended", "gain_of_the_others"]
     table = pd.DataFrame(rows, columns=columns)
@@ -64,13 +64,13 @@ def main(path):
     """Print both tables: fields, and what failed with which lie."""
     register_schemas()
     for fields in [[], *([field] for field in FIELDS), FIELDS]:
-        evidence, checks = gather(Path(path).resolve(), fields)
+        context, checks = gather(Path(path).resolve(), fields)
         failed = [check for check in checks if check.verdict is Verdict.failed]
         print(f"{' '.join(fields) or 'the eligible policy'}: failed {len(failed)}")
         for check in failed:
             print(f"  {check.code} {check.detail}")
-    print(measure(evidence).to_string(index=False, float_format="{:.3f}".format))
-    print(f"days_since_closed_at: {leaks.score_alone(evidence, 'days_since_closed_at'):.3f}")
+    print(measure(context).to_string(index=False, float_format="{:.3f}".format))
+    print(f"days_since_closed_at: {leaks.score_alone(context, 'days_since_closed_at'):.3f}")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from scipy.stats import spearmanr
 from slarisk.config import FeatureSet
 
 
-def with_number(evidence, number):
+def with_number(context, number):
     features = FeatureSet(name="one", numeric=["x"])
-    training = evidence.training.assign(x=number)
-    return replace(evidence, config=replace(evidence.config, features=features), training=training)
+    training = context.training.assign(x=number)
+    return replace(context, config=replace(context.config, features=features), training=training)
 
 
 @pytest.mark.parametrize(("noise", "verdict"), [(0.1, "failed"), (0.9, "warning"), (5.0, "ok")])

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 
-def add_to_training(evidence, copies):
-    training = pd.concat([evidence.training, copies], ignore_index=True)
-    return replace(evidence, training=training)
+def add_to_training(context, copies):
+    training = pd.concat([context.training, copies], ignore_index=True)
+    return replace(context, training=training)
 
 
 def test_other_tickets_are_fine(clean, examine):

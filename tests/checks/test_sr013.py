@@ -9,26 +9,26 @@ import pytest
 from slarisk.config import FeatureSet
 
 
-def list_parts(evidence):
-    return [("training", evidence.training), ("test", evidence.test)]
+def list_parts(context):
+    return [("training", context.training), ("test", context.test)]
 
 
-def find_rows(evidence, part):
+def find_rows(context, part):
     """Positions of the tickets of a part among all that are labelled."""
-    return np.flatnonzero(evidence.tickets.frame["ticket_id"].isin(part["ticket_id"]))
+    return np.flatnonzero(context.tickets.frame["ticket_id"].isin(part["ticket_id"]))
 
 
-def with_number(evidence, make):
+def with_number(context, make):
     """CheckContext with one number as its feature, made from a table of all labelled tickets."""
-    frame = evidence.tickets.frame
+    frame = context.tickets.frame
     frame = frame.assign(x=make(frame))
-    rows = {name: find_rows(evidence, part) for name, part in list_parts(evidence)}
+    rows = {name: find_rows(context, part) for name, part in list_parts(context)}
     training, test = (frame.iloc[rows[name]].reset_index(drop=True) for name in rows)
     features = FeatureSet(name="one", numeric=["x"])
     return replace(
-        evidence,
-        config=replace(evidence.config, features=features),
-        tickets=replace(evidence.tickets, frame=frame),
+        context,
+        config=replace(context.config, features=features),
+        tickets=replace(context.tickets, frame=frame),
         training=training,
         test=test,
     )

@@ -5,8 +5,8 @@ from sklearn.metrics import roc_auc_score
 
 def test_a_tree_without_limits_learns_by_heart(gather, sample, examine):
     tree = ["model._target_=sklearn.tree.DecisionTreeClassifier", "+model.random_state=0"]
-    evidence = gather(sample, *tree, "~model.C", "~model.max_iter")
-    found = examine("SR016", evidence)
+    context = gather(sample, *tree, "~model.C", "~model.max_iter")
+    found = examine("SR016", context)
     assert found.verdict.value == "warning"
     assert "learns tickets by heart" in found.detail
 

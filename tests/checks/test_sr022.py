@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 
-def with_unlabelled(evidence, count, created):
+def with_unlabelled(context, count, created):
     unlabelled = pd.DataFrame({"created_at": [pd.Timestamp(created)] * count})
-    return replace(evidence, tickets=replace(evidence.tickets, unlabelled=unlabelled))
+    return replace(context, tickets=replace(context.tickets, unlabelled=unlabelled))
 
 
 def test_few_tickets_without_label_are_fine(clean, examine):
@@ -45,9 +45,9 @@ def test_tickets_of_another_period_do_not_count(clean, examine):
 
 
 def test_a_random_split_takes_its_share_of_them(gather, sample, examine):
-    evidence = gather(sample, "split=random")
-    labelled = len(evidence.tickets.frame)
-    found = examine("SR022", with_unlabelled(evidence, labelled, "2024-02-01"))
+    context = gather(sample, "split=random")
+    labelled = len(context.tickets.frame)
+    found = examine("SR022", with_unlabelled(context, labelled, "2024-02-01"))
     assert found.verdict.value == "warning"
     assert "(50.0%)" in found.detail
 

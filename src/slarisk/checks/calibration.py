@@ -23,21 +23,21 @@ _OFF = 0.05  # mean distance of a probability from what it should be
 _FEW = 20  # of a kind
 
 
-def check_calibration(evidence: CheckContext) -> Finding:
+def check_calibration(context: CheckContext) -> Finding:
     """SR020: probabilities on the test tickets are neither too high or low nor too sure.
 
     Breaches are fitted on the log-odds of the probabilities (Cox 1958): calibrated ones have
     intercept 0 and slope 1. A likelihood ratio test asks both together; the mean distance between
     the probabilities and the fitted ones says whether it matters.
     """
-    breach = evidence.test_breach
+    breach = context.test_breach
     if min(breach.sum(), (~breach).sum()) < _FEW:
         return passed(f"Fewer than {_FEW} test tickets of a kind: cannot be told.")
-    odds = logit(np.clip(evidence.probability, _CLIP, 1 - _CLIP))
+    odds = logit(np.clip(context.probability, _CLIP, 1 - _CLIP))
     intercept, slope = _fit_line(odds, breach)
     gain = _log_likelihood(odds * slope + intercept, breach) - _log_likelihood(odds, breach)
     chance = float(chi2.sf(max(2 * gain, 0.0), 2))
-    off = float(np.mean(np.abs(expit(odds * slope + intercept) - evidence.probability)))
+    off = float(np.mean(np.abs(expit(odds * slope + intercept) - context.probability)))
     detail = (
         f"Intercept {intercept:+.2f}, slope {slope:.2f} (0 and 1 if calibrated, p = {chance:.2g}): "
         f"probabilities are off by {off:.3f} on average."

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from slarisk.checks.context import CheckContext
 
 
-def check_test_untouched(evidence: CheckContext) -> Finding:
+def check_test_untouched(context: CheckContext) -> Finding:
     """SR002: calibration, threshold and objective are those that the training tickets give.
 
     All three are computed again, on the eligible out-of-fold scores alone, and compared with the
     model and with the logged metrics.
     """
-    policy = find_policy(evidence.config.decision)
+    policy = find_policy(context.config.decision)
     if policy.optimistic:
         return failed("The threshold was picked on the test tickets; the loss is too good.")
-    learned, eligible = evidence.learned, evidence.learned.eligible
+    learned, eligible = context.learned, context.learned.eligible
     kind, score, breach = (
-        evidence.config.calibration.name,
+        context.config.calibration.name,
         learned.score[eligible],
-        evidence.breach[eligible],
+        context.eligible_breach,
     )
     again = fit_calibrator(kind, score, breach)
     probe = np.linspace(0, 1, 101)
@@ -43,14 +43,14 @@ def check_test_untouched(evidence: CheckContext) -> Finding:
             "training tickets give: other tickets were used to fit it."
         )
     probability = cross_calibrate(kind, score, breach, learned.fold[eligible])
-    if not np.allclose(probability, learned.probability[eligible], atol=1e-9):
+    if not np.allclose(probability, context.eligible_probability, atol=1e-9):
         return failed(
             "The out-of-fold probabilities are not the out-of-fold scores, calibrated on the other "
             "folds: the threshold and the objective rest on other figures."
         )
     other = [
         f"{name} is {given:.6g}, and {found:.6g} on the eligible out-of-fold scores"
-        for name, given, found in _list_choices(evidence, probability)
+        for name, given, found in _list_choices(context, probability)
         if not np.isclose(given, found, rtol=1e-9, atol=1e-12)
     ]
     if other:
@@ -59,16 +59,14 @@ def check_test_untouched(evidence: CheckContext) -> Finding:
 
 
 def _list_choices(
-    evidence: CheckContext, probability: NDArray[np.float64]
+    context: CheckContext, probability: NDArray[np.float64]
 ) -> Iterator[tuple[str, float, float]]:
     """List what the run chose, and what the eligible training tickets give, by name."""
-    eligible = evidence.learned.eligible
-    tickets, breach = evidence.training[eligible], evidence.breach[eligible]
-    costs, metrics = evidence.price(tickets), evidence.metrics
+    breach, costs, metrics = context.eligible_breach, context.eligible_costs, context.metrics
     best = best_threshold(probability, breach, costs).finite
     yield "optimal_threshold", metrics["optimal_threshold"], best
-    if find_policy(evidence.config.decision).by_threshold:
+    if find_policy(context.config.decision).by_threshold:
         yield "decision_threshold", metrics["decision_threshold"], best
-        yield "the threshold of the model", min(evidence.threshold, 1.0), best
-    losses = costs.losses(breach, evidence.decide(tickets, probability))
-    yield "objective", metrics["objective"], float(losses.mean())
+        yield "the threshold of the model", min(context.threshold, 1.0), best
+    escalate = context.decide(context.training[context.learned.eligible], probability, costs)
+    yield "objective", metrics["objective"], float(costs.losses(breach, escalate).mean())

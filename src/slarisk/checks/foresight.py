@@ -31,22 +31,22 @@ _SPARED = 2  # values that gain most, and may have a reason of their own
 _SWAPS = 40
 
 
-def check_moment(evidence: CheckContext) -> Finding:
+def check_moment(context: CheckContext) -> Finding:
     """SR008: every feature is known at the prediction moment, and none ranks tickets by their end.
 
     That the data policy says so was asked before the run. A number or a date by which tickets lie
     in the order of the time they took says so in vain.
     """
-    moment, fields = evidence.config.moment.value, evidence.fields
+    moment, fields = context.config.moment.value, context.fields
     said = f"All {len(fields)} fields are listed as known at {moment!r}"
     numbers = [
-        name for name in evidence.features if pd.api.types.is_float_dtype(evidence.frame[name])
+        name for name in context.features if pd.api.types.is_float_dtype(context.frame[name])
     ]
     if not numbers:
         return passed(f"{said}; none is a number.")
-    taken = [_measure_hours(evidence.training, end) for end in _name_ends(evidence)]
+    taken = [_measure_hours(context.training, end) for end in _name_ends(context)]
     order = {
-        name: max((_correlate_ranks(evidence.frame[name], hours) for hours in taken), default=0.0)
+        name: max((_correlate_ranks(context.frame[name], hours) for hours in taken), default=0.0)
         for name in numbers
     }
     name = max(order, key=order.__getitem__)
@@ -60,10 +60,10 @@ def check_moment(evidence: CheckContext) -> Finding:
     return passed(f"{said}; the largest rank correlation with the time taken is {order[name]:.2f}.")
 
 
-def _name_ends(evidence: CheckContext) -> list[str]:
+def _name_ends(context: CheckContext) -> list[str]:
     """Name the dates at which a ticket ends: its resolution, and what makes its label known."""
-    ends = ["resolved_at", evidence.config.data.label.known_at]
-    return [name for name in ends if name is not None and name in evidence.training]
+    ends = ["resolved_at", context.config.data.label.known_at]
+    return [name for name in ends if name is not None and name in context.training]
 
 
 def _measure_hours(tickets: pd.DataFrame, end: str) -> pd.Series:
@@ -124,7 +124,7 @@ class Gain:
         return self.gain >= max(_GAIN, share * self.before)
 
 
-def check_days(evidence: CheckContext) -> Finding:
+def check_days(context: CheckContext) -> Finding:
     """SR009: no category goes by the day on which a ticket ends rather than begins.
 
     What is known at creation goes by the day of the creation: who is on duty, what is broken. Who
@@ -136,13 +136,13 @@ def check_days(evidence: CheckContext) -> Finding:
     may have reasons of their own, such as refunds that are all paid on the first of the month. A
     small gain may be that of who is assigned at first and works on the ticket later.
     """
-    tickets = pick_tickets(evidence)
+    tickets = pick_tickets(context)
     if len(tickets) < _FEW_DAYS:
         return passed(f"Fewer than {_FEW_DAYS} tickets end on another day: cannot be told.")
-    rng = np.random.default_rng(evidence.config.evaluation.seed)
+    rng = np.random.default_rng(context.config.evaluation.seed)
     sure: list[str] = []
     likely: list[str] = []
-    features = evidence.config.features
+    features = context.config.features
     frame, names = make_features(tickets, features), category_names(features)
     for name in names:
         days = read_days(tickets, frame[name])
@@ -168,13 +168,13 @@ def check_days(evidence: CheckContext) -> Finding:
     return passed(f"None of {len(names)} categories, on {len(tickets):,} tickets.")
 
 
-def pick_tickets(evidence: CheckContext) -> pd.DataFrame:
+def pick_tickets(context: CheckContext) -> pd.DataFrame:
     """Pick tickets that end on another day than they began, with both in one and the same period.
 
     Else the two days would differ in their range, which trends and what is still open tell apart.
     """
-    tickets: pd.DataFrame = evidence.tickets.frame
-    if evidence.imputed or "resolved_at" not in tickets:
+    tickets: pd.DataFrame = context.tickets.frame
+    if context.imputed or "resolved_at" not in tickets:
         return tickets.iloc[:0]
     created, ended = tickets["created_at"], tickets["resolved_at"]
     other = created.notna() & ended.notna() & (created.dt.floor("D") != ended.dt.floor("D"))
@@ -184,7 +184,7 @@ def pick_tickets(evidence: CheckContext) -> pd.DataFrame:
     tickets = tickets[(tickets["created_at"] >= first) & (tickets["resolved_at"] < last)]
     if len(tickets) <= _MOST:
         return tickets
-    return tickets.sample(_MOST, random_state=evidence.config.evaluation.seed)
+    return tickets.sample(_MOST, random_state=context.config.evaluation.seed)
 
 
 def read_days(tickets: pd.DataFrame, category: pd.Series) -> Days:

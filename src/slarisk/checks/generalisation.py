@@ -28,7 +28,7 @@ _UNSTABLE = 0.03  # standard deviation of the ROC AUC between folds, beyond chan
 _LEVEL = 0.01
 
 
-def check_learning(evidence: CheckContext) -> Finding:
+def check_learning(context: CheckContext) -> Finding:
     """SR015: the model learns from the labels that it is given, and from nothing else.
 
     A fresh copy is fitted on some tickets with their labels turned round. One that learns ranks
@@ -36,13 +36,13 @@ def check_learning(evidence: CheckContext) -> Finding:
     elsewhere, and there is no telling whether from the test tickets. A model that is better in
     sample than out of fold has learned, and is spared the fit.
     """
-    breach = evidence.breach[evidence.sampled]
-    inside = measure_auc(breach, evidence.in_sample)
-    outside = measure_auc(breach, evidence.learned.score[evidence.sampled])
+    breach = context.breach[context.sampled]
+    inside = measure_auc(breach, context.in_sample)
+    outside = measure_auc(breach, context.learned.score[context.sampled])
     if not (inside > _SKILL and inside - outside < _LEARNED):
         return passed("In sample and out of fold the model differs, as one that learns does.")
     try:
-        turned = measure_auc(breach, _score_by_turned_labels(evidence))
+        turned = measure_auc(breach, _score_by_turned_labels(context))
     except (InputError, ValueError) as error:  # such as 500 neighbours of 400 tickets
         reason = str(error).splitlines()[0].rstrip(".")
         return passed(f"With {_PROBE} tickets it has too few, so this cannot be told: {reason}.")
@@ -55,59 +55,59 @@ def check_learning(evidence: CheckContext) -> Finding:
     return passed(detail)
 
 
-def _score_by_turned_labels(evidence: CheckContext) -> NDArray[np.float64]:
+def _score_by_turned_labels(context: CheckContext) -> NDArray[np.float64]:
     """Score the sampled tickets by a model that was fitted on some with their labels turned."""
-    few = evidence.sampled[:_PROBE]
-    model = evidence.learned.model
+    few = context.sampled[:_PROBE]
+    model = context.learned.model
     turned = fit_pipeline(
-        model.pipeline[-1], model.features, evidence.frame.iloc[few], ~evidence.breach[few]
+        model.pipeline[-1], model.features, context.frame.iloc[few], ~context.breach[few]
     )
-    return breach_scores(turned, evidence.frame.iloc[evidence.sampled])
+    return breach_scores(turned, context.frame.iloc[context.sampled])
 
 
-def check_overfitting(evidence: CheckContext) -> Finding:
+def check_overfitting(context: CheckContext) -> Finding:
     """SR016: the model is about as good on tickets that it was not fitted on.
 
     Out-of-fold scores that are the same as those in sample come from a model that was fitted on the
     tickets it scores.
     """
-    seen = _find_seen_folds(evidence)
+    seen = _find_seen_folds(context)
     if seen:
         return failed(
-            f"The out-of-fold scores of {len(seen)} of {len(evidence.folds)} folds come from a "
+            f"The out-of-fold scores of {len(seen)} of {len(context.folds)} folds come from a "
             "model that was fitted on the tickets it scores."
         )
-    breach = evidence.breach[evidence.sampled]
-    inside = measure_auc(breach, evidence.in_sample)
-    outside = measure_auc(breach, evidence.learned.score[evidence.sampled])
+    breach = context.breach[context.sampled]
+    inside = measure_auc(breach, context.in_sample)
+    outside = measure_auc(breach, context.learned.score[context.sampled])
     detail = f"ROC AUC {inside:.3f} in sample, {outside:.3f} out of fold."
     if inside - outside >= _OVERFIT:
         return warned(f"{detail} It learns tickets by heart: a simpler model may do better.")
     return passed(detail)
 
 
-def _find_seen_folds(evidence: CheckContext) -> list[int]:
+def _find_seen_folds(context: CheckContext) -> list[int]:
     """Find folds that share tickets with their fit, or are scored like the final model does."""
     seen = []
-    sampled, learned = evidence.sampled, evidence.learned
-    for number, fold in enumerate(evidence.folds):
+    sampled, learned = context.sampled, context.learned
+    for number, fold in enumerate(context.folds):
         inside = learned.fold[sampled] == number
         scores = learned.score[sampled[inside]]
         same = len(np.unique(scores)) > 1 and np.allclose(
-            scores, evidence.in_sample[inside], rtol=1e-9, atol=1e-12
+            scores, context.in_sample[inside], rtol=1e-9, atol=1e-12
         )
         if same or np.isin(fold.score, fold.fit).any():
             seen.append(number)
     return seen
 
 
-def check_transfer(evidence: CheckContext) -> Finding:
+def check_transfer(context: CheckContext) -> Finding:
     """SR017: the test tickets confirm what the out-of-fold scores promised."""
-    eligible = evidence.learned.eligible
-    breach = evidence.breach[eligible]
-    promised = measure_auc(breach, evidence.learned.score[eligible])
-    kept = measure_auc(evidence.test_breach, evidence.probability)
-    error = float(np.hypot(auc_error(promised, breach), auc_error(kept, evidence.test_breach)))
+    eligible = context.learned.eligible
+    breach = context.breach[eligible]
+    promised = measure_auc(breach, context.learned.score[eligible])
+    kept = measure_auc(context.test_breach, context.probability)
+    error = float(np.hypot(auc_error(promised, breach), auc_error(kept, context.test_breach)))
     detail = f"ROC AUC {promised:.3f} out of fold, {kept:.3f} on the test tickets."
     if promised - kept >= _LOST and promised - kept >= _ERRORS * error:
         return warned(
@@ -118,17 +118,17 @@ def check_transfer(evidence: CheckContext) -> Finding:
     return passed(detail)
 
 
-def check_stability(evidence: CheckContext) -> Finding:
+def check_stability(context: CheckContext) -> Finding:
     """SR018: the folds agree on how good the model is.
 
     Cochran's Q of the ROC AUC of the folds, and by how much they differ beyond chance.
     """
-    learned = evidence.learned
+    learned = context.learned
     found = []
     for fold in np.unique(learned.fold[learned.eligible]):
         inside = learned.fold == fold
-        auc = measure_auc(evidence.breach[inside], learned.score[inside])
-        found.append((auc, auc_error(auc, evidence.breach[inside])))
+        auc = measure_auc(context.breach[inside], learned.score[inside])
+        found.append((auc, auc_error(auc, context.breach[inside])))
     aucs, errors = np.array(found).T
     usable = np.isfinite(aucs) & (errors > 0)
     if usable.sum() < 2:

@@ -22,9 +22,9 @@ _LIKELY, _TELLING = 0.5, 0.1  # differences of breach rates
 _LEVEL = 0.001  # of a test, all features together
 
 
-def check_too_good(evidence: CheckContext) -> Finding:
+def check_too_good(context: CheckContext) -> Finding:
     """SR004: the model does not know everything."""
-    auc = measure_auc(evidence.test_breach, evidence.probability)
+    auc = measure_auc(context.test_breach, context.probability)
     if auc >= _TOO_GOOD:
         return warned(
             f"ROC AUC {auc:.3f}. Too good to be true: look for a feature that is filled in "
@@ -33,16 +33,16 @@ def check_too_good(evidence: CheckContext) -> Finding:
     return passed(f"ROC AUC {auc:.3f}.")
 
 
-def check_single_features(evidence: CheckContext) -> Finding:
+def check_single_features(context: CheckContext) -> Finding:
     """SR006: no feature separates the classes almost alone, its being missing included.
 
     The breach rate of each of its values, as seen in training, scores the test tickets. So a
     feature need not rise with the risk to be found, and a missing value counts as a value.
     """
-    breach = evidence.test_breach
+    breach = context.test_breach
     if min(breach.sum(), (~breach).sum()) < _FEW:
         return passed(f"Fewer than {_FEW} test tickets of a kind: cannot be told.")
-    found = {name: score_alone(evidence, name) for name in evidence.features}
+    found = {name: score_alone(context, name) for name in context.features}
     if not found:
         return passed("No feature but free text.")
     name, auc = max(found.items(), key=lambda each: each[1])
@@ -60,22 +60,22 @@ def check_single_features(evidence: CheckContext) -> Finding:
     return passed(f"{detail}.")
 
 
-def score_alone(evidence: CheckContext, name: str) -> float:
+def score_alone(context: CheckContext, name: str) -> float:
     """Measure the ROC AUC of a feature on the test tickets, by the rates of its training values."""
-    known, new, levels = code_values(evidence.frame[name], evidence.test_frame[name])
-    rates = rate_values(known, evidence.breach, levels)
-    return measure_auc(evidence.test_breach, rates[new])
+    known, new, levels = code_values(context.frame[name], context.test_frame[name])
+    rates = rate_values(known, context.breach, levels)
+    return measure_auc(context.test_breach, rates[new])
 
 
-def check_missing_values(evidence: CheckContext) -> Finding:
+def check_missing_values(context: CheckContext) -> Finding:
     """SR007: whether a value is missing says little of the outcome."""
     told = []
     worst = 0.0
-    fields = [name for name in evidence.fields if name in evidence.training]
-    breach = np.concatenate([evidence.breach, evidence.test_breach])
+    fields = [name for name in context.fields if name in context.training]
+    breach = np.concatenate([context.breach, context.test_breach])
     for name in fields:
         missing = np.concatenate(
-            [part[name].isna().to_numpy() for part in (evidence.training, evidence.test)]
+            [part[name].isna().to_numpy() for part in (context.training, context.test)]
         )
         if min(missing.mean(), (~missing).mean()) < _RARE or missing.sum() < _FEW_MISSING:
             continue

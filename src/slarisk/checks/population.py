@@ -27,14 +27,14 @@ _UNTOLD = 0.1  # share of the tickets of a period that got no label
 _JUMP = 1.5  # ratio of breach rates
 
 
-def check_drift(evidence: CheckContext) -> Finding:
+def check_drift(context: CheckContext) -> Finding:
     """SR021: features and scores are distributed on the test tickets as they were in training.
 
     The population stability index with its usual bands. An index that chance alone would reach
     does not count, whatever its band.
     """
-    found = {"the score": _compare_scores(evidence)}
-    found |= {name: _compare_feature(evidence, name) for name in evidence.features}
+    found = {"the score": _compare_scores(context)}
+    found |= {name: _compare_feature(context, name) for name in context.features}
     moved = {
         name: index
         for name, (index, chance) in found.items()
@@ -53,23 +53,23 @@ def check_drift(evidence: CheckContext) -> Finding:
     return passed(f"The largest PSI between training and test is {largest:.3f}.")
 
 
-def _compare_feature(evidence: CheckContext, name: str) -> tuple[float, float]:
-    known, new, levels = code_values(evidence.frame[name], evidence.test_frame[name], _BINS)
+def _compare_feature(context: CheckContext, name: str) -> tuple[float, float]:
+    known, new, levels = code_values(context.frame[name], context.test_frame[name], _BINS)
     return _compare(np.bincount(known, minlength=levels), np.bincount(new, minlength=levels))
 
 
-def _compare_scores(evidence: CheckContext) -> tuple[float, float]:
+def _compare_scores(context: CheckContext) -> tuple[float, float]:
     """Compare the scores of the model with those of the fold whose model is most like it.
 
     In bins of equal width: of scores that crowd at few values, a bin of equal size holds a part of
     a crowd, and all of it moves to the next bin with the least change.
     """
-    learned = evidence.learned
+    learned = context.learned
     last = learned.eligible & (learned.fold == learned.fold.max())
-    temporal = evidence.config.split.name is SplitKind.temporal
+    temporal = context.config.split.name is SplitKind.temporal
     known = learned.probability[last if temporal else learned.eligible]
     edges = np.linspace(0, 1, _BINS + 1)
-    return _compare(*(np.histogram(each, edges)[0] for each in (known, evidence.probability)))
+    return _compare(*(np.histogram(each, edges)[0] for each in (known, context.probability)))
 
 
 def _compare(expected: NDArray[np.int64], actual: NDArray[np.int64]) -> tuple[float, float]:
@@ -83,16 +83,16 @@ def _compare(expected: NDArray[np.int64], actual: NDArray[np.int64]) -> tuple[fl
     return index, float(chi2.sf(index / noise, max(used - 1, 1)))
 
 
-def check_population(evidence: CheckContext) -> Finding:
+def check_population(context: CheckContext) -> Finding:
     """SR022: the test tickets stand for all tickets of their period.
 
     Where many tickets of the test period have no label, or are left out, those tested on are a
     selection. And a breach rate far from that of the training tickets asks for a reason.
     """
-    tested = len(evidence.test)
-    untold = _count_untold(evidence)
+    tested = len(context.test)
+    untold = _count_untold(context)
     share = untold / (untold + tested)
-    before, now = float(evidence.breach.mean()), float(evidence.test_breach.mean())
+    before, now = float(context.breach.mean()), float(context.test_breach.mean())
     detail = (
         f"{untold:,} of {untold + tested:,} tickets of the test period have no label, or are "
         f"left out ({share:.1%}). {now:.1%} of the test tickets breached, {before:.1%} of the "
@@ -101,23 +101,23 @@ def check_population(evidence: CheckContext) -> Finding:
     objections = []
     if share >= _UNTOLD:
         objections.append("The others are a selection: which are missing, and why?")
-    error = np.sqrt(before * (1 - before) * (1 / tested + 1 / len(evidence.breach)))
+    error = np.sqrt(before * (1 - before) * (1 / tested + 1 / len(context.breach)))
     ratio = max(before, now) / max(min(before, now), 1e-9)
     if ratio >= _JUMP and abs(now - before) > 4 * error:
         objections.append("The breach rates differ: are the test tickets drawn as those to come?")
     return warned(" ".join([detail, *objections])) if objections else passed(detail)
 
 
-def _count_untold(evidence: CheckContext) -> int:
+def _count_untold(context: CheckContext) -> int:
     """Count the tickets of the test period that are not tested on: no label, or left out."""
-    labelled, unlabelled = evidence.tickets.frame, evidence.tickets.unlabelled
-    split, training, tested = evidence.config.split, len(evidence.training), len(evidence.test)
+    labelled, unlabelled = context.tickets.frame, context.tickets.unlabelled
+    split, training, tested = context.config.split, len(context.training), len(context.test)
     if split.name is SplitKind.random:
         # all of the export is one period, of which the test tickets are a random part
         left_out = len(labelled) - training - tested
         return round((len(unlabelled) + left_out) * tested / (training + tested))
-    begin = evidence.test["created_at"].min()
-    if evidence.imputed or pd.isna(begin):
+    begin = context.test["created_at"].min()
+    if context.imputed or pd.isna(begin):
         return round(len(unlabelled) * tested / len(labelled))
     created = pd.concat([labelled["created_at"], unlabelled["created_at"]])
     inside = created >= begin

@@ -33,7 +33,7 @@ _FEWEST_FIELDS, _FEWEST_PICKED = 20, 5
 _PICKED, _BETTER = 0.97, 0.02  # shares of pairs
 
 
-def check_preparation(evidence: CheckContext) -> Finding:
+def check_preparation(context: CheckContext) -> Finding:
     """SR013: no number was computed from training and test tickets together.
 
     Such a number satisfies an equation over both parts to the last digits, and not over the
@@ -43,22 +43,22 @@ def check_preparation(evidence: CheckContext) -> Finding:
     Nor may a probability depend on which other tickets are scored with it: then the test tickets
     take part in its features.
     """
-    beside = _count_changed(evidence)
+    beside = _count_changed(context)
     if beside:
         return failed(
             f"The probabilities of {beside:,} test tickets change when fewer are scored together: "
             "their features, or the preprocessing in the model, are made from other test tickets."
         )
-    fields = number_fields(evidence.config.features)
-    names = [name for name in fields if name in evidence.training]
+    fields = number_fields(context.config.features)
+    names = [name for name in fields if name in context.training]
     rates, own, scaled = [], [], []
     for name in names:
-        known = read_numbers(evidence.training, name).to_numpy()
-        if any(_is_breach_rate(*each) for each in _list_labelled(evidence, name)):
+        known = read_numbers(context.training, name).to_numpy()
+        if any(_is_breach_rate(*each) for each in _list_labelled(context, name)):
             rates.append(name)
-        elif _is_breach_rate(known, evidence.breach):
+        elif _is_breach_rate(known, context.breach):
             own.append(name)
-        if any(_shows_whole(known, whole) for whole in _list_wholes(evidence, name)):
+        if any(_shows_whole(known, whole) for whole in _list_wholes(context, name)):
             scaled.append(name)
     if rates:
         return failed(
@@ -79,23 +79,23 @@ def check_preparation(evidence: CheckContext) -> Finding:
     return warned(" ".join(said)) if said else passed(f"None of {len(names)} numbers.")
 
 
-def _count_changed(evidence: CheckContext) -> int:
+def _count_changed(context: CheckContext) -> int:
     """Count test tickets whose probability changes when every other one is left out."""
-    again = evidence.learned.model.probability(evidence.test.iloc[::2])
-    same = np.isclose(again, evidence.probability[::2], rtol=1e-9, atol=1e-12)
+    again = context.learned.model.probability(context.test.iloc[::2])
+    same = np.isclose(again, context.probability[::2], rtol=1e-9, atol=1e-12)
     return int((~same).sum())
 
 
-def _list_labelled(evidence: CheckContext, name: str) -> Iterator[tuple[Floats, NDArray[np.bool_]]]:
-    both = pd.concat([evidence.training, evidence.test])
-    for whole in (both, evidence.tickets.frame):
+def _list_labelled(context: CheckContext, name: str) -> Iterator[tuple[Floats, NDArray[np.bool_]]]:
+    both = pd.concat([context.training, context.test])
+    for whole in (both, context.tickets.frame):
         yield read_numbers(whole, name).to_numpy(), whole["breach"].to_numpy(dtype=bool)
 
 
-def _list_wholes(evidence: CheckContext, name: str) -> Iterator[Floats]:
-    tickets = evidence.tickets
+def _list_wholes(context: CheckContext, name: str) -> Iterator[Floats]:
+    tickets = context.tickets
     for parts in (
-        [evidence.training, evidence.test],
+        [context.training, context.test],
         [tickets.frame],
         [tickets.frame, tickets.unlabelled],
     ):
@@ -169,27 +169,27 @@ def _leave(target: Floats, terms: list[Floats]) -> float:
     return float(((target - fit) ** 2).sum()) / total if total > 0 else 0.0
 
 
-def check_selection(evidence: CheckContext) -> Finding:
+def check_selection(context: CheckContext) -> Finding:
     """SR014: the features were not picked by how they go with the outcome of test tickets.
 
     Where there are many numbers to pick from, those picked are compared with those left out: by
     the training tickets, and by training and test tickets together. If only the second order puts
     all picked ones first, the test tickets took part in the choice.
     """
-    data, picked = evidence.config.data, {*number_fields(evidence.config.features)}
+    data, picked = context.config.data, {*number_fields(context.config.features)}
     names = [
         name
         for name in data.columns
-        if name in evidence.training and moment_known(name, data) is Moment.created
+        if name in context.training and moment_known(name, data) is Moment.created
     ]
     if len(names) < _FEWEST_FIELDS:
         return passed(f"{len(names)} fields are too few to pick from.")
-    both = pd.concat([evidence.training, evidence.test], ignore_index=True)
+    both = pd.concat([context.training, context.test], ignore_index=True)
     fields = [name for name in names if read_numbers(both, name).notna().mean() > 0.5]
     chosen = np.array([name in picked for name in fields])
     if min(chosen.sum(), (~chosen).sum()) < _FEWEST_PICKED:
         return passed(f"{int(chosen.sum())} of {len(fields)} numbers are features.")
-    tickets = [evidence.training, both]
+    tickets = [context.training, both]
     alone, together = (_agree(part, fields, chosen) for part in tickets)
     detail = (
         f"{int(chosen.sum())} of {len(fields)} numbers are features. Those go with the outcome "

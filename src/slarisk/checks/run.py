@@ -61,10 +61,10 @@ RULES = {
 }
 
 
-def run_checks(evidence: CheckContext) -> list[Check]:
+def run_checks(context: CheckContext) -> list[Check]:
     """Put a run to every check, in the order of the codes."""
     checks = []
     for code, rule in RULES.items():
-        finding = rule.examine(evidence)
+        finding = rule.examine(context)
         checks.append(Check(code, rule.title, finding.verdict, finding.detail))
     return checks

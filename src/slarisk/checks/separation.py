@@ -28,17 +28,17 @@ _ONE_CASE, _ALIKE = 0.5, 0.3  # correlations of outcomes within a case
 _ERRORS = 5.0
 
 
-def check_duplicates(evidence: CheckContext) -> Finding:
+def check_duplicates(context: CheckContext) -> Finding:
     """SR010: no test ticket is in the training part, by its id or by its content.
 
     Content is compared where it tells tickets apart: all that was known at creation, to the second;
     and text with the exact time that a ticket took, which a copy with shifted dates keeps.
     """
-    test = len(evidence.test)
-    ids = [_read_ids(part) for part in (evidence.training, evidence.test)]
-    twin = ids[1].isin(set(ids[0])).to_numpy()
+    test = len(context.test)
+    ids = [_read_ids(part) for part in (context.training, context.test)]
+    twin = ids[1].isin(ids[0]).to_numpy()
     same_ids = int(twin.sum())
-    for known, new in _list_contents(evidence):
+    for known, new in _list_contents(context):
         twin = twin | np.isin(new, known)
     copies = int(twin.sum()) - same_ids
     detail = (
@@ -56,31 +56,31 @@ def _read_ids(tickets: pd.DataFrame) -> pd.Series:
     return tickets["ticket_id"].astype("str").str.strip().str.casefold()
 
 
-def _list_contents(evidence: CheckContext) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+def _list_contents(context: CheckContext) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Give the contents of the training and the test tickets, hashed, by each key that tells."""
-    data = evidence.config.data
-    dates = [name for name in date_fields(data) if name in evidence.training]
+    data = context.config.data
+    dates = [name for name in date_fields(data) if name in context.training]
     early = [
         name
         for name in data.columns
-        if name in evidence.training
+        if name in context.training
         and name != "ticket_id"
         and moment_known(name, data) is Moment.created
     ]
-    late = evidence.late_dates
+    late = context.late_dates
     words = [name for name in early if name not in dates]
-    if evidence.imputed:
-        yield from _hash(evidence, [name for name in early if name != "created_at"], late, None)
+    if context.imputed:
+        yield from _hash(context, [name for name in early if name != "created_at"], late, None)
         return
-    yield from _hash(evidence, early, [], "created_at")
-    yield from _hash(evidence, words, late, "taken")
+    yield from _hash(context, early, [], "created_at")
+    yield from _hash(context, words, late, "taken")
 
 
 def _hash(
-    evidence: CheckContext, fields: list[str], late: list[str], clock: str | None
+    context: CheckContext, fields: list[str], late: list[str], clock: str | None
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     parts = []
-    for part in (evidence.training, evidence.test):
+    for part in (context.training, context.test):
         content = part[fields].copy(deep=False)
         for name in late:
             content[f"taken_{name}"] = (
@@ -102,15 +102,15 @@ def _hash(
     yield hashed[0][timed[0]], np.where(timed[1], hashed[1], own)
 
 
-def check_order(evidence: CheckContext) -> Finding:
+def check_order(context: CheckContext) -> Finding:
     """SR011: training tickets were created, and their labels known, before the test begins.
 
     So it is between the folds of a temporal split: a score is eligible if its model was fitted on
     tickets created before.
     """
-    training, test, split = evidence.training, evidence.test, evidence.config.split
+    training, test, split = context.training, context.test, context.config.split
     created, tested = training["created_at"], test["created_at"]
-    if evidence.imputed or created.isna().all() or tested.isna().all():
+    if context.imputed or created.isna().all() or tested.isna().all():
         return passed("There are no observed creation times to go by.")
     begin = tested.min()
     if split.name is SplitKind.temporal:
@@ -124,7 +124,7 @@ def check_order(evidence: CheckContext) -> Finding:
                 f"Of the training tickets {later:,} were created, and {unknown:,} labels became "
                 f"known, after the test period began; {early:,} test tickets are older than it."
             )
-        ahead = _count_scored_by_later(evidence)
+        ahead = _count_scored_by_later(context)
         if ahead:
             return failed(
                 f"{ahead:,} out-of-fold scores count as eligible, but their models were fitted on "
@@ -142,16 +142,16 @@ def check_order(evidence: CheckContext) -> Finding:
     )
 
 
-def _count_scored_by_later(evidence: CheckContext) -> int:
+def _count_scored_by_later(context: CheckContext) -> int:
     """Count eligible scores by models that were fitted on a ticket created no earlier."""
-    created = evidence.training["created_at"].to_numpy()
+    created = context.training["created_at"].to_numpy()
     ahead = np.zeros(len(created), dtype=bool)
-    for fold in evidence.folds:
+    for fold in context.folds:
         ahead[fold.score] |= created[fold.score] <= created[fold.fit].max()
-    return int((ahead & evidence.learned.eligible).sum())
+    return int((ahead & context.learned.eligible).sum())
 
 
-def check_cases(evidence: CheckContext) -> Finding:
+def check_cases(context: CheckContext) -> Finding:
     """SR012: no field names a case whose tickets share their outcome across both parts.
 
     A field may name a case if it has many values and several tickets to a value, whether it is a
@@ -159,12 +159,12 @@ def check_cases(evidence: CheckContext) -> Finding:
     compared with theirs.
     """
     worst, told = 0.0, []
-    fields = list(_list_cases(evidence))
+    fields = list(_list_cases(context))
     for name in fields:
-        mates = evidence.training.assign(_breach=evidence.breach).groupby(name)["_breach"].mean()
-        theirs = evidence.test[name].map(mates).to_numpy(dtype=float)
+        mates = context.training.assign(_breach=context.breach).groupby(name)["_breach"].mean()
+        theirs = context.test[name].map(mates).to_numpy(dtype=float)
         has = ~np.isnan(theirs)
-        own = evidence.test_breach[has].astype(float)
+        own = context.test_breach[has].astype(float)
         if has.sum() < _FEW_PAIRS or own.std() == 0 or theirs[has].std() == 0:
             continue
         alike = float(np.corrcoef(own, theirs[has])[0, 1])
@@ -177,13 +177,13 @@ def check_cases(evidence: CheckContext) -> Finding:
     if not told:
         return passed(f"None of {len(fields)} fields that may name a case.")
     detail = f"Tickets of one case lie in both parts: {'; '.join(told)}."
-    if worst >= _ONE_CASE and evidence.config.split.name is SplitKind.random:
+    if worst >= _ONE_CASE and context.config.split.name is SplitKind.random:
         return failed(f"{detail} Use split=temporal, or one ticket of each case.")
     return warned(f"{detail} The test is easier than tickets of new cases are.")
 
 
-def _list_cases(evidence: CheckContext) -> Iterator[str]:
-    data, training = evidence.config.data, evidence.training
+def _list_cases(context: CheckContext) -> Iterator[str]:
+    data, training = context.config.data, context.training
     out = {"ticket_id", "created_at", data.label.column, data.costs.breach, data.costs.escalation}
     for name in data.columns:
         if name in out or name not in training:

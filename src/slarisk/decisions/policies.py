@@ -192,7 +192,7 @@ def make_policy(decision: Decision, threshold: float) -> DecisionPolicy:
     return policy(**{key: given[key] for key in keys})
 
 
-def check_decision(decision: Decision) -> None:
+def validate_decision(decision: Decision) -> None:
     """Refuse a config whose policy cannot be made, or that sets a key its policy does not read.
 
     Raises

@@ -93,7 +93,9 @@ def breach_scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64
     return scores
 
 
-def stakes(estimator: BaseEstimator, costs: CostMatrix, weight: Weight) -> dict[str, Floats]:
+def make_fit_params(
+    estimator: BaseEstimator, costs: CostMatrix, weight: Weight
+) -> dict[str, Floats]:
     """Give what a fit takes of each ticket beside its features: its weight, or its costs.
 
     ``weight=stakes`` weighs each ticket by the dollars that an escalation of it saves if it would
@@ -123,11 +125,11 @@ def fit_pipeline(
     features: FeatureSet,
     frame: pd.DataFrame,
     breach: NDArray[np.bool_],
-    beside: Mapping[str, Floats] | None = None,
+    fit_params: Mapping[str, Floats] | None = None,
 ) -> Pipeline:
     """Fit a fresh clone of an estimator behind the encoder it needs.
 
-    ``beside`` is what :func:`stakes` gives of these tickets.
+    ``fit_params`` is what :func:`make_fit_params` gives of these tickets.
 
     Raises
     ------
@@ -146,7 +148,9 @@ def fit_pipeline(
     model = clone(estimator)
     encoder = make_encoder(features, encoding, accepts_sparse(model))
     pipeline = Pipeline([("encode", encoder), ("model", model)])
-    arguments: dict[str, Any] = {f"model__{name}": each for name, each in (beside or {}).items()}
+    arguments: dict[str, Any] = {
+        f"model__{name}": each for name, each in (fit_params or {}).items()
+    }
     columns = list(range(len(category_names(features))))  # the encoder puts categories first
     if encoding == "native" and columns:
         if "categorical_features" in model.get_params():
