@@ -13,7 +13,7 @@ from slarisk.errors import InputError
 from slarisk.learning.features import (
     KINDS,
     category_names,
-    check_frame,
+    validate_frame,
     comparable_names,
     encoding_for,
     feature_fields,
@@ -272,8 +272,8 @@ def test_text_without_a_word_to_learn_from_is_found():
     frame = make_features(typed(subject=["data loss", None], **empty), features)
 
     with pytest.raises(InputError, match=r"none has a word in note, remark\."):
-        check_frame(frame, features)
-    check_frame(frame, FeatureSet(name="x", text=["subject"]))
+        validate_frame(frame, features)
+    validate_frame(frame, FeatureSet(name="x", text=["subject"]))
 
 
 @pytest.mark.parametrize(

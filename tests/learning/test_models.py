@@ -227,7 +227,9 @@ def test_a_weight_tells_in_the_fit(compose, tickets):
 
     def fit_with(fit_params):
         estimator = build_estimator(config.model)
-        return breach_scores(fit_pipeline(estimator, config.features, frame, breach, fit_params), frame)
+        return breach_scores(
+            fit_pipeline(estimator, config.features, frame, breach, fit_params), frame
+        )
 
     assert fit_with({"sample_weight": weight})[critical].mean() == pytest.approx(
         breach[critical].mean(), abs=0.01

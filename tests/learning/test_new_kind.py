@@ -28,7 +28,7 @@ class Length(FeatureKind):
         return [f"{entry}_length"]
 
     def make(self, tickets, entry):
-        return {f"{entry}_length": take_text(tickets, entry).str.len().astype(float)}
+        return {f"{entry}_length": get_text(tickets, entry).str.len().astype(float)}
 
 
 class Initial(FeatureKind):
@@ -42,7 +42,7 @@ class Initial(FeatureKind):
         return [f"{entry}_initial"]
 
     def make(self, tickets, entry):
-        return {f"{entry}_initial": take_text(tickets, entry).str[:1].fillna(UNKNOWN)}
+        return {f"{entry}_initial": get_text(tickets, entry).str[:1].fillna(UNKNOWN)}
 
 
 '''

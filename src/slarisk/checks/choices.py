@@ -1,4 +1,4 @@
-"""Whether anything was chosen or fitted on the test tickets."""
+"""Whether a threshold, a calibration or an objective rests on other than the eligible tickets."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def check_test_untouched(context: CheckContext) -> Finding:
         learned.score[eligible],
         context.eligible_breach,
     )
-    again = fit_calibrator(kind, score, breach)
+    calibrator = fit_calibrator(kind, score, breach)
     probe = np.linspace(0, 1, 101)
-    if not np.allclose(again.apply(probe), learned.model.calibrator.apply(probe), atol=1e-9):
+    if not np.allclose(calibrator.apply(probe), learned.model.calibrator.apply(probe), atol=1e-9):
         return failed(
             "The calibration of the model is not the one that the out-of-fold scores of the "
             "training tickets give: other tickets were used to fit it."
@@ -49,9 +49,9 @@ def check_test_untouched(context: CheckContext) -> Finding:
             "folds: the threshold and the objective rest on other figures."
         )
     other = [
-        f"{name} is {given:.6g}, and {found:.6g} on the eligible out-of-fold scores"
-        for name, given, found in _list_choices(context, probability)
-        if not np.isclose(given, found, rtol=1e-9, atol=1e-12)
+        f"{name} is {used:.6g}, and {again:.6g} on the eligible out-of-fold scores"
+        for name, used, again in _list_choices(context, probability)
+        if not np.isclose(used, again, rtol=1e-9, atol=1e-12)
     ]
     if other:
         return failed(f"Chosen or measured on other tickets: {'; '.join(other)}.")
@@ -61,7 +61,7 @@ def check_test_untouched(context: CheckContext) -> Finding:
 def _list_choices(
     context: CheckContext, probability: NDArray[np.float64]
 ) -> Iterator[tuple[str, float, float]]:
-    """List what the run chose, and what the eligible training tickets give, by name."""
+    """List choices of the run by name: the value it used, and that of the eligible tickets."""
     breach, costs, metrics = context.eligible_breach, context.eligible_costs, context.metrics
     best = best_threshold(probability, breach, costs).finite
     yield "optimal_threshold", metrics["optimal_threshold"], best

@@ -1,4 +1,4 @@
-"""Input of the checks: the tickets of both parts, the cross-fitted model, and the logged metrics."""
+"""Input of the checks: the tickets of both parts, the cross-fit, and the logged metrics."""
 
 from __future__ import annotations
 
@@ -33,22 +33,21 @@ _IN_SAMPLE = 1000  # training tickets that the final model scores again
 class CheckContext:
     """A run as the checks see it.
 
-    Checks compute what they judge from the tickets, the out-of-fold scores and the model; the
-    logged metrics are only compared with it.
+    Checks compute what they judge from the tickets, the out-of-fold scores and the model, each
+    once for all checks; the logged metrics are only compared with it.
 
     Parameters
     ----------
-    config : TrainConfig
     tickets : LabelledTickets
-        All of the export.
+        Of the whole export.
     training, test : DataFrame
         The typed tickets of both parts.
     folds : sequence of Fold
         Of the training tickets.
     learned : CrossFit
-        The model, and the out-of-fold scores of the training tickets.
+        The final model, and the out-of-fold scores of the training tickets.
     threshold : float
-        What the packed model decides by, where it decides by one threshold.
+        Of the packed model, where its policy has one threshold.
     metrics : mapping of str to float
         As the run logs them.
     """
@@ -64,17 +63,17 @@ class CheckContext:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """What the model sees of the training tickets."""
+        """Feature frame of the training tickets."""
         return make_features(self.training, self.config.features)
 
     @cached_property
     def test_frame(self) -> pd.DataFrame:
-        """What the model sees of the test tickets."""
+        """Feature frame of the test tickets."""
         return make_features(self.test, self.config.features)
 
     @cached_property
     def features(self) -> list[str]:
-        """The columns of both frames but for free text, which has no values to compare."""
+        """Columns of both frames, without free text, which has no values to compare."""
         return comparable_names(self.config.features)
 
     @property
@@ -138,7 +137,7 @@ class CheckContext:
 
     @property
     def late_dates(self) -> list[str]:
-        """The date fields in which the end of a ticket may show."""
+        """Date fields that are not known at creation."""
         return [
             name
             for name in date_fields(self.config.data)
@@ -158,5 +157,5 @@ class CheckContext:
 
     @cached_property
     def in_sample(self) -> Floats:
-        """Uncalibrated scores of the sampled tickets by the final model, which was fitted on them."""
+        """Uncalibrated in-sample scores of the sampled tickets, by the final model."""
         return self.learned.model.score(self.frame.iloc[self.sampled])

@@ -1,4 +1,4 @@
-"""Whether a feature knows what is known only when a ticket ends."""
+"""Whether a feature holds what is known only when a ticket ends."""
 
 from __future__ import annotations
 
@@ -34,30 +34,34 @@ _SWAPS = 40
 def check_moment(context: CheckContext) -> Finding:
     """SR008: every feature is known at the prediction moment, and none ranks tickets by their end.
 
-    That the data policy says so was asked before the run. A number or a date by which tickets lie
-    in the order of the time they took says so in vain.
+    The data policy is validated before the run; here, a number or a date that orders tickets by
+    their time to resolution contradicts it.
     """
     moment, fields = context.config.moment.value, context.fields
-    said = f"All {len(fields)} fields are listed as known at {moment!r}"
+    listed = f"All {len(fields)} fields are listed as known at {moment!r}"
     numbers = [
         name for name in context.features if pd.api.types.is_float_dtype(context.frame[name])
     ]
     if not numbers:
-        return passed(f"{said}; none is a number.")
+        return passed(f"{listed}; none is a number.")
     taken = [_measure_hours(context.training, end) for end in _name_ends(context)]
     order = {
         name: max((_correlate_ranks(context.frame[name], hours) for hours in taken), default=0.0)
         for name in numbers
     }
     name = max(order, key=order.__getitem__)
-    found = f"{name} ranks tickets as the time they took does (rank correlation {order[name]:.2f})"
+    strongest = (
+        f"{name} ranks tickets as the time they took does (rank correlation {order[name]:.2f})"
+    )
     if order[name] >= _SAME:
         return failed(
-            f"{said}, but {found}: it is filled in when a ticket ends. Correct data.known."
+            f"{listed}, but {strongest}: it is filled in when a ticket ends. Correct data.known."
         )
     if order[name] >= _CLOSE:
-        return warned(f"{said}, but {found}. Find out when it becomes known.")
-    return passed(f"{said}; the largest rank correlation with the time taken is {order[name]:.2f}.")
+        return warned(f"{listed}, but {strongest}. Find out when it becomes known.")
+    return passed(
+        f"{listed}; the largest rank correlation with the time taken is {order[name]:.2f}."
+    )
 
 
 def _name_ends(context: CheckContext) -> list[str]:
@@ -110,7 +114,7 @@ class Days:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a category tells of the day of creation, and how much more of the day of the end.
+    """Information of a category about the day of creation, and the gain about that of the end.
 
     In nats. ``most`` is the value that adds most to the gain.
     """
@@ -150,11 +154,11 @@ def check_days(context: CheckContext) -> Finding:
         if not (whole.reaches(_LARGE) or rest.reaches(_SMALL)):
             continue
         if whole.gain >= _ERRORS * _estimate_error(days, rng):
-            told = (
+            description = (
                 f"{name} ({whole.before + whole.gain:.3f} nats with the day of the end, "
                 f"{whole.before:.3f} with the first)"
             )
-            (sure if whole.reaches(_LARGE) and rest.reaches(_LARGE) else likely).append(told)
+            (sure if whole.reaches(_LARGE) and rest.reaches(_LARGE) else likely).append(description)
     if sure:
         return failed(
             f"Goes by the day on which a ticket ends: {'; '.join(sure + likely)}. It is filled in "

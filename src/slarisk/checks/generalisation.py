@@ -1,4 +1,4 @@
-"""Whether what was learned holds for tickets that were not learned from."""
+"""Whether the model generalises to tickets that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ _LEVEL = 0.01
 def check_learning(context: CheckContext) -> Finding:
     """SR015: the model learns from the labels that it is given, and from nothing else.
 
-    A fresh copy is fitted on some tickets with their labels turned round. One that learns ranks
-    tickets the other way round; one that still ranks them as before knows the outcome from
-    elsewhere, and there is no telling whether from the test tickets. A model that is better in
-    sample than out of fold has learned, and is spared the fit.
+    A fresh copy is fitted on some tickets with reversed labels. One that learns then ranks tickets
+    the other way round; one that ranks them as before was fitted elsewhere, perhaps on the test
+    tickets. A model that is better in sample than out of fold has learned, and is not fitted again.
     """
     breach = context.breach[context.sampled]
     inside = measure_auc(breach, context.in_sample)
@@ -42,12 +41,12 @@ def check_learning(context: CheckContext) -> Finding:
     if not (inside > _SKILL and inside - outside < _LEARNED):
         return passed("In sample and out of fold the model differs, as one that learns does.")
     try:
-        turned = measure_auc(breach, _score_by_turned_labels(context))
+        reversed_auc = measure_auc(breach, _score_by_reversed_labels(context))
     except (InputError, ValueError) as error:  # such as 500 neighbours of 400 tickets
         reason = str(error).splitlines()[0].rstrip(".")
         return passed(f"With {_PROBE} tickets it has too few, so this cannot be told: {reason}.")
-    detail = f"ROC AUC {inside:.3f}, and {turned:.3f} when fitted on labels turned round."
-    if turned >= 0.5 + (inside - 0.5) / 2:
+    detail = f"ROC AUC {inside:.3f}, and {reversed_auc:.3f} when fitted on reversed labels."
+    if reversed_auc >= 0.5 + (inside - 0.5) / 2:
         return failed(
             f"{detail} The model does not learn from the tickets it is given: it was fitted "
             "before, so there is no test set that it has not seen."
@@ -55,14 +54,14 @@ def check_learning(context: CheckContext) -> Finding:
     return passed(detail)
 
 
-def _score_by_turned_labels(context: CheckContext) -> NDArray[np.float64]:
-    """Score the sampled tickets by a model that was fitted on some with their labels turned."""
+def _score_by_reversed_labels(context: CheckContext) -> NDArray[np.float64]:
+    """Score the sampled tickets by a model fitted on some of them with reversed labels."""
     few = context.sampled[:_PROBE]
     model = context.learned.model
-    turned = fit_pipeline(
+    pipeline = fit_pipeline(
         model.pipeline[-1], model.features, context.frame.iloc[few], ~context.breach[few]
     )
-    return breach_scores(turned, context.frame.iloc[context.sampled])
+    return breach_scores(pipeline, context.frame.iloc[context.sampled])
 
 
 def check_overfitting(context: CheckContext) -> Finding:
@@ -102,14 +101,14 @@ def _find_seen_folds(context: CheckContext) -> list[int]:
 
 
 def check_transfer(context: CheckContext) -> Finding:
-    """SR017: the test tickets confirm what the out-of-fold scores promised."""
+    """SR017: the ROC AUC on the test tickets is about that of the out-of-fold scores."""
     eligible = context.learned.eligible
     breach = context.breach[eligible]
-    promised = measure_auc(breach, context.learned.score[eligible])
-    kept = measure_auc(context.test_breach, context.probability)
-    error = float(np.hypot(auc_error(promised, breach), auc_error(kept, context.test_breach)))
-    detail = f"ROC AUC {promised:.3f} out of fold, {kept:.3f} on the test tickets."
-    if promised - kept >= _LOST and promised - kept >= _ERRORS * error:
+    out_of_fold = measure_auc(breach, context.learned.score[eligible])
+    on_test = measure_auc(context.test_breach, context.probability)
+    error = float(np.hypot(auc_error(out_of_fold, breach), auc_error(on_test, context.test_breach)))
+    detail = f"ROC AUC {out_of_fold:.3f} out of fold, {on_test:.3f} on the test tickets."
+    if out_of_fold - on_test >= _LOST and out_of_fold - on_test >= _ERRORS * error:
         return warned(
             f"{detail} The out-of-fold scores, on which thresholds, calibration and the objective "
             "rest, are too good: look for features made with the label, for several tickets of a "
@@ -124,12 +123,12 @@ def check_stability(context: CheckContext) -> Finding:
     Cochran's Q of the ROC AUC of the folds, and by how much they differ beyond chance.
     """
     learned = context.learned
-    found = []
+    measured = []
     for fold in np.unique(learned.fold[learned.eligible]):
         inside = learned.fold == fold
         auc = measure_auc(context.breach[inside], learned.score[inside])
-        found.append((auc, auc_error(auc, context.breach[inside])))
-    aucs, errors = np.array(found).T
+        measured.append((auc, auc_error(auc, context.breach[inside])))
+    aucs, errors = np.array(measured).T
     usable = np.isfinite(aucs) & (errors > 0)
     if usable.sum() < 2:
         return passed("Fewer than two folds to compare.")

@@ -1,4 +1,4 @@
-"""How much of a run rests on creation times that were drawn."""
+"""How much of a run rests on imputed creation times."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def check_creation(context: CheckContext) -> Finding:
     """
     if not context.imputed:
         return passed("Creation times come from the data.")
-    said = "Creation times are imputed: labels and hour-of-day effects are partly made up."
+    detail = "Creation times are imputed: labels and hour-of-day effects are partly made up."
     if context.config.data.label.kind is LabelKind.target:
-        said += f" Another draw may turn {_share_undecided(context):.0%} of the labels."
+        detail += f" Another draw may turn {_share_undecided(context):.0%} of the labels."
     test = context.test.head(_MOST)  # in the order of the split, which is random without times
     drawn = measure_auc(test["breach"].to_numpy(), context.probability[:_MOST])
     again = [_score_again(context, test, number) for number in range(_DRAWS)]
-    said += f" ROC AUC {drawn:.3f}, and {np.mean(again):.3f} on average when they are drawn again"
+    detail += f" ROC AUC {drawn:.3f}, and {np.mean(again):.3f} on average when they are drawn again"
     calendar = names_made_of("created_at", context.config.features)
     parts = {name: _score_part(context, name) for name in calendar}
     if parts:
         best = max(parts, key=parts.__getitem__)
-        said += f"; of the imputed {best} alone {parts[best]:.3f}"
-    return warned(f"{said}.")
+        detail += f"; of the imputed {best} alone {parts[best]:.3f}"
+    return warned(f"{detail}.")
 
 
 def _share_undecided(context: CheckContext) -> float:

@@ -1,4 +1,4 @@
-"""Whether a feature tells the outcome: alone, by being missing, or all together."""
+"""Whether features predict the outcome too well: one alone, by being missing, or all together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEVEL = 0.001  # of a test, all features together
 
 
 def check_too_good(context: CheckContext) -> Finding:
-    """SR004: the model does not know everything."""
+    """SR004: the model is not too good to be true."""
     auc = measure_auc(context.test_breach, context.probability)
     if auc >= _TOO_GOOD:
         return warned(
@@ -34,22 +34,22 @@ def check_too_good(context: CheckContext) -> Finding:
 
 
 def check_single_features(context: CheckContext) -> Finding:
-    """SR006: no feature separates the classes almost alone, its being missing included.
+    """SR006: no feature separates the classes almost alone; a missing value counts as a value.
 
-    The breach rate of each of its values, as seen in training, scores the test tickets. So a
-    feature need not rise with the risk to be found, and a missing value counts as a value.
+    The training breach rates of its values score the test tickets, so the relation with the risk
+    need not be monotonic.
     """
     breach = context.test_breach
     if min(breach.sum(), (~breach).sum()) < _FEW:
         return passed(f"Fewer than {_FEW} test tickets of a kind: cannot be told.")
-    found = {name: score_alone(context, name) for name in context.features}
-    if not found:
+    aucs = {name: score_alone(context, name) for name in context.features}
+    if not aucs:
         return passed("No feature but free text.")
-    name, auc = max(found.items(), key=lambda each: each[1])
+    name, auc = max(aucs.items(), key=lambda each: each[1])
     sure = auc - 2 * auc_error(auc, breach)
     detail = f"The strongest feature, {name}, alone has a ROC AUC of {auc:.3f} on the test tickets"
     if auc >= _ALONE and sure >= _ALONE - 0.02:
-        others = [each for each, value in found.items() if value >= _ALONE and each != name]
+        others = [each for each, value in aucs.items() if value >= _ALONE and each != name]
         also = f" (so have {', '.join(others)})" if others else ""
         return failed(
             f"{detail}{also}. It tells the outcome, so it is most likely filled in afterwards: "
@@ -68,9 +68,8 @@ def score_alone(context: CheckContext, name: str) -> float:
 
 
 def check_missing_values(context: CheckContext) -> Finding:
-    """SR007: whether a value is missing says little of the outcome."""
-    told = []
-    worst = 0.0
+    """SR007: whether a value is missing is hardly associated with the outcome."""
+    objections, worst = [], 0.0
     fields = [name for name in context.fields if name in context.training]
     breach = np.concatenate([context.breach, context.test_breach])
     for name in fields:
@@ -88,13 +87,13 @@ def check_missing_values(context: CheckContext) -> Finding:
         difference = abs(without - with_value)
         if difference >= _TELLING and chance * len(fields) < _LEVEL:
             worst = max(worst, difference)
-            told.append(
+            objections.append(
                 f"{name} ({missing.mean():.1%} missing: {without:.0%} of these breached, of the "
                 f"others {with_value:.0%})"
             )
-    if not told:
+    if not objections:
         return passed(f"None of {len(fields)} fields.")
-    detail = f"The outcome goes with whether there is a value: {'; '.join(told)}."
+    detail = f"The outcome goes with whether there is a value: {'; '.join(objections)}."
     if worst >= _LIKELY:
         return failed(f"{detail} A field that is filled in when a ticket breaches, or is closed.")
     return warned(f"{detail} Find out when it is filled in.")

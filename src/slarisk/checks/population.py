@@ -1,4 +1,4 @@
-"""Whether the test tickets are like those that were learned from, and like those to come."""
+"""Whether the test tickets are distributed as in training, and represent their period."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _BINS = 10
 _MOST_LEVELS = 20  # of a category; the others are taken together
 _LEVEL = 0.001  # of a test, all features together
-_UNTOLD = 0.1  # share of the tickets of a period that got no label
+_UNLABELLED = 0.1  # share of the tickets of a period that got no label
 _JUMP = 1.5  # ratio of breach rates
 
 
@@ -33,12 +33,12 @@ def check_drift(context: CheckContext) -> Finding:
     The population stability index with its usual bands. An index that chance alone would reach
     does not count, whatever its band.
     """
-    found = {"the score": _compare_scores(context)}
-    found |= {name: _compare_feature(context, name) for name in context.features}
+    indices = {"the score": _compare_scores(context)}
+    indices |= {name: _compare_feature(context, name) for name in context.features}
     moved = {
         name: index
-        for name, (index, chance) in found.items()
-        if index >= MODERATE and chance * len(found) < _LEVEL
+        for name, (index, chance) in indices.items()
+        if index >= MODERATE and chance * len(indices) < _LEVEL
     }
     worst = sorted(moved.items(), key=lambda each: -each[1])
     listed = ", ".join(f"{name} {index:.2f} ({band(index)})" for name, index in worst)
@@ -49,7 +49,7 @@ def check_drift(context: CheckContext) -> Finding:
         )
     if moved:
         return passed(f"PSI between training and test: {listed}.")
-    largest = max(index for index, _ in found.values())
+    largest = max(index for index, _ in indices.values())
     return passed(f"The largest PSI between training and test is {largest:.3f}.")
 
 
@@ -90,16 +90,16 @@ def check_population(context: CheckContext) -> Finding:
     selection. And a breach rate far from that of the training tickets asks for a reason.
     """
     tested = len(context.test)
-    untold = _count_untold(context)
-    share = untold / (untold + tested)
+    untested = _count_untested(context)
+    share = untested / (untested + tested)
     before, now = float(context.breach.mean()), float(context.test_breach.mean())
     detail = (
-        f"{untold:,} of {untold + tested:,} tickets of the test period have no label, or are "
+        f"{untested:,} of {untested + tested:,} tickets of the test period have no label, or are "
         f"left out ({share:.1%}). {now:.1%} of the test tickets breached, {before:.1%} of the "
         "training tickets."
     )
     objections = []
-    if share >= _UNTOLD:
+    if share >= _UNLABELLED:
         objections.append("The others are a selection: which are missing, and why?")
     error = np.sqrt(before * (1 - before) * (1 / tested + 1 / len(context.breach)))
     ratio = max(before, now) / max(min(before, now), 1e-9)
@@ -108,7 +108,7 @@ def check_population(context: CheckContext) -> Finding:
     return warned(" ".join([detail, *objections])) if objections else passed(detail)
 
 
-def _count_untold(context: CheckContext) -> int:
+def _count_untested(context: CheckContext) -> int:
     """Count the tickets of the test period that are not tested on: no label, or left out."""
     labelled, unlabelled = context.tickets.frame, context.tickets.unlabelled
     split, training, tested = context.config.split, len(context.training), len(context.test)

@@ -43,10 +43,10 @@ def check_preparation(context: CheckContext) -> Finding:
     Nor may a probability depend on which other tickets are scored with it: then the test tickets
     take part in its features.
     """
-    beside = _count_changed(context)
-    if beside:
+    changed = _count_changed(context)
+    if changed:
         return failed(
-            f"The probabilities of {beside:,} test tickets change when fewer are scored together: "
+            f"The probabilities of {changed:,} test tickets change when fewer are scored together: "
             "their features, or the preprocessing in the model, are made from other test tickets."
         )
     fields = number_fields(context.config.features)
@@ -65,18 +65,18 @@ def check_preparation(context: CheckContext) -> Finding:
             f"{', '.join(rates)}: a breach rate of training and test tickets together. It holds "
             "the labels of the test tickets; make it in the model, where each fold has its own."
         )
-    said = []
+    objections = []
     if own:
-        said.append(
+        objections.append(
             f"{', '.join(own)}: a breach rate of the training tickets, each with its own label, so "
             "the out-of-fold scores are too good."
         )
     if scaled:
-        said.append(
+        objections.append(
             f"{', '.join(scaled)}: scaled or filled with a statistic of training and test tickets "
             "together. Leave that to the model."
         )
-    return warned(" ".join(said)) if said else passed(f"None of {len(names)} numbers.")
+    return warned(" ".join(objections)) if objections else passed(f"None of {len(names)} numbers.")
 
 
 def _count_changed(context: CheckContext) -> int:
@@ -137,7 +137,7 @@ def _tilt(values: Floats, middle: float) -> int:
 
 
 def _is_breach_rate(values: Floats, breach: NDArray[np.bool_]) -> bool:
-    """Find out whether values are rates of breach among the tickets that share them.
+    """Whether values are breach rates of the tickets that share them.
 
     Of n tickets with b breaches, ``(b + m * p) / (n + m)`` for any m and p, moved and stretched,
     satisfies ``v * n = -m * v + c1 * n + c2 * b + c3`` with the same numbers for all values.
@@ -152,16 +152,18 @@ def _is_breach_rate(values: Floats, breach: NDArray[np.bool_]) -> bool:
     rate = breached / count
     if rate.std() == 0:
         return False
-    if _leave(distinct, [one, rate]) < _FIT:
+    if _unexplained(distinct, [one, rate]) < _FIT:
         return True
     if len(distinct) < _FEWEST_SMOOTHED:
         return False
     centred = distinct - distinct.mean()
     product, terms = centred * count, [centred, count, one]
-    return _leave(product, terms) > _NO_FIT and _leave(product, [*terms, breached]) < _FIT
+    return (
+        _unexplained(product, terms) > _NO_FIT and _unexplained(product, [*terms, breached]) < _FIT
+    )
 
 
-def _leave(target: Floats, terms: list[Floats]) -> float:
+def _unexplained(target: Floats, terms: list[Floats]) -> float:
     """Measure the share of the variance of a target that a linear fit leaves."""
     matrix = np.column_stack(terms)
     fit = matrix @ np.linalg.lstsq(matrix, target, rcond=None)[0]
@@ -170,7 +172,7 @@ def _leave(target: Floats, terms: list[Floats]) -> float:
 
 
 def check_selection(context: CheckContext) -> Finding:
-    """SR014: the features were not picked by how they go with the outcome of test tickets.
+    """SR014: the features were not picked by their association with the labels of test tickets.
 
     Where there are many numbers to pick from, those picked are compared with those left out: by
     the training tickets, and by training and test tickets together. If only the second order puts

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a code stands for; a code and its meaning never change. Each is in docs/checks.md."""
+    """A check of a code; a code and its meaning never change. docs/checks.md lists them."""
 
     title: str
     examine: Callable[[CheckContext], Finding]
@@ -62,9 +62,9 @@ RULES = {
 
 
 def run_checks(context: CheckContext) -> list[Check]:
-    """Put a run to every check, in the order of the codes."""
-    checks = []
-    for code, rule in RULES.items():
-        finding = rule.examine(context)
-        checks.append(Check(code, rule.title, finding.verdict, finding.detail))
-    return checks
+    """Run every check, in the order of the codes."""
+    findings = {code: rule.examine(context) for code, rule in RULES.items()}
+    return [
+        Check(code, RULES[code].title, finding.verdict, finding.detail)
+        for code, finding in findings.items()
+    ]

@@ -1,4 +1,4 @@
-"""Whether training and test tickets are kept apart: other tickets, other cases, later ones."""
+"""Whether training and test are separated: by ticket, by case, and in time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slarisk.checks.context import CheckContext
 
 _MANY, _SOME = 0.01, 0.001  # of the test tickets
-_TELLING = 0.5  # of the times in a key are different ones, or it does not tell tickets apart
+_DISTINCT = 0.5  # share of different times in a key, below which it does not identify a ticket
 _FEW_PAIRS = 50
 _FEWEST_CASES, _MOST_CASES = 0.05, 0.95  # distinct values per ticket of what may name a case
 _ONE_CASE, _ALIKE = 0.5, 0.3  # correlations of outcomes within a case
@@ -31,8 +31,8 @@ _ERRORS = 5.0
 def check_duplicates(context: CheckContext) -> Finding:
     """SR010: no test ticket is in the training part, by its id or by its content.
 
-    Content is compared where it tells tickets apart: all that was known at creation, to the second;
-    and text with the exact time that a ticket took, which a copy with shifted dates keeps.
+    Content is compared where it identifies a ticket: all that was known at creation, to the second;
+    and text with the exact time to resolution, which a copy with shifted dates keeps.
     """
     test = len(context.test)
     ids = [_read_ids(part) for part in (context.training, context.test)]
@@ -57,7 +57,7 @@ def _read_ids(tickets: pd.DataFrame) -> pd.Series:
 
 
 def _list_contents(context: CheckContext) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Give the contents of the training and the test tickets, hashed, by each key that tells."""
+    """Hash the contents of the training and the test tickets, by each key that identifies them."""
     data = context.config.data
     dates = [name for name in date_fields(data) if name in context.training]
     early = [
@@ -90,14 +90,14 @@ def _hash(
     times = [f"taken_{name}" for name in late] + (["created_at"] if clock == "created_at" else [])
     times = [name for name in times if name in parts[0]]
     known = parts[0]
-    if not times or not any(known[name].nunique() >= _TELLING * len(known) for name in times):
+    if not times or not any(known[name].nunique() >= _DISTINCT * len(known) for name in times):
         return
     timed = [content[times].notna().all(axis=1).to_numpy() for content in parts]
     hashed = [
         pd.util.hash_pandas_object(content, index=False).to_numpy(dtype=np.uint64)
         for content in parts
     ]
-    # a ticket without the times is like many others: it gets a number of its own
+    # a ticket without the times is not identified: it matches no other
     own = np.arange(len(timed[1]), dtype=np.uint64)
     yield hashed[0][timed[0]], np.where(timed[1], hashed[1], own)
 
@@ -154,29 +154,29 @@ def _count_scored_by_later(context: CheckContext) -> int:
 def check_cases(context: CheckContext) -> Finding:
     """SR012: no field names a case whose tickets share their outcome across both parts.
 
-    A field may name a case if it has many values and several tickets to a value, whether it is a
+    A field may name a case if it has many values, and several tickets to a value, whether it is a
     feature or not. For each test ticket with relatives in the training part, its outcome is
     compared with theirs.
     """
-    worst, told = 0.0, []
+    worst, objections = 0.0, []
     fields = list(_list_cases(context))
     for name in fields:
         mates = context.training.assign(_breach=context.breach).groupby(name)["_breach"].mean()
         theirs = context.test[name].map(mates).to_numpy(dtype=float)
-        has = ~np.isnan(theirs)
-        own = context.test_breach[has].astype(float)
-        if has.sum() < _FEW_PAIRS or own.std() == 0 or theirs[has].std() == 0:
+        related = ~np.isnan(theirs)
+        own = context.test_breach[related].astype(float)
+        if related.sum() < _FEW_PAIRS or own.std() == 0 or theirs[related].std() == 0:
             continue
-        alike = float(np.corrcoef(own, theirs[has])[0, 1])
-        if alike >= _ALIKE and alike * np.sqrt(has.sum()) >= _ERRORS:
+        alike = float(np.corrcoef(own, theirs[related])[0, 1])
+        if alike >= _ALIKE and alike * np.sqrt(related.sum()) >= _ERRORS:
             worst = max(worst, alike)
-            told.append(
-                f"{name} ({int(has.sum()):,} test tickets have relatives in the training part; "
+            objections.append(
+                f"{name} ({int(related.sum()):,} test tickets have relatives in the training part; "
                 f"their outcomes correlate by {alike:.2f})"
             )
-    if not told:
+    if not objections:
         return passed(f"None of {len(fields)} fields that may name a case.")
-    detail = f"Tickets of one case lie in both parts: {'; '.join(told)}."
+    detail = f"Tickets of one case lie in both parts: {'; '.join(objections)}."
     if worst >= _ONE_CASE and context.config.split.name is SplitKind.random:
         return failed(f"{detail} Use split=temporal, or one ticket of each case.")
     return warned(f"{detail} The test is easier than tickets of new cases are.")

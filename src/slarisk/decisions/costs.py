@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class CostMatrix:
-    """The cost of the four outcomes, ticket by ticket.
+    """The costs of the four outcomes, ticket by ticket.
 
     Parameters
     ----------
@@ -74,11 +74,6 @@ class CostMatrix:
         breach : bool array of shape (n,)
             Whether the ticket breached, or would have if left.
         escalate : bool array of shape (n,)
-            Whether it was escalated.
-
-        Returns
-        -------
-        array of shape (n,)
         """
         escalated = np.where(breach, self.tp, self.fp)
         left = np.where(breach, self.fn, self.tn)
@@ -107,7 +102,7 @@ def cost_matrix(
     charged: float,
     effectiveness: float,
 ) -> CostMatrix:
-    """Say in dollars what each decision costs, whether the ticket would breach or not.
+    """Compute the costs of the four outcomes, in dollars.
 
     ========  =================  =============================================
     decision  meets its target   breaches

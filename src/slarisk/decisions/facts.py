@@ -1,4 +1,4 @@
-"""What a decision policy may know of a ticket beside its probability and its costs."""
+"""What a decision policy knows of a ticket besides its probability and costs, and the tie rule."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class TicketFacts:
 def rank_tickets(saving: Floats, tickets: TicketFacts) -> Positions:
     """Sort tickets by what escalating them saves: the one order in which capacity is given out.
 
-    Ties are broken by creation time (the earlier first, unknown last), then by ticket id as text.
-    Only tickets that agree in all three keep the order they came in.
+    Ties are broken by creation time (the earlier first, unknown last), then by ticket id as text;
+    only tickets equal in all three keep their order.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ DIRECTIONS = {
 
 
 def probability_metrics(breach: Bools, probability: Floats) -> dict[str, float]:
-    """Measure probabilities against what happened.
+    """Measure how well probabilities fit the labels.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def probability_metrics(breach: Bools, probability: Floats) -> dict[str, float]:
 
 
 def measure_log_loss(breach: Bools, probability: Floats) -> float:
-    """Measure the mean negative log-likelihood of what happened.
+    """Measure the mean negative log-likelihood of the labels.
 
     Probabilities are clipped to [1e-15, 1 - 1e-15], so that one certain mistake costs 34.5 and not
     infinity.

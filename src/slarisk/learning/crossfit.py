@@ -1,4 +1,4 @@
-"""Cross-fitting: learn from the training tickets, and score each of them without its own label."""
+"""Cross-fitting: fit on the training tickets, and score each of them out of fold."""
 
 from __future__ import annotations
 
@@ -53,20 +53,18 @@ def cross_fit(
     estimator : scikit-learn classifier
         Unfitted; every fit takes a fresh clone.
     features : FeatureSet
-        What the model sees.
     calibration : CalibrationKind
-        How scores become probabilities.
     training : DataFrame
         Labelled tickets.
     folds : sequence of Fold
         Together they score every training ticket once.
     fit_params : mapping of str to array of shape (training tickets,), optional
-        What a fit takes of each ticket besides its features (:func:`~.models.make_fit_params`).
+        Of :func:`~.models.make_fit_params`.
 
     Raises
     ------
     InputError
-        A field is not of the kind that the features take it for, there is nothing to learn, or the
+        A field is not of the type that its feature needs, there is nothing to learn, or the
         estimator was fitted before.
     """
     validate_unfitted(estimator)

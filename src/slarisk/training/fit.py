@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from slarisk.checks.context import CheckContext
 from slarisk.checks.run import run_checks
-from slarisk.config import TrainConfig
 from slarisk.decisions.policies import find_policy, make_policy
 from slarisk.decisions.thresholds import (
     best_threshold,
@@ -29,9 +27,12 @@ from slarisk.training.pack import pack
 from slarisk.training.result import SECONDS, TrainingResult
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from slarisk.arrays import Bools, Floats
+    from slarisk.config import Evaluation as EvaluationConfig
+    from slarisk.config import TrainConfig
     from slarisk.decisions.costs import CostMatrix
     from slarisk.decisions.policies import DecisionPolicy
     from slarisk.evaluation.evaluate import Evaluation
@@ -46,24 +47,21 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
     training, test = labelled.take(held_out.train), labelled.take(held_out.test)
 
     folds = make_folds(training.frame, config.split)
-    fit_params = make_fit_params(prepared.estimator, training.costs, config.weight)
-    calibration = config.calibration.name
-    learned = cross_fit(
-        prepared.estimator, config.features, calibration, training.frame, folds, fit_params
-    )
+    estimator, kind = prepared.estimator, config.calibration.name
+    fit_params = make_fit_params(estimator, training.costs, config.weight)
+    learned = cross_fit(estimator, config.features, kind, training.frame, folds, fit_params)
     eligible, out_of_fold = training.take(learned.eligible), learned.probability[learned.eligible]
-    threshold, chosen = choose_threshold(config, eligible, out_of_fold)
+    threshold, chosen = choose_threshold(config.evaluation, eligible, out_of_fold)
 
     probability = learned.model.probability(test.frame)
     if find_policy(config.decision).optimistic:
         # the notebook's mistake, on demand: the test tickets choose the threshold
         threshold = grid_threshold(probability, test.breach, test.costs).threshold
     policy = make_policy(config.decision, threshold)
-    objective = measure_mean_loss(policy, eligible, out_of_fold)
     evaluation = evaluate_on_test(config, policy, training, test, probability, prepared.truth)
     metrics = {
         # first, as the UI compares runs by the first metric until told otherwise
-        "objective": objective,
+        "objective": measure_mean_loss(policy, eligible, out_of_fold),
         **evaluation.metrics,
         **chosen,
         "train_tickets": float(len(training.frame)),
@@ -73,8 +71,10 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
         metrics["decision_threshold"] = min(threshold, 1.0)
 
     bundle = pack(config, learned, threshold, tickets, held_out)
-    parts, decided_by = (training.frame, test.frame), bundle.manifest.threshold
-    checks = run_checks(CheckContext(config, tickets, *parts, folds, learned, decided_by, metrics))
+    packed = bundle.manifest.threshold
+    context = CheckContext(
+        config, tickets, training.frame, test.frame, folds, learned, packed, metrics
+    )
     return TrainingResult(
         config=config,
         tickets=tickets,
@@ -86,7 +86,7 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
         metrics=metrics,
         evaluation=evaluation,
         curve=threshold_curve(probability, test.breach, test.costs),
-        checks=checks,
+        checks=run_checks(context),
     )
 
 
@@ -114,20 +114,15 @@ def breach_labels(tickets: pd.DataFrame) -> Bools:
 
 
 def choose_threshold(
-    config: TrainConfig, eligible: Part, out_of_fold: Floats
+    settings: EvaluationConfig, eligible: Part, out_of_fold: Floats
 ) -> tuple[float, dict[str, float]]:
-    """Choose one threshold for all tickets; with its metrics, among them its bootstrap interval."""
-    scored = (out_of_fold, eligible.breach, eligible.costs)
+    """Choose the threshold that loses least if all tickets share one; and give its metrics."""
+    scored = out_of_fold, eligible.breach, eligible.costs
     chosen = best_threshold(*scored)
-    settings = config.evaluation
     rng = np.random.default_rng(settings.seed)
     low, high = bootstrap_threshold(*scored, settings.threshold_draws, settings.confidence, rng)
-    metrics = {
-        "optimal_threshold": chosen.finite,
-        "optimal_threshold_low": low,
-        "optimal_threshold_high": high,
-    }
-    return chosen.threshold, metrics
+    name = "optimal_threshold"
+    return chosen.threshold, {name: chosen.finite, f"{name}_low": low, f"{name}_high": high}
 
 
 def measure_mean_loss(policy: DecisionPolicy, part: Part, probability: Floats) -> float:
@@ -145,15 +140,13 @@ def evaluate_on_test(
     truth: Floats | None,
 ) -> Evaluation:
     """Evaluate probabilities and decisions on the test tickets against the trivial rules."""
-    settings = config.evaluation
+    settings, parts = config.evaluation, (training.frame, test.frame, training.costs, test.costs)
     return evaluate(
         test.breach,
         probability,
         policy.decide(probability, test.costs, take_facts(test.frame)),
         test.costs,
-        decide_baselines(
-            training.frame, test.frame, training.costs, test.costs, config.data.segments
-        ),
+        decide_baselines(*parts, config.data.segments),
         settings.bootstrap_draws,
         settings.confidence,
         settings.seed,
