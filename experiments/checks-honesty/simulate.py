@@ -1,4 +1,4 @@
-"""Do the checks accuse the innocent, and do they catch the guilty?
+"""How often do the checks raise a false alarm, and how often do they catch a leak?
 
 ``python experiments/checks-honesty/simulate.py [clean runs] [runs of each leak]``, from the
 repository root. README.md has the result.

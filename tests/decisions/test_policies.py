@@ -11,9 +11,9 @@ from slarisk.decisions.policies import (
     Capacity,
     PerTicket,
     SingleThreshold,
-    validate_decision,
     list_parameters,
     make_policy,
+    validate_decision,
 )
 from slarisk.decisions.shortlist import Candidates, Shortlist
 from slarisk.errors import InputError

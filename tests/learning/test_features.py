@@ -13,7 +13,6 @@ from slarisk.errors import InputError
 from slarisk.learning.features import (
     KINDS,
     category_names,
-    validate_frame,
     comparable_names,
     encoding_for,
     feature_fields,
@@ -24,6 +23,7 @@ from slarisk.learning.features import (
     number_fields,
     read_numbers,
     validate_features,
+    validate_frame,
     validate_types,
 )
 

@@ -9,12 +9,10 @@ from scipy.special import expit, logit
 from scipy.stats import chi2
 from sklearn.linear_model import LogisticRegression
 
-from slarisk.checks.check import passed, warned
+from slarisk.checks.check import Finding, passed, warned
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from slarisk.checks.check import Finding
+    from slarisk.arrays import Bools, Floats
     from slarisk.checks.context import CheckContext
 
 _CLIP = 1e-6
@@ -48,5 +46,5 @@ def check_calibration(context: CheckContext) -> Finding:
     return passed(detail)
 
 
-def _log_likelihood(odds: NDArray[np.float64], breach: NDArray[np.bool_]) -> float:
+def _log_likelihood(odds: Floats, breach: Bools) -> float:
     return float(np.sum(np.where(breach, -np.logaddexp(0, -odds), -np.logaddexp(0, odds))))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.checks.check import failed, passed
+from slarisk.checks.check import Finding, failed, passed
 from slarisk.decisions.policies import find_policy
 from slarisk.decisions.thresholds import best_threshold
 from slarisk.learning.calibration import cross_calibrate, fit_calibrator
@@ -14,9 +14,7 @@ from slarisk.learning.calibration import cross_calibrate, fit_calibrator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
-    from slarisk.checks.check import Finding
+    from slarisk.arrays import Floats
     from slarisk.checks.context import CheckContext
 
 
@@ -58,9 +56,7 @@ def check_test_untouched(context: CheckContext) -> Finding:
     return passed("Test tickets were used once, at the end.")
 
 
-def _list_choices(
-    context: CheckContext, probability: NDArray[np.float64]
-) -> Iterator[tuple[str, float, float]]:
+def _list_choices(context: CheckContext, probability: Floats) -> Iterator[tuple[str, float, float]]:
     """List choices of the run by name: the value it used, and that of the eligible tickets."""
     breach, costs, metrics = context.eligible_breach, context.eligible_costs, context.metrics
     best = best_threshold(probability, breach, costs).finite

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from slarisk.checks.check import failed, passed, warned
+from slarisk.checks.check import Finding, failed, passed, warned
 from slarisk.checks.context import CheckContext
 from slarisk.learning.features import category_names, make_features
 from slarisk.stats.association import share_information
@@ -17,7 +17,8 @@ from slarisk.stats.association import share_information
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slarisk.checks.check import Finding
+    from slarisk.arrays import Bools, Floats
+
 
 _SAME, _CLOSE = 0.9, 0.7  # rank correlations with the time a ticket takes
 _FEW = 100  # tickets, below which a rank correlation is not looked at
@@ -106,7 +107,7 @@ class Days:
             self, values=self.values[kept], created=self.created[kept], ended=self.ended[kept]
         )
 
-    def swap(self, swapped: NDArray[np.bool_]) -> Days:
+    def swap(self, swapped: Bools) -> Days:
         """Let the two days of some tickets change places."""
         created = np.where(swapped, self.ended, self.created)
         return replace(self, created=created, ended=np.where(swapped, self.created, self.ended))
@@ -229,7 +230,7 @@ def _measure_gain(days: Days) -> Gain:
     return Gain(float(begun.sum()), float(gain.sum()), int(gain.argmax()))
 
 
-def _share_with_day(days: Days, day: NDArray[np.int64]) -> NDArray[np.float64]:
+def _share_with_day(days: Days, day: NDArray[np.int64]) -> Floats:
     """Measure what each value tells of the day, beyond what it tells of the weekday."""
     whole = share_information(days.values, day, (days.levels, days.count))
     return whole - share_information(days.values, day % 7, (days.levels, 7))

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
-from slarisk.checks.check import failed, passed, warned
+from slarisk.checks.check import Finding, failed, passed, warned
 from slarisk.errors import InputError
 from slarisk.learning.models import breach_scores, fit_pipeline
 from slarisk.stats.association import auc_error, measure_auc
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from slarisk.checks.check import Finding
+    from slarisk.arrays import Floats
     from slarisk.checks.context import CheckContext
 
 _SKILL = 0.55  # ROC AUC
@@ -54,7 +52,7 @@ def check_learning(context: CheckContext) -> Finding:
     return passed(detail)
 
 
-def _score_by_reversed_labels(context: CheckContext) -> NDArray[np.float64]:
+def _score_by_reversed_labels(context: CheckContext) -> Floats:
     """Score the sampled tickets by a model fitted on some of them with reversed labels."""
     few = context.sampled[:_PROBE]
     model = context.learned.model

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slarisk.checks.check import passed, warned
+from slarisk.checks.check import Finding, passed, warned
+from slarisk.checks.leaks import score_alone
 from slarisk.config import LabelKind
 from slarisk.learning.features import names_made_of
-from slarisk.stats.association import code_values, measure_auc, rate_values
+from slarisk.stats.association import measure_auc
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from slarisk.checks.check import Finding
+    from slarisk.arrays import Bools
     from slarisk.checks.context import CheckContext
 
 _DRAWS = 5
@@ -39,7 +38,7 @@ def check_creation(context: CheckContext) -> Finding:
     again = [_score_again(context, test, number) for number in range(_DRAWS)]
     detail += f" ROC AUC {drawn:.3f}, and {np.mean(again):.3f} on average when they are drawn again"
     calendar = names_made_of("created_at", context.config.features)
-    parts = {name: _score_part(context, name) for name in calendar}
+    parts = {name: score_alone(context, name) for name in calendar}
     if parts:
         best = max(parts, key=parts.__getitem__)
         detail += f"; of the imputed {best} alone {parts[best]:.3f}"
@@ -61,13 +60,8 @@ def _score_again(context: CheckContext, test: pd.DataFrame, number: int) -> floa
     rng = np.random.default_rng((creation.seed, number))
     hours = rng.integers(creation.low_hours, creation.high_hours + 1, len(test))
     created = test["first_response_at"] - pd.to_timedelta(hours, unit="h")
-    breach: NDArray[np.bool_] = test["breach"].to_numpy(dtype=bool)
+    breach: Bools = test["breach"].to_numpy(dtype=bool)
     if context.config.data.label.kind is LabelKind.target:
         taken = (test["resolved_at"] - created).dt.total_seconds() / 3600
         breach = (taken > test["sla_target_hours"]).to_numpy()
     return measure_auc(breach, context.learned.model.probability(test.assign(created_at=created)))
-
-
-def _score_part(context: CheckContext, name: str) -> float:
-    known, new, levels = code_values(context.frame[name], context.test_frame[name])
-    return measure_auc(context.test_breach, rate_values(known, context.breach, levels)[new])

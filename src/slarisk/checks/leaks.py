@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2_contingency
 
-from slarisk.checks.check import failed, passed, warned
+from slarisk.checks.check import Finding, failed, passed, warned
 from slarisk.stats.association import auc_error, code_values, measure_auc, rate_values
 
 if TYPE_CHECKING:
-    from slarisk.checks.check import Finding
     from slarisk.checks.context import CheckContext
 
 _TOO_GOOD = 0.99

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
-from slarisk.checks.check import passed, warned
+from slarisk.checks.check import Finding, passed, warned
 from slarisk.config import SplitKind
 from slarisk.stats.association import code_values
 from slarisk.stats.drift import MAJOR, MODERATE, band, population_stability_index
@@ -17,7 +17,6 @@ from slarisk.tickets.labels import read_moment
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slarisk.checks.check import Finding
     from slarisk.checks.context import CheckContext
 
 _BINS = 10

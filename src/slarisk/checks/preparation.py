@@ -15,13 +15,9 @@ from slarisk.stats.association import measure_auc
 from slarisk.tickets.contract import moment_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
+    from slarisk.arrays import Bools, Floats
     from slarisk.checks.context import CheckContext
 
-    Floats = NDArray[np.float64]
 
 _EXACT, _FAR = 1e-4, 1e-3  # of a standard deviation
 _FEW = 20  # values of the same kind
@@ -51,14 +47,19 @@ def check_preparation(context: CheckContext) -> Finding:
         )
     fields = number_fields(context.config.features)
     names = [name for name in fields if name in context.training]
+    tickets = context.tickets
+    labelled = [pd.concat([context.training, context.test]), tickets.frame]
+    wholes = [*labelled, pd.concat([tickets.frame[names], tickets.unlabelled[names]])]
     rates, own, scaled = [], [], []
     for name in names:
-        known = read_numbers(context.training, name).to_numpy()
-        if any(_is_breach_rate(*each) for each in _list_labelled(context, name)):
+        if any(_is_breach_rate(part, name) for part in labelled):
             rates.append(name)
-        elif _is_breach_rate(known, context.breach):
+        elif _is_breach_rate(context.training, name):
             own.append(name)
-        if any(_shows_whole(known, whole) for whole in _list_wholes(context, name)):
+        known = read_numbers(context.training, name).to_numpy()
+        if any(
+            _shows_whole(known, read_numbers(all_, name).to_numpy()) for all_ in [*labelled, whole]
+        ):
             scaled.append(name)
     if rates:
         return failed(
@@ -84,22 +85,6 @@ def _count_changed(context: CheckContext) -> int:
     again = context.learned.model.probability(context.test.iloc[::2])
     same = np.isclose(again, context.probability[::2], rtol=1e-9, atol=1e-12)
     return int((~same).sum())
-
-
-def _list_labelled(context: CheckContext, name: str) -> Iterator[tuple[Floats, NDArray[np.bool_]]]:
-    both = pd.concat([context.training, context.test])
-    for whole in (both, context.tickets.frame):
-        yield read_numbers(whole, name).to_numpy(), whole["breach"].to_numpy(dtype=bool)
-
-
-def _list_wholes(context: CheckContext, name: str) -> Iterator[Floats]:
-    tickets = context.tickets
-    for parts in (
-        [context.training, context.test],
-        [tickets.frame],
-        [tickets.frame, tickets.unlabelled],
-    ):
-        yield np.concatenate([read_numbers(part, name).to_numpy() for part in parts])
 
 
 def _shows_whole(known: Floats, whole: Floats) -> bool:
@@ -136,12 +121,13 @@ def _tilt(values: Floats, middle: float) -> int:
     return int((values > middle).sum()) - int((values < middle).sum())
 
 
-def _is_breach_rate(values: Floats, breach: NDArray[np.bool_]) -> bool:
-    """Whether values are breach rates of the tickets that share them.
+def _is_breach_rate(tickets: pd.DataFrame, name: str) -> bool:
+    """Whether the values of a number are breach rates of the tickets that share them.
 
     Of n tickets with b breaches, ``(b + m * p) / (n + m)`` for any m and p, moved and stretched,
     satisfies ``v * n = -m * v + c1 * n + c2 * b + c3`` with the same numbers for all values.
     """
+    values, breach = read_numbers(tickets, name).to_numpy(), tickets["breach"].to_numpy(dtype=bool)
     present = ~np.isnan(values)
     distinct, codes = np.unique(values[present], return_inverse=True)
     if not _FEWEST_RATES <= len(distinct) <= present.sum() / 2:
@@ -203,7 +189,7 @@ def check_selection(context: CheckContext) -> Finding:
     return passed(detail)
 
 
-def _agree(tickets: pd.DataFrame, fields: list[str], chosen: NDArray[np.bool_]) -> float:
+def _agree(tickets: pd.DataFrame, fields: list[str], chosen: Bools) -> float:
     breach = tickets["breach"].to_numpy(dtype=float)
     strength = []
     for name in fields:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from slarisk.checks.check import failed, passed, warned
+from slarisk.checks.check import Finding, failed, passed, warned
 from slarisk.config import Moment, SplitKind
 from slarisk.tickets.contract import date_fields, moment_known
 from slarisk.tickets.labels import read_moment
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slarisk.checks.check import Finding
     from slarisk.checks.context import CheckContext
 
 _MANY, _SOME = 0.01, 0.001  # of the test tickets

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.checks.check import failed, passed, warned
+from slarisk.checks.check import Finding, failed, passed, warned
 from slarisk.decisions.costs import dollars
 from slarisk.decisions.policies import find_policy
 from slarisk.decisions.thresholds import bootstrap_threshold
@@ -15,7 +15,6 @@ from slarisk.evaluation.evaluate import evaluate
 from slarisk.stats.bootstrap import paired_interval
 
 if TYPE_CHECKING:
-    from slarisk.checks.check import Finding
     from slarisk.checks.context import CheckContext
     from slarisk.evaluation.evaluate import Evaluation
 
