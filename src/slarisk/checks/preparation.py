@@ -57,9 +57,7 @@ def check_preparation(context: CheckContext) -> Finding:
         elif _is_breach_rate(context.training, name):
             own.append(name)
         known = read_numbers(context.training, name).to_numpy()
-        if any(
-            _shows_whole(known, read_numbers(all_, name).to_numpy()) for all_ in [*labelled, whole]
-        ):
+        if any(_shows_whole(known, read_numbers(part, name).to_numpy()) for part in wholes):
             scaled.append(name)
     if rates:
         return failed(
