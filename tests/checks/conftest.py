@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass, replace
 from unittest.mock import patch
 
@@ -83,3 +84,14 @@ def clean(gather, sample):
 def examine():
     """Runs the check with a code."""
     return lambda code, context: RULES[code].examine(context)
+
+
+@pytest.fixture(scope="session")
+def read_figures():
+    """Reads the figures of a finding, in their order."""
+
+    def read(finding):
+        figures = re.findall(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?", finding.detail)
+        return [float(each.replace(",", "")) for each in figures]
+
+    return read

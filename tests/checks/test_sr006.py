@@ -89,4 +89,4 @@ def test_a_rate_that_leaves_each_ticket_out_is_found(clean, examine):
 
 def test_few_tickets_of_a_kind_accuse_nobody(clean, examine):
     context = replace(clean, test=clean.test[~clean.test["breach"]])
-    assert "cannot be told" in examine("SR006", context).detail
+    assert examine("SR006", context).verdict.value == "ok"

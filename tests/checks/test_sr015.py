@@ -37,4 +37,4 @@ def test_a_model_that_needs_more_tickets_than_the_probe_accuses_nobody(gather, s
     score[context.sampled] = context.in_sample  # as good out of fold
     found = examine("SR015", replace(context, learned=replace(context.learned, score=score)))
     assert found.verdict.value == "ok"
-    assert "too few" in found.detail
+    assert "n_neighbors" in found.detail

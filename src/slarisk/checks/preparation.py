@@ -47,17 +47,17 @@ def check_preparation(context: CheckContext) -> Finding:
         )
     fields = number_fields(context.config.features)
     names = [name for name in fields if name in context.training]
-    tickets = context.tickets
-    labelled = [pd.concat([context.training, context.test]), tickets.frame]
-    wholes = [*labelled, pd.concat([tickets.frame[names], tickets.unlabelled[names]])]
+    frame, unlabelled = context.tickets.frame, context.tickets.unlabelled
+    wholes = [[context.training, context.test], [frame], [frame, unlabelled]]
+    labels = [np.concatenate([context.breach, context.test_breach]), frame["breach"].to_numpy(bool)]
     rates, own, scaled = [], [], []
     for name in names:
-        if any(_is_breach_rate(part, name) for part in labelled):
+        known, *numbers = (_read(parts, name) for parts in ([context.training], *wholes))
+        if any(_is_breach_rate(*each) for each in zip(numbers, labels, strict=False)):
             rates.append(name)
-        elif _is_breach_rate(context.training, name):
+        elif _is_breach_rate(known, context.breach):
             own.append(name)
-        known = read_numbers(context.training, name).to_numpy()
-        if any(_shows_whole(known, read_numbers(part, name).to_numpy()) for part in wholes):
+        if any(_shows_whole(known, each) for each in numbers):
             scaled.append(name)
     if rates:
         return failed(
@@ -83,6 +83,10 @@ def _count_changed(context: CheckContext) -> int:
     again = context.learned.model.probability(context.test.iloc[::2])
     same = np.isclose(again, context.probability[::2], rtol=1e-9, atol=1e-12)
     return int((~same).sum())
+
+
+def _read(parts: list[pd.DataFrame], name: str) -> Floats:
+    return np.concatenate([read_numbers(part, name).to_numpy() for part in parts])
 
 
 def _shows_whole(known: Floats, whole: Floats) -> bool:
@@ -119,13 +123,12 @@ def _tilt(values: Floats, middle: float) -> int:
     return int((values > middle).sum()) - int((values < middle).sum())
 
 
-def _is_breach_rate(tickets: pd.DataFrame, name: str) -> bool:
-    """Whether the values of a number are breach rates of the tickets that share them.
+def _is_breach_rate(values: Floats, breach: Bools) -> bool:
+    """Whether values are breach rates of the tickets that share them.
 
     Of n tickets with b breaches, ``(b + m * p) / (n + m)`` for any m and p, moved and stretched,
     satisfies ``v * n = -m * v + c1 * n + c2 * b + c3`` with the same numbers for all values.
     """
-    values, breach = read_numbers(tickets, name).to_numpy(), tickets["breach"].to_numpy(dtype=bool)
     present = ~np.isnan(values)
     distinct, codes = np.unique(values[present], return_inverse=True)
     if not _FEWEST_RATES <= len(distinct) <= present.sum() / 2:
