@@ -91,12 +91,12 @@ def test_what_was_scaled_over_all_is_told_from_what_was_scaled_in_training(clean
     assert found.verdict.value == "warning"
     assert found.detail.startswith("x: ")
 
-    def eligible(frame):
+    def from_training(frame):
         hour = frame["created_at"].dt.hour + frame["created_at"].dt.minute / 60
         known = hour.iloc[find_rows(clean, clean.training)]
         return (hour - known.mean()) / known.std()
 
-    assert examine("SR013", with_number(clean, eligible)).verdict.value == "ok"
+    assert examine("SR013", with_number(clean, from_training)).verdict.value == "ok"
 
 
 @pytest.mark.parametrize("statistic", ["mean", "median"])
@@ -111,7 +111,7 @@ def test_what_was_filled_from_all_is_told_from_what_was_filled_in_training(
 
     assert examine("SR013", with_number(clean, make)).verdict.value == "warning"
 
-    def eligible(frame):
+    def from_training(frame):
         return make(frame, find_rows(clean, clean.training))
 
-    assert examine("SR013", with_number(clean, eligible)).verdict.value == "ok"
+    assert examine("SR013", with_number(clean, from_training)).verdict.value == "ok"

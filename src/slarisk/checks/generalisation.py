@@ -33,13 +33,13 @@ def check_learning(context: CheckContext) -> Finding:
     the other way round; one that ranks them as before was fitted elsewhere, perhaps on the test
     tickets. A model that is better in sample than out of fold has learned, and is not fitted again.
     """
-    breach = context.breach[context.sampled]
-    inside = measure_auc(breach, context.in_sample)
-    outside = measure_auc(breach, context.learned.score[context.sampled])
+    inside, outside = _measure_both_aucs(context)
     if not (inside > _SKILL and inside - outside < _LEARNED):
         return passed("In sample and out of fold the model differs, as one that learns does.")
     try:
-        reversed_auc = measure_auc(breach, _score_by_reversed_labels(context))
+        reversed_auc = measure_auc(
+            context.breach[context.sampled], _score_by_reversed_labels(context)
+        )
     except (InputError, ValueError) as error:  # such as 500 neighbours of 400 tickets
         reason = str(error).splitlines()[0].rstrip(".")
         return passed(f"With {_PROBE} tickets it has too few, so this cannot be told: {reason}.")
@@ -50,6 +50,12 @@ def check_learning(context: CheckContext) -> Finding:
             "before, so there is no test set that it has not seen."
         )
     return passed(detail)
+
+
+def _measure_both_aucs(context: CheckContext) -> tuple[float, float]:
+    """Measure the ROC AUC of the sampled tickets, in sample and out of fold."""
+    breach, score = context.breach[context.sampled], context.learned.score[context.sampled]
+    return measure_auc(breach, context.in_sample), measure_auc(breach, score)
 
 
 def _score_by_reversed_labels(context: CheckContext) -> Floats:
@@ -74,9 +80,7 @@ def check_overfitting(context: CheckContext) -> Finding:
             f"The out-of-fold scores of {len(seen)} of {len(context.folds)} folds come from a "
             "model that was fitted on the tickets it scores."
         )
-    breach = context.breach[context.sampled]
-    inside = measure_auc(breach, context.in_sample)
-    outside = measure_auc(breach, context.learned.score[context.sampled])
+    inside, outside = _measure_both_aucs(context)
     detail = f"ROC AUC {inside:.3f} in sample, {outside:.3f} out of fold."
     if inside - outside >= _OVERFIT:
         return warned(f"{detail} It learns tickets by heart: a simpler model may do better.")

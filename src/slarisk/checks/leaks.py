@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.stats import chi2_contingency
 
 from slarisk.checks.check import Finding, failed, passed, warned
@@ -78,11 +79,8 @@ def check_missing_values(context: CheckContext) -> Finding:
         if min(missing.mean(), (~missing).mean()) < _RARE or missing.sum() < _FEW_MISSING:
             continue
         without, with_value = float(breach[missing].mean()), float(breach[~missing].mean())
-        table = [
-            [int((breach & missing).sum()), int((~breach & missing).sum())],
-            [int((breach & ~missing).sum()), int((~breach & ~missing).sum())],
-        ]
-        chance = float(chi2_contingency(table).pvalue) if breach.any() and not breach.all() else 1.0
+        table = pd.crosstab(missing, breach)  # without a second row or column, its p-value is 1
+        chance = float(chi2_contingency(table).pvalue)
         difference = abs(without - with_value)
         if difference >= _TELLING and chance * len(fields) < _LEVEL:
             worst = max(worst, difference)

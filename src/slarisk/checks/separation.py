@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,6 @@ from slarisk.tickets.labels import read_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
     from slarisk.checks.context import CheckContext
 
@@ -33,12 +31,16 @@ def check_duplicates(context: CheckContext) -> Finding:
     Content is compared where it identifies a ticket: all that was known at creation, to the second;
     and text with the exact time to resolution, which a copy with shifted dates keeps.
     """
-    test = len(context.test)
-    ids = [_read_ids(part) for part in (context.training, context.test)]
-    twin = ids[1].isin(ids[0]).to_numpy()
+    known, test = len(context.training), len(context.test)
+    both = pd.concat([context.training, context.test], ignore_index=True)
+    ids = both["ticket_id"].astype("str").str.strip().str.casefold()
+    twin = ids[known:].isin(ids[:known]).to_numpy()
     same_ids = int(twin.sum())
-    for known, new in _list_contents(context):
-        twin = twin | np.isin(new, known)
+    for content, times in _list_contents(context, both):
+        # only tickets with all of the times are identified by them
+        timed = content[times].notna().all(axis=1).to_numpy()
+        hashed = pd.util.hash_pandas_object(content, index=False).to_numpy()
+        twin |= timed[known:] & np.isin(hashed[known:], hashed[:known][timed[:known]])
     copies = int(twin.sum()) - same_ids
     detail = (
         f"{int(twin.sum()):,} of {test:,} test tickets are also in the training part "
@@ -51,54 +53,30 @@ def check_duplicates(context: CheckContext) -> Finding:
     return passed(detail)
 
 
-def _read_ids(tickets: pd.DataFrame) -> pd.Series:
-    return tickets["ticket_id"].astype("str").str.strip().str.casefold()
-
-
-def _list_contents(context: CheckContext) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Hash the contents of the training and the test tickets, by each key that identifies them."""
-    data = context.config.data
-    dates = [name for name in date_fields(data) if name in context.training]
+def _list_contents(
+    context: CheckContext, both: pd.DataFrame
+) -> Iterator[tuple[pd.DataFrame, list[str]]]:
+    """List contents of all tickets that identify most of them, with the times in each."""
+    data, late = context.config.data, context.late_dates
+    dates = date_fields(data)
     early = [
         name
         for name in data.columns
-        if name in context.training
-        and name != "ticket_id"
-        and moment_known(name, data) is Moment.created
+        if name in both and name != "ticket_id" and moment_known(name, data) is Moment.created
     ]
-    late = context.late_dates
-    words = [name for name in early if name not in dates]
     if context.imputed:
-        yield from _hash(context, [name for name in early if name != "created_at"], late, None)
-        return
-    yield from _hash(context, early, [], "created_at")
-    yield from _hash(context, words, late, "taken")
-
-
-def _hash(
-    context: CheckContext, fields: list[str], late: list[str], clock: str | None
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    parts = []
-    for part in (context.training, context.test):
-        content = part[fields].copy(deep=False)
-        for name in late:
-            content[f"taken_{name}"] = (
-                part[name] - part["created_at"] if clock == "taken" else part[name]
-            )
-        parts.append(content)
-    times = [f"taken_{name}" for name in late] + (["created_at"] if clock == "created_at" else [])
-    times = [name for name in times if name in parts[0]]
-    known = parts[0]
-    if not times or not any(known[name].nunique() >= _DISTINCT * len(known) for name in times):
-        return
-    timed = [content[times].notna().all(axis=1).to_numpy() for content in parts]
-    hashed = [
-        pd.util.hash_pandas_object(content, index=False).to_numpy(dtype=np.uint64)
-        for content in parts
-    ]
-    # a ticket without the times is not identified: it matches no other
-    own = np.arange(len(timed[1]), dtype=np.uint64)
-    yield hashed[0][timed[0]], np.where(timed[1], hashed[1], own)
+        contents = [(both[[*early, *late]].drop(columns="created_at", errors="ignore"), late)]
+    else:
+        text = both[[name for name in early if name not in dates]]
+        taken = both[late].sub(both["created_at"], axis=0).add_prefix("taken_")
+        contents = [
+            (both[early], ["created_at"] if "created_at" in early else []),
+            (text.join(taken), taken.columns.tolist()),
+        ]
+    for content, times in contents:
+        known = content[: len(context.training)]
+        if any(known[name].nunique() >= _DISTINCT * len(known) for name in times):
+            yield content, times
 
 
 def check_order(context: CheckContext) -> Finding:

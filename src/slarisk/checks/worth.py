@@ -89,7 +89,10 @@ def check_threshold(context: CheckContext) -> Finding:
     """
     settings, metrics = context.config.evaluation, context.metrics
     logged = [metrics["optimal_threshold_low"], metrics["optimal_threshold_high"]]
-    again = _bound_threshold(context, settings.threshold_draws, settings.confidence, settings.seed)
+    scores = context.eligible_probability
+    scored = (scores, context.eligible_breach, context.eligible_costs)
+    rng = np.random.default_rng(settings.seed)
+    again = bootstrap_threshold(*scored, settings.threshold_draws, settings.confidence, rng)
     if not np.allclose(logged, again, rtol=1e-9, atol=1e-12):
         return failed(
             f"The logged interval of the best threshold, {logged[0]:.3f} to {logged[1]:.3f}, is "
@@ -97,8 +100,8 @@ def check_threshold(context: CheckContext) -> Finding:
         )
     low, high = again
     if settings.confidence != _CONFIDENCE or settings.threshold_draws < _THRESHOLD_DRAWS:
-        low, high = _bound_threshold(context, _THRESHOLD_DRAWS, _CONFIDENCE, _SEED)
-    scores = context.eligible_probability
+        rng = np.random.default_rng(_SEED)
+        low, high = bootstrap_threshold(*scored, _THRESHOLD_DRAWS, _CONFIDENCE, rng)
     most, least = float(np.mean(scores >= low)), float(np.mean(scores >= high))
     detail = (
         f"The best threshold lies from {low:.3f} to {high:.3f}, which escalates from {least:.0%} "
@@ -109,17 +112,3 @@ def check_threshold(context: CheckContext) -> Finding:
     if most - least < _WIDE:
         return passed(detail)
     return warned(f"{detail} So it is hardly known: decide per ticket, or train on more tickets.")
-
-
-def _bound_threshold(
-    context: CheckContext, draws: int, confidence: float, seed: int
-) -> tuple[float, float]:
-    """Bound the best threshold of the eligible out-of-fold scores."""
-    return bootstrap_threshold(
-        context.eligible_probability,
-        context.eligible_breach,
-        context.eligible_costs,
-        draws,
-        confidence,
-        np.random.default_rng(seed),
-    )
