@@ -132,7 +132,7 @@ def test_a_text_feature_without_words_is_named(compose, tickets):
     config = compose("features=text", "features.categorical=[priority]")
     silent = tickets.assign(subject="?!")
 
-    with pytest.raises(InputError, match=r"features\.text: of \d+ tickets .* word in subject"):
+    with pytest.raises(InputError, match=r"features\.text: .* subject"):
         fit(config, silent)
 
 
@@ -184,7 +184,7 @@ def test_a_part_that_was_fitted_before_is_named(tickets):
         make_pipeline(make_pipeline(scaler), LogisticRegression()),
         FrozenEstimator(LogisticRegression().fit(breach[:, None], breach)),
     ):
-        with pytest.raises(InputError, match=r"(StandardScaler|LogisticRegression) was fitted"):
+        with pytest.raises(InputError, match=r"StandardScaler|LogisticRegression"):
             validate_unfitted(before)
     # these are fitted anew in each fold, whatever they were fitted on
     validate_unfitted(make_pipeline(StandardScaler().fit(breach[:, None]), LogisticRegression()))
@@ -211,10 +211,10 @@ def test_without_weights_a_fit_takes_features_alone():
 
 
 def test_what_cannot_be_weighed_is_said():
-    with pytest.raises(InputError, match="CostSensitive takes no weights"):
+    with pytest.raises(InputError, match="weight=stakes: CostSensitive"):
         make_fit_params(CostSensitive(), COSTS, Weight.stakes)
     free = cost_matrix(np.array([500.0]), 20.0, charged=1, effectiveness=0)
-    with pytest.raises(InputError, match="saves anything"):
+    with pytest.raises(InputError, match="weight=stakes"):
         make_fit_params(LogisticRegression(), free, Weight.stakes)
 
 
