@@ -56,7 +56,7 @@ def change_split(patch, change):
 def record_run(patch):
     """The training and the test tickets and the cross-fit, by name, once the run has them."""
     run, names = {}, iter(["training", "test", "eligible"])
-    take, cross_fit = fit.Part.take, fit.cross_fit
+    take, cross_fit = fit.PricedTickets.take, fit.cross_fit
 
     def take_and_record(part, rows):
         name = next(names)
@@ -67,7 +67,7 @@ def record_run(patch):
         run["learned"] = cross_fit(*arguments)
         return run["learned"]
 
-    patch.setattr(fit.Part, "take", take_and_record)
+    patch.setattr(fit.PricedTickets, "take", take_and_record)
     patch.setattr(fit, "cross_fit", cross_fit_and_record)
     return run
 

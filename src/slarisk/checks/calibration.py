@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 from scipy.stats import chi2
 from sklearn.linear_model import LogisticRegression
 
-from slarisk.checks.check import Finding, passed, warned
+from slarisk.checks.check import CheckResult, passed, warned
 
 if TYPE_CHECKING:
     from slarisk.arrays import Bools, Floats
@@ -21,7 +21,7 @@ _OFF = 0.05  # mean distance of the probabilities from the calibrated ones
 _FEW = 20  # of a kind
 
 
-def check_calibration(context: CheckContext) -> Finding:
+def check_calibration(context: CheckContext) -> CheckResult:
     """SR020: the probabilities of the test tickets are calibrated.
 
     Breaches are fitted on the log-odds of the probabilities (Cox 1958): calibrated ones have

@@ -35,26 +35,26 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """Result of a check: its verdict, and a sentence with its figures."""
 
     verdict: Verdict
     detail: str
 
 
-def passed(detail: str) -> Finding:
+def passed(detail: str) -> CheckResult:
     """Return a finding without an objection."""
-    return Finding(Verdict.ok, detail)
+    return CheckResult(Verdict.ok, detail)
 
 
-def warned(detail: str) -> Finding:
+def warned(detail: str) -> CheckResult:
     """Return a finding that weakens the result."""
-    return Finding(Verdict.warning, detail)
+    return CheckResult(Verdict.warning, detail)
 
 
-def failed(detail: str) -> Finding:
+def failed(detail: str) -> CheckResult:
     """Return a finding that makes the result invalid."""
-    return Finding(Verdict.failed, detail)
+    return CheckResult(Verdict.failed, detail)
 
 
 def list_codes(checks: Iterable[Check], verdict: Verdict) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.checks.check import Finding, failed, passed
+from slarisk.checks.check import CheckResult, failed, passed
 from slarisk.decisions.policies import find_policy
 from slarisk.decisions.thresholds import best_threshold
 from slarisk.learning.calibration import cross_calibrate, fit_calibrator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from slarisk.checks.context import CheckContext
 
 
-def check_test_untouched(context: CheckContext) -> Finding:
+def check_test_untouched(context: CheckContext) -> CheckResult:
     """SR002: calibration, threshold and objective are those that the training tickets give.
 
     All three are computed again, on the eligible out-of-fold scores alone, and compared with the

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from slarisk.checks.check import Finding, failed, passed, warned
+from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.checks.context import CheckContext
 from slarisk.learning.features import category_names, make_features
 from slarisk.stats.association import share_information
@@ -32,7 +32,7 @@ _SPARED = 2  # values that gain most, and may have a reason of their own
 _SWAPS = 40
 
 
-def check_moment(context: CheckContext) -> Finding:
+def check_moment(context: CheckContext) -> CheckResult:
     """SR008: every feature is known at the prediction moment, and none ranks tickets by their end.
 
     The data policy is validated before the run; here, a number or a date that orders tickets by
@@ -87,7 +87,7 @@ def _correlate_ranks(values: pd.Series, hours: pd.Series) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Days:
+class TicketDays:
     """The values of n tickets, and the days on which these were created and ended.
 
     ``values`` are codes below ``levels``, and the days are counted from a Monday on, below
@@ -100,14 +100,14 @@ class Days:
     ended: NDArray[np.int64]
     count: int
 
-    def drop(self, value: int) -> Days:
+    def drop(self, value: int) -> TicketDays:
         """Leave out the tickets of a value."""
         kept = self.values != value
         return replace(
             self, values=self.values[kept], created=self.created[kept], ended=self.ended[kept]
         )
 
-    def swap(self, swapped: Bools) -> Days:
+    def swap(self, swapped: Bools) -> TicketDays:
         """Let the two days of some tickets change places."""
         created = np.where(swapped, self.ended, self.created)
         return replace(self, created=created, ended=np.where(swapped, self.created, self.ended))
@@ -129,7 +129,7 @@ class Gain:
         return self.gain >= max(_GAIN, share * self.before)
 
 
-def check_days(context: CheckContext) -> Finding:
+def check_days(context: CheckContext) -> CheckResult:
     """SR009: no category goes by the day on which a ticket ends rather than begins.
 
     What is known at creation goes by the day of the creation: who is on duty, what is broken. Who
@@ -192,7 +192,7 @@ def pick_tickets(context: CheckContext) -> pd.DataFrame:
     return tickets.sample(_MOST, random_state=context.config.evaluation.seed)
 
 
-def read_days(tickets: pd.DataFrame, category: pd.Series) -> Days:
+def read_days(tickets: pd.DataFrame, category: pd.Series) -> TicketDays:
     """Read the two days of tickets, and their category with its rare values taken together."""
     created, ended = (
         (tickets[day] - pd.Timestamp("1970-01-01")).dt.days.to_numpy(dtype=np.int64)
@@ -202,7 +202,7 @@ def read_days(tickets: pd.DataFrame, category: pd.Series) -> Days:
     first -= (first + 3) % 7  # 1970 began on a Thursday
     count = int(max(created.max(), ended.max()) - first + 1)
     values, levels = _pool_rare(category)
-    return Days(values, levels, created - first, ended - first, count)
+    return TicketDays(values, levels, created - first, ended - first, count)
 
 
 def _pool_rare(values: pd.Series) -> tuple[NDArray[np.int64], int]:
@@ -212,7 +212,7 @@ def _pool_rare(values: pd.Series) -> tuple[NDArray[np.int64], int]:
     return pooled.astype(np.int64), len(found)
 
 
-def measure_gains(days: Days) -> tuple[Gain, Gain]:
+def measure_gains(days: TicketDays) -> tuple[Gain, Gain]:
     """Measure the gain of all values, and of all but those that gain most."""
     whole = rest = _measure_gain(days)
     for _ in range(_SPARED):
@@ -221,7 +221,7 @@ def measure_gains(days: Days) -> tuple[Gain, Gain]:
     return whole, rest
 
 
-def _measure_gain(days: Days) -> Gain:
+def _measure_gain(days: TicketDays) -> Gain:
     if not len(days.values):
         return Gain(0.0, 0.0, 0)
     share = np.bincount(days.values, minlength=days.levels) / len(days.values)
@@ -230,13 +230,13 @@ def _measure_gain(days: Days) -> Gain:
     return Gain(float(begun.sum()), float(gain.sum()), int(gain.argmax()))
 
 
-def _share_with_day(days: Days, day: NDArray[np.int64]) -> Floats:
+def _share_with_day(days: TicketDays, day: NDArray[np.int64]) -> Floats:
     """Measure what each value tells of the day, beyond what it tells of the weekday."""
     whole = share_information(days.values, day, (days.levels, days.count))
     return whole - share_information(days.values, day % 7, (days.levels, 7))
 
 
-def _estimate_error(days: Days, rng: np.random.Generator) -> float:
+def _estimate_error(days: TicketDays, rng: np.random.Generator) -> float:
     """Estimate what chance does to the gain: the days of half of the tickets change places."""
     gains = [
         _measure_gain(days.swap(rng.random(len(days.values)) < 0.5)).gain for _ in range(_SWAPS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
-from slarisk.checks.check import Finding, failed, passed, warned
+from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.errors import InputError
 from slarisk.learning.models import breach_scores, fit_pipeline
 from slarisk.stats.association import auc_error, measure_auc
@@ -26,7 +26,7 @@ _UNSTABLE = 0.03  # standard deviation of the ROC AUC between folds, beyond chan
 _LEVEL = 0.01
 
 
-def check_learning(context: CheckContext) -> Finding:
+def check_learning(context: CheckContext) -> CheckResult:
     """SR015: the model learns from the labels that it is given, and from nothing else.
 
     A fresh copy is fitted on some tickets with reversed labels. One that learns then ranks tickets
@@ -68,7 +68,7 @@ def _score_by_reversed_labels(context: CheckContext) -> Floats:
     return breach_scores(pipeline, context.frame.iloc[context.sampled])
 
 
-def check_overfitting(context: CheckContext) -> Finding:
+def check_overfitting(context: CheckContext) -> CheckResult:
     """SR016: the model is about as good on tickets that it was not fitted on.
 
     Out-of-fold scores that are the same as those in sample come from a model that was fitted on the
@@ -102,7 +102,7 @@ def _find_seen_folds(context: CheckContext) -> list[int]:
     return seen
 
 
-def check_transfer(context: CheckContext) -> Finding:
+def check_transfer(context: CheckContext) -> CheckResult:
     """SR017: the ROC AUC on the test tickets is about that of the out-of-fold scores."""
     eligible = context.learned.eligible
     breach = context.breach[eligible]
@@ -119,7 +119,7 @@ def check_transfer(context: CheckContext) -> Finding:
     return passed(detail)
 
 
-def check_stability(context: CheckContext) -> Finding:
+def check_stability(context: CheckContext) -> CheckResult:
     """SR018: the folds agree on how good the model is.
 
     Cochran's Q of the ROC AUC of the folds, and by how much they differ beyond chance.

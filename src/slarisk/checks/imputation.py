@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slarisk.checks.check import Finding, passed, warned
+from slarisk.checks.check import CheckResult, passed, warned
 from slarisk.checks.leaks import score_alone
 from slarisk.config import LabelKind
 from slarisk.learning.features import names_made_of
@@ -21,7 +21,7 @@ _DRAWS = 5
 _MOST = 1000  # test tickets that are scored with each draw
 
 
-def check_creation(context: CheckContext) -> Finding:
+def check_creation(context: CheckContext) -> CheckResult:
     """SR005: creation times are observed.
 
     If not, three figures say what they are worth: the share of labels that another draw may turn,

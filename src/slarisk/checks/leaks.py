@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency
 
-from slarisk.checks.check import Finding, failed, passed, warned
+from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.stats.association import auc_error, code_values, measure_auc, rate_values
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _LIKELY, _TELLING = 0.5, 0.1  # differences of breach rates
 _LEVEL = 0.001  # of a test, all features together
 
 
-def check_too_good(context: CheckContext) -> Finding:
+def check_too_good(context: CheckContext) -> CheckResult:
     """SR004: the model is not too good to be true."""
     auc = measure_auc(context.test_breach, context.probability)
     if auc >= _TOO_GOOD:
@@ -33,7 +33,7 @@ def check_too_good(context: CheckContext) -> Finding:
     return passed(f"ROC AUC {auc:.3f}.")
 
 
-def check_single_features(context: CheckContext) -> Finding:
+def check_single_features(context: CheckContext) -> CheckResult:
     """SR006: no feature separates the classes almost alone; a missing value counts as a value.
 
     The training breach rates of its values score the test tickets, so the relation with the risk
@@ -67,7 +67,7 @@ def score_alone(context: CheckContext, name: str) -> float:
     return measure_auc(context.test_breach, rates[new])
 
 
-def check_missing_values(context: CheckContext) -> Finding:
+def check_missing_values(context: CheckContext) -> CheckResult:
     """SR007: whether a value is missing is hardly associated with the outcome."""
     objections, worst = [], 0.0
     fields = [name for name in context.fields if name in context.training]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
-from slarisk.checks.check import Finding, passed, warned
+from slarisk.checks.check import CheckResult, passed, warned
 from slarisk.config import SplitKind
 from slarisk.stats.association import code_values
 from slarisk.stats.drift import MAJOR, MODERATE, band, population_stability_index
@@ -26,7 +26,7 @@ _UNLABELLED = 0.1  # share of the tickets of a period that got no label
 _JUMP = 1.5  # ratio of breach rates
 
 
-def check_drift(context: CheckContext) -> Finding:
+def check_drift(context: CheckContext) -> CheckResult:
     """SR021: features and scores are distributed on the test tickets as they were in training.
 
     The population stability index with its usual bands. An index that chance alone would reach
@@ -82,7 +82,7 @@ def _compare(expected: NDArray[np.int64], actual: NDArray[np.int64]) -> tuple[fl
     return index, float(chi2.sf(index / noise, max(used - 1, 1)))
 
 
-def check_population(context: CheckContext) -> Finding:
+def check_population(context: CheckContext) -> CheckResult:
     """SR022: the test tickets stand for all tickets of their period.
 
     Where many tickets of the test period have no label, or are left out, those tested on are a

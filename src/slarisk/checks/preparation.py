@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from slarisk.checks.check import Finding, failed, passed, warned
+from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.config import Moment
 from slarisk.learning.features import number_fields, read_numbers
 from slarisk.stats.association import measure_auc
@@ -29,7 +29,7 @@ _FEWEST_FIELDS, _FEWEST_PICKED = 20, 5
 _PICKED, _BETTER = 0.97, 0.02  # shares of pairs
 
 
-def check_preparation(context: CheckContext) -> Finding:
+def check_preparation(context: CheckContext) -> CheckResult:
     """SR013: no number was computed from training and test tickets together.
 
     Such a number satisfies an equation over both parts to the last digits, and not over the
@@ -158,7 +158,7 @@ def _unexplained(target: Floats, terms: list[Floats]) -> float:
     return float(((target - fit) ** 2).sum()) / total if total > 0 else 0.0
 
 
-def check_selection(context: CheckContext) -> Finding:
+def check_selection(context: CheckContext) -> CheckResult:
     """SR014: the features were not picked by their association with the labels of test tickets.
 
     Where there are many numbers to pick from, those picked are compared with those left out: by

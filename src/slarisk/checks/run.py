@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slarisk.checks.calibration import check_calibration
-from slarisk.checks.check import Check, Finding
+from slarisk.checks.check import Check, CheckResult
 from slarisk.checks.choices import check_test_untouched
 from slarisk.checks.foresight import check_days, check_moment
 from slarisk.checks.generalisation import (
@@ -32,7 +32,7 @@ class Rule:
     """A check of a code; a code and its meaning never change. docs/checks.md lists them."""
 
     title: str
-    examine: Callable[[CheckContext], Finding]
+    examine: Callable[[CheckContext], CheckResult]
 
 
 RULES = {

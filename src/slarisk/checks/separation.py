@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slarisk.checks.check import Finding, failed, passed, warned
+from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.config import Moment, SplitKind
 from slarisk.tickets.contract import date_fields, moment_known
 from slarisk.tickets.labels import read_moment
@@ -25,7 +25,7 @@ _ONE_CASE, _ALIKE = 0.5, 0.3  # correlations of outcomes within a case
 _ERRORS = 5.0
 
 
-def check_duplicates(context: CheckContext) -> Finding:
+def check_duplicates(context: CheckContext) -> CheckResult:
     """SR010: no test ticket is in the training part, by its id or by its content.
 
     Content is compared where it identifies a ticket: all that was known at creation, to the second;
@@ -79,7 +79,7 @@ def _list_contents(
             yield content, times
 
 
-def check_order(context: CheckContext) -> Finding:
+def check_order(context: CheckContext) -> CheckResult:
     """SR011: training tickets were created, and their labels known, before the test begins.
 
     So it is between the folds of a temporal split: a score is eligible if its model was fitted on
@@ -128,7 +128,7 @@ def _count_scored_by_later(context: CheckContext) -> int:
     return int((ahead & context.learned.eligible).sum())
 
 
-def check_cases(context: CheckContext) -> Finding:
+def check_cases(context: CheckContext) -> CheckResult:
     """SR012: no field names a case whose tickets share their outcome across both parts.
 
     A field may name a case if it has many values, and several tickets to a value, whether it is a

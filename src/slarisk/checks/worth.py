@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.checks.check import Finding, failed, passed, warned
+from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.decisions.costs import dollars
 from slarisk.decisions.policies import find_policy
 from slarisk.decisions.thresholds import bootstrap_threshold
@@ -16,7 +16,7 @@ from slarisk.stats.bootstrap import paired_interval
 
 if TYPE_CHECKING:
     from slarisk.checks.context import CheckContext
-    from slarisk.evaluation.evaluate import Evaluation
+    from slarisk.evaluation.evaluate import EvaluationResult
 
 _FEW = 30  # below about this many of a kind, a percentile bootstrap interval is too narrow
 # The intervals that verdicts rest on; those of the metrics may be as narrow as a config likes.
@@ -24,7 +24,7 @@ _CONFIDENCE, _DRAWS, _THRESHOLD_DRAWS, _SEED = 0.95, 2000, 200, 0
 _WIDE = 0.5  # an interval of thresholds that leaves open what to do with half of the tickets
 
 
-def check_value(context: CheckContext) -> Finding:
+def check_value(context: CheckContext) -> CheckResult:
     """SR001: the model loses clearly less than the best trivial rule.
 
     Probabilities, decisions, trivial rules and losses are computed again; a logged metric that
@@ -56,7 +56,7 @@ def check_value(context: CheckContext) -> Finding:
     return warned(f"Adds nothing: {figures}. Use the rule {best!r} instead.")
 
 
-def _evaluate_again(context: CheckContext) -> Evaluation:
+def _evaluate_again(context: CheckContext) -> EvaluationResult:
     """Evaluate the model and the trivial rules on the test tickets, as the run should have done."""
     parts = (context.training, context.test, context.costs, context.test_costs)
     settings = context.config.evaluation
@@ -72,7 +72,7 @@ def _evaluate_again(context: CheckContext) -> Evaluation:
     )
 
 
-def check_numbers(context: CheckContext) -> Finding:
+def check_numbers(context: CheckContext) -> CheckResult:
     """SR003: breached tickets enough, and others, for the intervals to be as wide as said."""
     tickets, breached = len(context.test_breach), int(context.test_breach.sum())
     detail = f"{tickets:,} test tickets, {breached:,} breached."
@@ -81,7 +81,7 @@ def check_numbers(context: CheckContext) -> Finding:
     return warned(f"{detail} With fewer than {_FEW} of a kind the intervals are too narrow.")
 
 
-def check_threshold(context: CheckContext) -> Finding:
+def check_threshold(context: CheckContext) -> CheckResult:
     """SR019: the interval of the threshold leaves open little of what is done.
 
     The interval is computed again on the eligible out-of-fold scores; a logged one that differs

@@ -50,17 +50,8 @@ def rank_tickets(saving: Floats, tickets: TicketFacts) -> Positions:
     Ties are broken by creation time (the earlier first, unknown last), then by ticket id as text;
     only tickets equal in all three keep their order.
 
-    Parameters
-    ----------
-    saving : array of shape (n,)
-        Dollars that escalating each ticket is expected to save.
-    tickets : TicketFacts
-        Of the same n tickets.
-
-    Returns
-    -------
-    int array of shape (n,)
-        Positions, the largest saving first.
+    ``saving`` holds the dollars that escalating each ticket is expected to save, shape (n,).
+    Returned are positions of shape (n,), the largest saving first.
 
     Examples
     --------

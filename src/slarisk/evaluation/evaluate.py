@@ -15,7 +15,7 @@ from slarisk.stats.bootstrap import paired_interval
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class EvaluationResult:
     """Losses and metrics of decisions on n held-out tickets, and of the baselines.
 
     Parameters
@@ -47,7 +47,7 @@ def evaluate(
     confidence: float,
     seed: int,
     truth: Floats | None = None,
-) -> Evaluation:
+) -> EvaluationResult:
     """Evaluate probabilities and decisions against the labels and the baselines.
 
     Parameters
@@ -85,7 +85,7 @@ def evaluate(
     if truth is not None:
         true_loss = float(costs.losses(breach, PerTicket().decide(truth, costs)).sum())
         metrics |= _regret(float(losses.sum()), true_loss, totals[best])
-    return Evaluation(metrics, best, losses, baseline_losses)
+    return EvaluationResult(metrics, best, losses, baseline_losses)
 
 
 def _interval(

@@ -36,7 +36,9 @@ _DAY_HOURS, _WEEK_DAYS = 24, 7
 
 Encoding = Literal["one_hot", "native"]
 Columns = dict[str, "pd.Series"]
-Part = tuple[str, Any, Any]  # of a ColumnTransformer: the step's name, its encoder, its columns
+EncoderPart = tuple[
+    str, Any, Any
+]  # of a ColumnTransformer: the step's name, its encoder, its columns
 
 
 class FeatureKind:
@@ -85,7 +87,9 @@ class FeatureKind:
     def validate_frame(self, frame: pd.DataFrame, entries: list[str]) -> None:
         """Raise an InputError if there is nothing to learn from in the training columns."""
 
-    def parts(self, names: list[str], features: FeatureSet, encoding: Encoding) -> list[Part]:
+    def parts(
+        self, names: list[str], features: FeatureSet, encoding: Encoding
+    ) -> list[EncoderPart]:
         """The parts of the encoder for all columns of this kind.
 
         Categories are encoded as native codes or as a column each, numbers filled and scaled where
@@ -113,7 +117,7 @@ class Categorical(FeatureKind):
         return {entry: get_text(tickets, entry).fillna(UNKNOWN)}
 
 
-class Text(FeatureKind):
+class FreeText(FeatureKind):
     """The words of a field."""
 
     key = "text"
@@ -388,7 +392,7 @@ def make_encoder(
     category, and numbers as they are. The matrix is sparse where that is smaller, and ``sparse``.
     Categories come first, then numbers, then what has a step of its own.
     """
-    steps: dict[str, Part] = {}
+    steps: dict[str, EncoderPart] = {}
     for kind in KINDS:
         names = _names((kind, entry) for entry in getattr(features, kind.key))
         for step, encoder, columns in kind.parts(names, features, encoding) if names else ():

@@ -31,11 +31,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slarisk.arrays import Bools, Floats
-    from slarisk.config import Evaluation as EvaluationConfig
-    from slarisk.config import TrainConfig
+    from slarisk.config import Evaluation, TrainConfig
     from slarisk.decisions.costs import CostMatrix
     from slarisk.decisions.policies import DecisionPolicy
-    from slarisk.evaluation.evaluate import Evaluation
+    from slarisk.evaluation.evaluate import EvaluationResult
     from slarisk.training.prepare import Prepared
 
 
@@ -43,7 +42,7 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
     """Cross-fit and choose on the training tickets, then evaluate once on the test tickets."""
     started = time.monotonic()
     tickets, held_out = prepared.tickets, prepared.held_out
-    labelled = Part(tickets.frame, tickets.costs)
+    labelled = PricedTickets(tickets.frame, tickets.costs)
     training, test = labelled.take(held_out.train), labelled.take(held_out.test)
 
     folds = make_folds(training.frame, config.split)
@@ -91,7 +90,7 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PricedTickets:
     """Some of the labelled tickets, and the costs of their four outcomes."""
 
     frame: pd.DataFrame
@@ -102,9 +101,9 @@ class Part:
         """Their labels, shape (n,)."""
         return breach_labels(self.frame)
 
-    def take(self, rows: NDArray[np.int64] | Bools) -> Part:
+    def take(self, rows: NDArray[np.int64] | Bools) -> PricedTickets:
         """Keep some tickets, by position or by a mask."""
-        return Part(self.frame.iloc[rows].reset_index(drop=True), self.costs.take(rows))
+        return PricedTickets(self.frame.iloc[rows].reset_index(drop=True), self.costs.take(rows))
 
 
 def breach_labels(tickets: pd.DataFrame) -> Bools:
@@ -114,7 +113,7 @@ def breach_labels(tickets: pd.DataFrame) -> Bools:
 
 
 def choose_threshold(
-    settings: EvaluationConfig, eligible: Part, out_of_fold: Floats
+    settings: Evaluation, eligible: PricedTickets, out_of_fold: Floats
 ) -> tuple[float, dict[str, float]]:
     """Choose the threshold that loses least if all tickets share one; and give its metrics."""
     scored = out_of_fold, eligible.breach, eligible.costs
@@ -125,7 +124,7 @@ def choose_threshold(
     return chosen.threshold, {name: chosen.finite, f"{name}_low": low, f"{name}_high": high}
 
 
-def measure_mean_loss(policy: DecisionPolicy, part: Part, probability: Floats) -> float:
+def measure_mean_loss(policy: DecisionPolicy, part: PricedTickets, probability: Floats) -> float:
     """Measure the dollars per ticket that the decisions of a policy lose."""
     escalate = policy.decide(probability, part.costs, take_facts(part.frame))
     return float(part.costs.losses(part.breach, escalate).mean())
@@ -134,11 +133,11 @@ def measure_mean_loss(policy: DecisionPolicy, part: Part, probability: Floats) -
 def evaluate_on_test(
     config: TrainConfig,
     policy: DecisionPolicy,
-    training: Part,
-    test: Part,
+    training: PricedTickets,
+    test: PricedTickets,
     probability: Floats,
     truth: Floats | None,
-) -> Evaluation:
+) -> EvaluationResult:
     """Evaluate probabilities and decisions on the test tickets against the trivial rules."""
     settings, parts = config.evaluation, (training.frame, test.frame, training.costs, test.costs)
     return evaluate(
