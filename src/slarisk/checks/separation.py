@@ -40,7 +40,7 @@ def check_duplicates(context: CheckContext) -> CheckResult:
         # only tickets with all of the times are identified by them
         timed = content[times].notna().all(axis=1).to_numpy()
         hashed = pd.util.hash_pandas_object(content, index=False).to_numpy()
-        twin |= timed[known:] & np.isin(hashed[known:], hashed[:known][timed[:known]])
+        twin = twin | (timed[known:] & np.isin(hashed[known:], hashed[:known][timed[:known]]))
     copies = int(twin.sum()) - same_ids
     detail = (
         f"{int(twin.sum()):,} of {test:,} test tickets are also in the training part "
