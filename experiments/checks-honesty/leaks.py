@@ -2,8 +2,8 @@
 
 S. Kapoor and A. Narayanan (2023), "Leakage and the reproducibility crisis in machine-learning-based
 science", Patterns 4(9). A leak changes an export, or the config, or the estimator, the way a data
-scientist may do it without noticing. The test tests/evaluation/checks/test_leakage.py asks that
-each is caught, and that the same run without it is not accused.
+scientist may do it without noticing. tests/checks/test_leakage.py asserts that each
+is caught, and that the same run without it passes.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Do the checks accuse the innocent, and do they catch the guilty?
+"""How often do the checks raise a false alarm, and how often do they catch a leak?
 
 ``python experiments/checks-honesty/simulate.py [clean runs] [runs of each leak]``, from the
 repository root. README.md has the result.
@@ -55,9 +55,10 @@ def count_false_alarms(runs, path):
         model, features = MODELS[seed % 3], FEATURES[seed // 3 % 2]
         verdicts = run(configure(f"data.path={path}", f"model={model}", f"features={features}"))
         found.update((code, verdict.value) for code, verdict in verdicts.items())
-        accused = [code for code, verdict in verdicts.items() if verdict is Verdict.failed]
-        if accused:
-            print(f"seed {seed}, {model}, {features}: failed {' '.join(accused)}")
+        objections = [
+            f"{code} {each.value}" for code, each in verdicts.items() if each is not Verdict.ok
+        ]
+        print(f"seed {seed}, {model}, {features}: {', '.join(objections) or 'ok'}", flush=True)
     rows = [
         (code, rule.title, found[code, "failed"], found[code, "warning"])
         for code, rule in RULES.items()

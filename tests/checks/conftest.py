@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass, replace
 from unittest.mock import patch
 
@@ -6,14 +7,15 @@ import pytest
 
 from slarisk.checks.run import RULES
 from slarisk.datasets.sample import generate_tickets
-from slarisk.training import run as job
+from slarisk.training import fit
+from slarisk.training.prepare import prepare
 
 QUICK = ["evaluation.bootstrap_draws=50", "evaluation.threshold_draws=20"]
 
 
 @pytest.fixture(scope="session")
 def gather(composed, tmp_path_factory):
-    """Trains on a table, and gives what the checks then look at.
+    """Trains on a table, and gives the context of its checks.
 
     ``spoil`` may change the table and the config, and give an estimator to train.
     """
@@ -35,20 +37,20 @@ def gather(composed, tmp_path_factory):
             if spoil:
                 table, estimator = spoil(table.copy(), config)
             table.to_csv(config.data.path, index=False)
-        prepared = job.prepare(config)
+        prepared = prepare(config)
         if estimator is not None:
             prepared = replace(prepared, estimator=estimator)
-        with patch.object(job, "run_checks", return_value=[]) as checks:
-            job.fit_and_evaluate(config, prepared)
-        (evidence,) = checks.call_args.args
-        return evidence
+        with patch.object(fit, "run_checks", return_value=[]) as checks:
+            fit.fit_and_evaluate(config, prepared)
+        (context,) = checks.call_args.args
+        return context
 
     return train_on
 
 
 @dataclass(frozen=True, eq=False)
-class Saying:
-    """Gives the tickets that it is asked about, by their index, set probabilities."""
+class FixedModel:
+    """A model with a fixed probability for each ticket, by its index."""
 
     by_ticket: pd.Series
 
@@ -57,12 +59,12 @@ class Saying:
 
 
 @pytest.fixture(scope="session")
-def saying():
-    """CheckContext with a model that says something else of the test tickets."""
+def with_probability():
+    """A context whose model gives the test tickets other probabilities."""
 
-    def replace_model(evidence, probability):
-        model = Saying(pd.Series(probability, evidence.test.index, dtype=float))
-        return replace(evidence, learned=replace(evidence.learned, model=model))
+    def replace_model(context, probability):
+        model = FixedModel(pd.Series(probability, context.test.index, dtype=float))
+        return replace(context, learned=replace(context.learned, model=model))
 
     return replace_model
 
@@ -74,11 +76,22 @@ def sample():
 
 @pytest.fixture(scope="session")
 def clean(gather, sample):
-    """The evidence of a run with nothing wrong."""
+    """The context of a run without a mistake."""
     return gather(sample)
 
 
 @pytest.fixture(scope="session")
 def examine():
-    """Puts evidence to the check with a code."""
-    return lambda code, evidence: RULES[code].examine(evidence)
+    """Runs the check with a code."""
+    return lambda code, context: RULES[code].examine(context)
+
+
+@pytest.fixture(scope="session")
+def read_figures():
+    """Reads the figures of a finding, in their order."""
+
+    def read(finding):
+        figures = re.findall(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?", finding.detail)
+        return [float(each.replace(",", "")) for each in figures]
+
+    return read

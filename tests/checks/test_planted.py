@@ -19,7 +19,10 @@ from slarisk.checks import run as checks
 from slarisk.learning import crossfit, features, models, splits
 from slarisk.learning.splits import Fold
 from slarisk.tickets.labels import prepare_tickets
-from slarisk.training import run as job
+from slarisk.tickets.prices import price_tickets
+from slarisk.training import fit
+from slarisk.training import prepare as preparation
+from slarisk.training.fit import breach_labels
 
 TREE = ["model._target_=sklearn.tree.DecisionTreeClassifier", "~model.C", "~model.max_iter"]
 NUMBER = ["features.numeric=[customer_age]"]
@@ -27,63 +30,64 @@ NUMBER = ["features.numeric=[customer_age]"]
 
 def change_labelled(patch, change):
     """Let a function of the config and the labelled frame run after labelling."""
-    real = job.prepare_once
+    real = preparation.prepare_once
 
-    def prepare(config):
+    def prepare_and_change(config):
         tickets = real(config)
-        return replace(tickets, frame=change(config, tickets.frame.copy()))
+        frame = change(config, tickets.frame.copy())
+        costs = price_tickets(frame, config.data, config.sla, config.cost)
+        return replace(tickets, frame=frame, costs=costs)
 
-    patch.setattr(job, "prepare_once", prepare)
+    patch.setattr(preparation, "prepare_once", prepare_and_change)
 
 
 def change_split(patch, change):
     """Let a function of the labelled tickets, the training and the test rows make the split."""
-    real = job.hold_out
+    real = preparation.hold_out
 
     def hold_out(tickets, split):
         held_out = real(tickets, split)
         train, test = change(tickets, held_out.train, held_out.test)
         return replace(held_out, train=train, test=test)
 
-    patch.setattr(job, "hold_out", hold_out)
+    patch.setattr(preparation, "hold_out", hold_out)
 
 
 def record_run(patch):
-    """The training and the test tickets and what was learned, once the run has them."""
-    found = {}
-    hold_out, learn = job.hold_out, job.learn
+    """The training and the test tickets and the cross-fit, by name, once the run has them."""
+    run, names = {}, iter(["training", "test", "eligible"])
+    take, cross_fit = fit.PricedTickets.take, fit.cross_fit
 
-    def hold(tickets, split):
-        held_out = hold_out(tickets, split)
-        found["test"] = tickets.iloc[held_out.test]
-        return held_out
+    def take_and_record(part, rows):
+        name = next(names)
+        run[name] = take(part, rows)
+        return run[name]
 
-    def learn_and_record(estimator, features, calibration, training, *others):
-        found["training"] = training
-        found["learned"] = learn(estimator, features, calibration, training, *others)
-        return found["learned"]
+    def cross_fit_and_record(*arguments):
+        run["learned"] = cross_fit(*arguments)
+        return run["learned"]
 
-    patch.setattr(job, "hold_out", hold)
-    patch.setattr(job, "learn", learn_and_record)
-    return found
-
-
-def breach_of(tickets):
-    return tickets["breach"].to_numpy(dtype=bool)
+    patch.setattr(fit.PricedTickets, "take", take_and_record)
+    patch.setattr(fit, "cross_fit", cross_fit_and_record)
+    return run
 
 
 # SR001 to SR004 ---------------------------------------------------------------------------------
 
 
 def fit_rules_on_test(patch):
-    real = job.decide_baselines
-    patch.setattr(job, "decide_baselines", lambda training, test, *rest: real(test, test, *rest))
+    real = fit.decide_baselines
+    patch.setattr(
+        fit,
+        "decide_baselines",
+        lambda training, test, training_costs, costs, *rest: real(test, test, costs, costs, *rest),
+    )
 
 
 def misplace_decisions(patch):
-    real = job.evaluate
+    real = fit.evaluate
     patch.setattr(
-        job,
+        fit,
         "evaluate",
         lambda breach, score, escalate, *rest: real(breach, score, escalate[::-1], *rest),
     )
@@ -93,39 +97,33 @@ def misplace_labels(patch):
     """Those of other tickets, as a join that does not keep the order gives."""
     real = crossfit.fit_pipeline
 
-    def fit(estimator, features, frame, breach, beside=None):
+    def fit_wrongly(estimator, features, frame, breach, fit_params=None):
         return real(
-            estimator, features, frame, np.random.default_rng(0).permutation(breach), beside
+            estimator, features, frame, np.random.default_rng(0).permutation(breach), fit_params
         )
 
-    patch.setattr(crossfit, "fit_pipeline", fit)
+    patch.setattr(crossfit, "fit_pipeline", fit_wrongly)
 
 
 def choose_threshold_on_test(patch):
-    run, real, price = record_run(patch), job.best_threshold, job.price
-    config = {}
-    patch.setattr(job, "price", lambda tickets, c: (config.update(c=c), price(tickets, c))[1])
+    run, real = record_run(patch), fit.best_threshold
 
     def choose(*_):
         test = run["test"]
-        score = run["learned"].model.probability(test)
-        return real(score, breach_of(test), price(test, config["c"]))
+        return real(run["learned"].model.probability(test.frame), test.breach, test.costs)
 
-    patch.setattr(job, "best_threshold", choose)
+    patch.setattr(fit, "best_threshold", choose)
 
 
 def on_all_scores(patch, name):
     """Give a function of scores, outcomes and costs those of all training tickets."""
-    run, real, price = record_run(patch), getattr(job, name), job.price
-    config = {}
-    patch.setattr(job, "price", lambda tickets, c: (config.update(c=c), price(tickets, c))[1])
+    run, real = record_run(patch), getattr(fit, name)
 
     def choose(score, breach, costs, *rest):
         training = run["training"]
-        costs = price(training, config["c"])
-        return real(run["learned"].probability, breach_of(training), costs, *rest)
+        return real(run["learned"].probability, training.breach, training.costs, *rest)
 
-    patch.setattr(job, name, choose)
+    patch.setattr(fit, name, choose)
 
 
 def choose_threshold_on_all_scores(patch):
@@ -133,12 +131,12 @@ def choose_threshold_on_all_scores(patch):
 
 
 def measure_objective_on_all_scores(patch):
-    run, real = record_run(patch), job._mean_loss
-
-    def measure(policy, tickets, probability, config):
-        return real(policy, run["training"], run["learned"].probability, config)
-
-    patch.setattr(job, "_mean_loss", measure)
+    run, real = record_run(patch), fit.measure_mean_loss
+    patch.setattr(
+        fit,
+        "measure_mean_loss",
+        lambda policy, *_: real(policy, run["training"], run["learned"].probability),
+    )
 
 
 def calibrate_on_own_labels(patch):
@@ -192,7 +190,7 @@ def count_hours_to_the_end(patch):
 
 def read_the_resolver(patch):
     """For the subject: one of those on duty in the week of the resolution."""
-    real = features.take_text
+    real = features.get_text
 
     def take(tickets, name):
         if name != "subject":
@@ -201,7 +199,7 @@ def read_the_resolver(patch):
         agent = (week * 3 + np.random.default_rng(0).integers(0, 4, len(week))) % 16
         return pd.Series(agent, tickets.index).astype("str")
 
-    patch.setattr(features, "take_text", take)
+    patch.setattr(features, "get_text", take)
 
 
 # SR010 to SR012 ---------------------------------------------------------------------------------
@@ -226,9 +224,9 @@ def split_at_random(patch):
 
 
 def count_all_scores_as_eligible(patch):
-    real = job.make_folds
+    real = fit.make_folds
     patch.setattr(
-        job,
+        fit,
         "make_folds",
         lambda training, split: [replace(fold, eligible=True) for fold in real(training, split)],
     )
@@ -236,9 +234,9 @@ def count_all_scores_as_eligible(patch):
 
 def fold_at_random(patch):
     random = type(splits.SplitKind.random)("random")
-    real = job.make_folds
+    real = fit.make_folds
     patch.setattr(
-        job, "make_folds", lambda training, split: real(training, replace(split, name=random))
+        fit, "make_folds", lambda training, split: real(training, replace(split, name=random))
     )
 
 
@@ -318,34 +316,34 @@ def fit_once_for_all(patch):
     """A cache of fits that forgets what a fit was on."""
     real, fits = models.fit_pipeline, []
 
-    def fit(*arguments):
+    def fit_wrongly(*arguments):
         if not fits:
             fits.append(real(*arguments))
         return fits[0]
 
     for module in (crossfit, generalisation):
-        patch.setattr(module, "fit_pipeline", fit)
+        patch.setattr(module, "fit_pipeline", fit_wrongly)
 
 
 # SR016 to SR018 ---------------------------------------------------------------------------------
 
 
 def fit_folds_on_all(patch):
-    make, fit, whole = crossfit.make_features, crossfit.fit_pipeline, {}
+    make, real, whole = crossfit.make_features, crossfit.fit_pipeline, {}
 
     def make_and_keep(tickets, features):
-        whole.update(frame=make(tickets, features), breach=breach_of(tickets))
+        whole.update(frame=make(tickets, features), breach=breach_labels(tickets))
         return whole["frame"]
 
-    def fit_on_all(estimator, features, frame, breach, beside=None):
-        return fit(estimator, features, whole["frame"], whole["breach"])
+    def fit_on_all(estimator, features, frame, breach, fit_params=None):
+        return real(estimator, features, whole["frame"], whole["breach"])
 
     patch.setattr(crossfit, "make_features", make_and_keep)
     patch.setattr(crossfit, "fit_pipeline", fit_on_all)
 
 
 def fit_one_block_too_far(patch):
-    real = job.make_folds
+    real = fit.make_folds
 
     def make(training, split):
         first, *rest = real(training, split)
@@ -354,7 +352,7 @@ def fit_one_block_too_far(patch):
             *(Fold(np.sort(np.concatenate([fold.fit, fold.score])), fold.score) for fold in rest),
         ]
 
-    patch.setattr(job, "make_folds", make)
+    patch.setattr(fit, "make_folds", make)
 
 
 def misplace_scores(patch):
@@ -379,11 +377,11 @@ def bound_threshold_on_all_scores(patch):
 def balance_classes(patch):
     real = crossfit.fit_pipeline
 
-    def fit(estimator, features, frame, breach, beside=None):
+    def fit_wrongly(estimator, features, frame, breach, fit_params=None):
         weights = np.where(breach, 1 / breach.mean(), 1 / (1 - breach.mean()))
         return real(estimator, features, frame, breach, {"sample_weight": weights})
 
-    patch.setattr(crossfit, "fit_pipeline", fit)
+    patch.setattr(crossfit, "fit_pipeline", fit_wrongly)
 
 
 def judge_on_weekends(patch):
@@ -397,7 +395,7 @@ def judge_on_weekends(patch):
 def judge_on_breaches(patch):
     def drop_most_met(tickets, train, test):
         some = np.random.default_rng(0).random(len(test)) < 0.3
-        return train, test[breach_of(tickets.iloc[test]) | some]
+        return train, test[breach_labels(tickets.iloc[test]) | some]
 
     change_split(patch, drop_most_met)
 
@@ -477,14 +475,16 @@ def run_checks(composed, sample, tmp_path_factory):
     sample.to_csv(path, index=False)
     config = composed(f"data.path={path}", *BASE)
     labelled = prepare_tickets(config.data, config.sla, config.cost)
+    source = preparation.find_source()
 
     def train_and_check(patch, codes, overrides, plant=None):
         config = composed(f"data.path={path}", *BASE, *overrides)
-        patch.setattr(job, "prepare_once", lambda config: labelled)
+        patch.setattr(preparation, "prepare_once", lambda config: labelled)
+        patch.setattr(preparation, "find_source", lambda: source)
         patch.setattr(checks, "RULES", {code: checks.RULES[code] for code in codes})
         if plant is not None:
             plant(patch)
-        found = job.fit_and_evaluate(config, job.prepare(config)).checks
+        found = fit.fit_and_evaluate(config, preparation.prepare(config)).checks
         return {check.code: check.verdict.value for check in found}
 
     return train_and_check

@@ -26,12 +26,12 @@ def check(gather):
 
     def check_policy(path, *fields):
         small = ["model.n_estimators=50", f"data.path={path}"]
-        evidence = gather(
+        context = gather(
             None, *small, model="gbm", data="servicenow", spoil=lambda config: LIE(config, fields)
         )
         return {
             check.code: check.detail
-            for check in run_checks(evidence)
+            for check in run_checks(context)
             if check.verdict is Verdict.failed
         }
 

@@ -6,30 +6,32 @@ import numpy as np
 import pytest
 
 from slarisk.decisions.costs import dollars
+from slarisk.evaluation.baselines import decide_baselines
 from slarisk.evaluation.evaluate import evaluate
-from slarisk.training.fit import decide_baselines
 
 
 @pytest.fixture
-def judge(clean, saying, examine):
+def judge(clean, with_probability, examine):
     """The finding on a model that says this of the test tickets, and its evaluation."""
 
     def judge_saying(probability, test=clean.test, confidence=0.95, **metrics):
         evaluation = replace(clean.config.evaluation, confidence=confidence)
         config = replace(clean.config, evaluation=evaluation)
-        evidence = saying(replace(clean, config=config, test=test), probability)
+        context = with_probability(replace(clean, config=config, test=test), probability)
         result = evaluate(
-            evidence.test_breach,
-            evidence.probability,
-            evidence.decide(test, evidence.probability),
-            evidence.price(test),
-            decide_baselines(clean.training, test, clean.config),
+            context.test_breach,
+            context.probability,
+            context.decide(test, context.probability, context.test_costs),
+            context.test_costs,
+            decide_baselines(
+                clean.training, test, clean.costs, context.test_costs, config.data.segments
+            ),
             evaluation.bootstrap_draws,
             confidence,
             evaluation.seed,
         )
-        evidence = replace(evidence, metrics=result.metrics | metrics)
-        return examine("SR001", evidence), result
+        context = replace(context, metrics=result.metrics | metrics)
+        return examine("SR001", context), result
 
     return judge_saying
 

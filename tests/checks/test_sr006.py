@@ -10,14 +10,14 @@ from sklearn.metrics import roc_auc_score
 from slarisk.config import FeatureSet
 
 
-def with_feature(evidence, make, kind):
+def with_feature(context, make, kind):
     """CheckContext in which one field, made from the outcome, is the only feature."""
     parts = {
         name: part.assign(x=make(part["breach"].to_numpy(), np.random.default_rng(len(part))))
-        for name, part in (("training", evidence.training), ("test", evidence.test))
+        for name, part in (("training", context.training), ("test", context.test))
     }
     features = FeatureSet(name="one", **{kind: ["x"]})
-    return replace(evidence, config=replace(evidence.config, features=features), **parts)
+    return replace(context, config=replace(context.config, features=features), **parts)
 
 
 def hidden(rate, missing):
@@ -79,14 +79,14 @@ def test_a_rate_that_leaves_each_ticket_out_is_found(clean, examine):
         count = frame.groupby("group")["breach"].transform("count")
         return ((total - frame["breach"]) / (count - 1)).to_numpy()
 
-    evidence = with_feature(clean, make, "numeric")
-    both = pd.concat([evidence.training, evidence.test])
+    context = with_feature(clean, make, "numeric")
+    both = pd.concat([context.training, context.test])
     both["x"] = make(both["breach"].to_numpy(), np.random.default_rng(0))
-    count = len(evidence.training)
-    evidence = replace(evidence, training=both.iloc[:count], test=both.iloc[count:])
-    assert examine("SR006", evidence).verdict.value == "failed"
+    count = len(context.training)
+    context = replace(context, training=both.iloc[:count], test=both.iloc[count:])
+    assert examine("SR006", context).verdict.value == "failed"
 
 
 def test_few_tickets_of_a_kind_accuse_nobody(clean, examine):
-    evidence = replace(clean, test=clean.test[~clean.test["breach"]])
-    assert "cannot be told" in examine("SR006", evidence).detail
+    context = replace(clean, test=clean.test[~clean.test["breach"]])
+    assert examine("SR006", context).verdict.value == "ok"

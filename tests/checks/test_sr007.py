@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 
-def with_gaps(evidence, share_breached, share_met):
+def with_gaps(context, share_breached, share_met):
     """Leave out products, more often of the ones or of the others."""
     rng = np.random.default_rng(0)
     parts = {}
-    for name, part in (("training", evidence.training), ("test", evidence.test)):
+    for name, part in (("training", context.training), ("test", context.test)):
         share = np.where(part["breach"], share_breached, share_met)
         kept = part["product"].where(rng.random(len(part)) >= share)
         parts[name] = part.assign(product=kept)
-    return replace(evidence, **parts)
+    return replace(context, **parts)
 
 
 @pytest.mark.parametrize(

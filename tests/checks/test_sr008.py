@@ -9,10 +9,10 @@ from scipy.stats import spearmanr
 from slarisk.config import FeatureSet
 
 
-def with_number(evidence, number):
+def with_number(context, number):
     features = FeatureSet(name="one", numeric=["x"])
-    training = evidence.training.assign(x=number)
-    return replace(evidence, config=replace(evidence.config, features=features), training=training)
+    training = context.training.assign(x=number)
+    return replace(context, config=replace(context.config, features=features), training=training)
 
 
 @pytest.mark.parametrize(("noise", "verdict"), [(0.1, "failed"), (0.9, "warning"), (5.0, "ok")])
@@ -31,10 +31,11 @@ def test_the_target_of_a_ticket_is_no_leak(clean, examine):
     assert examine("SR008", with_number(clean, target)).verdict.value == "ok"
 
 
-def test_the_guard_is_on_record(clean, examine):
+def test_the_number_of_fields_is_on_record(clean, examine, read_figures):
     found = examine("SR008", clean)
     assert found.verdict.value == "ok"
-    assert found.detail.startswith("All 6 fields are listed as known at 'created'")
+    assert read_figures(found)[0] == len(clean.fields) == 6
+    assert "'created'" in found.detail
 
 
 def test_the_date_of_the_label_counts_as_the_end(clean, examine):

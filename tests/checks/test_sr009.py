@@ -42,7 +42,7 @@ def on_duty(day, rng):
 def test_who_is_on_duty_at_the_end_fails(judge):
     found = judge(lambda begun, ended, rng: on_duty(ended, rng).astype(str))
     assert found.verdict.value == "failed"
-    assert found.detail.startswith("Goes by the day on which a ticket ends: x (")
+    assert "x (" in found.detail
 
 
 def test_who_is_on_duty_at_creation_is_fine(judge):
@@ -50,15 +50,12 @@ def test_who_is_on_duty_at_creation_is_fine(judge):
     assert found.verdict.value == "ok"
 
 
-def test_what_has_nothing_to_do_with_either_day_is_fine(judge):
-    assert judge(lambda begun, ended, rng: rng.choice(list("abcdef"), len(begun))).detail == (
-        f"None of 1 categories, on {judge_size(judge):,} tickets."
-    )
-
-
-def judge_size(judge):
-    detail = judge(lambda begun, ended, rng: np.full(len(begun), "a")).detail
-    return int(detail.split("on ")[1].split()[0].replace(",", ""))
+def test_what_has_nothing_to_do_with_either_day_is_fine(judge, read_figures):
+    found = judge(lambda begun, ended, rng: rng.choice(list("abcdef"), len(begun)))
+    assert found.verdict.value == "ok"
+    categories, tickets = read_figures(found)
+    assert categories == 1
+    assert 0.5 * TICKETS < tickets < TICKETS  # those that began and ended in the common period
 
 
 def test_what_ends_on_certain_weekdays_is_fine(judge):
@@ -85,4 +82,4 @@ def test_one_value_that_ends_on_one_day_is_doubted_alone(judge):
 
 def test_few_tickets_tell_nothing(judge):
     found = judge(lambda begun, ended, rng: on_duty(ended, rng).astype(str), tickets=250)
-    assert "cannot be told" in found.detail
+    assert found.verdict.value == "ok"

@@ -6,26 +6,28 @@ import pandas as pd
 import pytest
 
 
-def add_to_training(evidence, copies):
-    training = pd.concat([evidence.training, copies], ignore_index=True)
-    return replace(evidence, training=training)
+def add_to_training(context, copies):
+    training = pd.concat([context.training, copies], ignore_index=True)
+    return replace(context, training=training)
 
 
-def test_other_tickets_are_fine(clean, examine):
+def test_other_tickets_are_fine(clean, examine, read_figures):
     found = examine("SR010", clean)
     assert found.verdict.value == "ok"
-    assert found.detail.startswith(f"0 of {len(clean.test):,} test tickets")
+    assert read_figures(found) == [0, len(clean.test), 0, 0]
 
 
 @pytest.mark.parametrize(("copies", "verdict"), [(1, "warning"), (30, "failed")])
-def test_a_copy_under_another_id_is_found_by_its_content(clean, examine, copies, verdict):
+def test_a_copy_under_another_id_is_found_by_its_content(
+    clean, examine, read_figures, copies, verdict
+):
     copied = clean.test.head(copies).assign(ticket_id=[f"x{n}" for n in range(copies)])
     found = examine("SR010", add_to_training(clean, copied))
     assert found.verdict.value == verdict
-    assert f"(0 by their id, {copies} by their content)" in found.detail
+    assert read_figures(found) == [copies, len(clean.test), 0, copies]
 
 
-def test_an_id_is_the_same_however_it_is_written(clean, examine):
+def test_an_id_is_the_same_however_it_is_written(clean, examine, read_figures):
     test = clean.test.assign(ticket_id="T-" + clean.test["ticket_id"].astype("str"))
     copied = test.head(20).assign(
         ticket_id=" t-" + clean.test["ticket_id"].head(20).astype("str"),
@@ -34,7 +36,7 @@ def test_an_id_is_the_same_however_it_is_written(clean, examine):
     )
     found = examine("SR010", add_to_training(replace(clean, test=test), copied))
     assert found.verdict.value == "failed"
-    assert "(20 by their id, 0 by their content)" in found.detail
+    assert read_figures(found) == [20, len(test), 20, 0]
 
 
 def test_a_copy_with_shifted_dates_took_as_long(clean, examine):

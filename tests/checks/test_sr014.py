@@ -44,7 +44,6 @@ def best_of(tickets, names):
 def test_the_best_of_all_tickets_fail(judge):
     found = judge(lambda parts, names: best_of(pd.concat(parts.values()), names))
     assert found.verdict.value == "failed"
-    assert "with the help of the test tickets" in found.detail
 
 
 def test_the_best_of_the_training_tickets_are_fine(judge):
@@ -61,4 +60,4 @@ def test_a_choice_by_chance_is_fine(judge):
 
 
 def test_a_few_fields_are_no_choice(clean, examine):
-    assert "too few to pick from" in examine("SR014", clean).detail
+    assert examine("SR014", clean).verdict.value == "ok"

@@ -20,8 +20,8 @@ def test_a_model_that_learns_says_the_opposite_of_turned_labels(gather, sample, 
 
 def test_a_model_that_says_the_same_of_everybody_accuses_nobody(gather, sample, examine):
     dummy = ["model._target_=sklearn.dummy.DummyClassifier", "~model.C", "~model.max_iter"]
-    evidence = gather(sample, *dummy)
-    assert examine("SR015", evidence).verdict.value == "ok"
+    context = gather(sample, *dummy)
+    assert examine("SR015", context).verdict.value == "ok"
 
 
 def test_a_model_that_needs_more_tickets_than_the_probe_accuses_nobody(gather, sample, examine):
@@ -32,9 +32,9 @@ def test_a_model_that_needs_more_tickets_than_the_probe_accuses_nobody(gather, s
         "~model.max_iter",
         "split.folds=2",
     ]
-    evidence = gather(sample, *neighbours)
-    score = evidence.learned.score.copy()
-    score[evidence.sampled] = evidence.in_sample  # as good out of fold
-    found = examine("SR015", replace(evidence, learned=replace(evidence.learned, score=score)))
+    context = gather(sample, *neighbours)
+    score = context.learned.score.copy()
+    score[context.sampled] = context.in_sample  # as good out of fold
+    found = examine("SR015", replace(context, learned=replace(context.learned, score=score)))
     assert found.verdict.value == "ok"
-    assert "too few" in found.detail
+    assert "n_neighbors" in found.detail

@@ -21,17 +21,17 @@ def judge(clean, examine):
             clean.config, evaluation=settings, decision=replace(clean.config.decision, name=kind)
         )
         learned = replace(clean.learned, probability=probability[rows], eligible=eligible)
-        evidence = replace(clean, config=config, training=training, learned=learned)
+        context = replace(clean, config=config, training=training, learned=learned)
         low, high = bootstrap_threshold(
-            probability[rows][eligible],
-            evidence.breach[eligible],
-            evidence.price(training[eligible]),
+            context.eligible_probability,
+            context.eligible_breach,
+            context.eligible_costs,
             settings.threshold_draws,
             confidence,
             np.random.default_rng(settings.seed),
         )
         logged = {"optimal_threshold_low": low, "optimal_threshold_high": high + moved}
-        return examine("SR019", replace(evidence, metrics=logged))
+        return examine("SR019", replace(context, metrics=logged))
 
     return judge_scores
 

@@ -12,15 +12,15 @@ from sklearn.metrics import log_loss
 
 
 @pytest.fixture
-def judge(clean, saying, examine):
+def judge(clean, with_probability, examine):
     """Outcomes with a known chance, and what a model says of it."""
 
     def judge_saying(say, tickets=2_000, seed=0):
         rng = np.random.default_rng(seed)
         chance = rng.beta(1.5, 3, tickets)
         test = pd.DataFrame({"breach": rng.random(tickets) < chance})
-        evidence = saying(replace(clean, test=test), say(chance))
-        return examine("SR020", evidence), test, chance
+        context = with_probability(replace(clean, test=test), say(chance))
+        return examine("SR020", context), test, chance
 
     return judge_saying
 

@@ -9,18 +9,18 @@ from slarisk.config import FeatureSet
 from slarisk.stats.drift import population_stability_index
 
 
-def with_categories(evidence, before, now, levels=3):
+def with_categories(context, before, now, levels=3):
     rng = np.random.default_rng(0)
     names = np.array([f"level {number}" for number in range(levels)])
     parts = {
         name: part.assign(x=rng.choice(names, len(part), p=shares))
         for name, part, shares in (
-            ("training", evidence.training, before),
-            ("test", evidence.test, now),
+            ("training", context.training, before),
+            ("test", context.test, now),
         )
     }
-    config = replace(evidence.config, features=FeatureSet(name="one", categorical=["x"]))
-    return replace(evidence, config=config, **parts)
+    config = replace(context.config, features=FeatureSet(name="one", categorical=["x"]))
+    return replace(context, config=config, **parts)
 
 
 def test_tickets_of_the_same_kind_are_fine(clean, examine):
@@ -58,7 +58,7 @@ def test_an_index_that_chance_makes_large_is_no_drift(clean, examine):
     assert examine("SR021", moved).verdict.value == "ok"
 
 
-def test_drift_of_the_score_is_told(clean, saying, examine):
-    found = examine("SR021", saying(clean, clean.probability * 0.3))
+def test_drift_of_the_score_is_told(clean, with_probability, examine):
+    found = examine("SR021", with_probability(clean, clean.probability * 0.3))
     assert found.verdict.value == "warning"
     assert "the score" in found.detail

@@ -11,9 +11,9 @@ from slarisk.decisions.policies import (
     Capacity,
     PerTicket,
     SingleThreshold,
-    check_decision,
     list_parameters,
     make_policy,
+    validate_decision,
 )
 from slarisk.decisions.shortlist import Candidates, Shortlist
 from slarisk.errors import InputError
@@ -204,7 +204,7 @@ def test_a_factor_decides_as_other_costs_would():
 )
 def test_a_key_that_is_missing_wrong_or_not_read_is_named(decision, named):
     with pytest.raises(InputError, match=rf"^decision\.{named}"):
-        check_decision(decision)
+        validate_decision(decision)
 
 
 def test_every_policy_can_be_made_from_its_own_keys():
@@ -212,7 +212,7 @@ def test_every_policy_can_be_made_from_its_own_keys():
     assert {*POLICIES} == {*DecisionKind}
     for kind in DecisionKind:
         decision = Decision(kind, per_day=4 if kind is DecisionKind.capacity else None)
-        check_decision(decision)
+        validate_decision(decision)
         assert make_policy(decision, 0.25).describe()
     assert make_policy(Decision(DecisionKind.grid), 0.25) != SingleThreshold(0.25)
     assert make_policy(Decision(DecisionKind.capacity, per_day=4), 0.25) == Capacity(4)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slarisk.decisions.costs import CostMatrix, cost_matrix
-from slarisk.evaluation.baselines import fit_baselines
+from slarisk.evaluation.baselines import BASELINE_WORDS, choose_priorities, decide_baselines
 
 PRIORITIES = ["Critical", "High", "Normal", "Low"]
 DOLLARS = st.integers(0, 50).map(float)
@@ -18,10 +18,17 @@ def labels(*values):
     return np.array(values, dtype=object)
 
 
-def fit(priority, segments, breach, costs):
-    return {
-        baseline.name: baseline for baseline in fit_baselines(priority, segments, breach, costs)
-    }
+def tickets(breach=None, **fields):
+    """Tickets of some fields, all arrays of one length, with their labels."""
+    size = len(breach) if breach is not None else len(next(iter(fields.values())))
+    frame = pd.DataFrame({name: labels(*values) for name, values in fields.items()}, range(size))
+    return frame.assign(breach=np.zeros(size, bool) if breach is None else breach)
+
+
+def decide(training, test, training_costs, test_costs, segments=()):
+    """Decisions of all rules, as lists by the name of the rule."""
+    decided = decide_baselines(training, test, training_costs, test_costs, segments)
+    return {name: escalate.tolist() for name, escalate in decided.items()}
 
 
 def equal_costs(tickets, breach_cost=100.0, escalation_cost=20.0):
@@ -31,83 +38,77 @@ def equal_costs(tickets, breach_cost=100.0, escalation_cost=20.0):
 @given(st.lists(TICKET, min_size=1, max_size=25))
 def test_priority_set_matches_brute_force(rows):
     priority, breach, *dollars = (np.array(column) for column in zip(*rows, strict=True))
-    priority, costs = priority.astype(object), CostMatrix(*dollars)
+    costs = CostMatrix(*dollars)
 
     def lose(chosen):
-        return costs.losses(breach, np.isin(priority.astype(str), list(chosen))).sum()
+        return costs.losses(breach, np.isin(priority, list(chosen))).sum()
 
     sets = chain.from_iterable(combinations(PRIORITIES, size) for size in range(5))
-    escalate = fit(priority, [], breach, costs)["priority"].escalate(priority, [], costs)
+    training = tickets(breach, priority=priority)
+    escalate = decide_baselines(training, training, costs, costs, [])["priority"]
 
     assert costs.losses(breach, escalate).sum() == min(lose(chosen) for chosen in sets)
 
 
-def test_there_are_four_baselines_in_order():
-    baselines = fit_baselines(None, [], np.array([True]), equal_costs(1))
-
-    assert [baseline.name for baseline in baselines] == ["never", "always", "priority", "segment"]
+def test_there_are_four_rules_in_order():
+    training = tickets([True])
+    decided = decide(training, training, equal_costs(1), equal_costs(1))
+    assert list(decided) == ["never", "always", "priority", "segment"] == list(BASELINE_WORDS)
 
 
 def test_never_and_always():
-    baselines = fit(None, [], np.array([True, False, True]), equal_costs(3))
-
-    assert baselines["never"].escalate(None, [], equal_costs(2)).tolist() == [False, False]
-    assert baselines["always"].escalate(None, [], equal_costs(2)).tolist() == [True, True]
+    decided = decide(
+        tickets([True, False, True]), tickets([True, False]), equal_costs(3), equal_costs(2)
+    )
+    assert decided["never"] == [False, False]
+    assert decided["always"] == [True, True]
 
 
 def test_priority_by_hand():
     # An escalation pays for itself with one breach in five; Normal breaks even and is left.
-    priority = np.repeat(labels("High", "Normal", "Low"), 5)
-    breach = np.array([1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0], dtype=bool)
-    baseline = fit(priority, [], breach, equal_costs(15))["priority"]
-    others = labels("Low", "High", "Urgent", "Normal", None)
+    training = tickets(
+        np.array([1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0], dtype=bool),
+        priority=np.repeat(["High", "Normal", "Low"], 5),
+    )
+    test = tickets(priority=["Low", "High", "Urgent", "Normal", None])
 
-    assert baseline.escalate(others, [], equal_costs(5)).tolist() == [
-        False,
-        True,
-        False,
-        False,
-        False,
-    ]
+    decided = decide(training, test, equal_costs(15), equal_costs(5))
+    assert decided["priority"] == [False, True, False, False, False]
 
 
 def test_priority_leaves_a_tie_in_cents():
     # 0.1 + 0.2 - 0.3 is above 0 in floating point.
     gain, nothing = np.array([0.1, 0.2, 0.0]), np.zeros(3)
     costs = CostMatrix(nothing, np.array([0.0, 0.0, 0.3]), gain, nothing)
-    baseline = fit(None, [], np.array([True, True, False]), costs)["priority"]
-
-    assert not baseline.escalate(None, [], costs).any()
+    assert choose_priorities(tickets(np.array([True, True, False])), costs) == set()
 
 
 @pytest.mark.parametrize(("breached", "expected"), [(3, True), (1, False)])
 def test_without_priorities_all_tickets_are_one_group(breached, expected):
-    breach = np.arange(10) < breached
-    baseline = fit(None, [], breach, equal_costs(10))["priority"]
-
-    assert baseline.escalate(None, [], equal_costs(4)).tolist() == [expected] * 4
-    # A priority appears only after training: it was not seen.
-    assert baseline.escalate(labels("High"), [], equal_costs(1)).tolist() == [False]
+    training = tickets(np.arange(10) < breached)
+    new = tickets(np.zeros(4, dtype=bool))
+    assert decide(training, new, equal_costs(10), equal_costs(4))["priority"] == [expected] * 4
+    # A priority that only test tickets have was not seen in training.
+    high = tickets(priority=["High"])
+    assert decide(training, high, equal_costs(10), equal_costs(1))["priority"] == [False]
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, float("nan")])
 def test_every_kind_of_missing_priority_is_the_same_group(missing):
-    priority = labels(None, np.nan, "Low", "Low")
-    breach = np.array([True, True, False, False])
-    baseline = fit(priority, [], breach, equal_costs(4))["priority"]
-
-    assert baseline.escalate(labels(missing, "Low"), [], equal_costs(2)).tolist() == [True, False]
+    training = tickets(np.array([True, True, False, False]), priority=[None, np.nan, "Low", "Low"])
+    test = tickets(priority=[missing, "Low"])
+    assert decide(training, test, equal_costs(4), equal_costs(2))["priority"] == [True, False]
 
 
 def test_segment_rates_are_shrunk_by_twenty_tickets():
-    segment = np.repeat(labels("a", "b"), [30, 10])
-    breach = np.arange(40) < 10  # 10 of the 30 in a, none of the 10 in b: 0.25 overall
-    baseline = fit(None, [segment], breach, equal_costs(40))["segment"]
+    # 10 of the 30 in a, none of the 10 in b: 0.25 overall
+    training = tickets(np.arange(40) < 10, kind=np.repeat(["a", "b"], [30, 10]))
     rate_a, rate_b = (10 + 20 * 0.25) / (30 + 20), (0 + 20 * 0.25) / (10 + 20)
 
     def escalates(value, threshold):
         costs = equal_costs(1, 100.0, 100 * threshold)  # p* = threshold
-        return baseline.escalate(None, [labels(value)], costs).tolist() == [True]
+        test = tickets(kind=[value])
+        return decide(training, test, equal_costs(40), costs, ["kind"])["segment"] == [True]
 
     for value, rate in [("a", rate_a), ("b", rate_b), ("unseen", 0.25)]:
         assert escalates(value, rate - 1e-6)
@@ -115,38 +116,33 @@ def test_segment_rates_are_shrunk_by_twenty_tickets():
 
 
 def test_segments_are_combinations_in_order():
-    first, second = np.repeat(labels("x", "y"), 200), np.tile(labels("y", "x"), 200)
-    breach = (first == "x") & (second == "y")
-    costs = equal_costs(400, 100.0, 50.0)
-    baseline = fit(None, [first, second], breach, costs)["segment"]
+    first, second = np.repeat(["x", "y"], 200), np.tile(["y", "x"], 200)
+    training = tickets((first == "x") & (second == "y"), first=first, second=second)
+    test = tickets(first=["x", "y", "x", "y"], second=["y", "x", "x", "y"])
+    costs = [equal_costs(size, 100.0, 50.0) for size in (400, 4)]
 
-    others = [labels("x", "y", "x", "y"), labels("y", "x", "x", "y")]
-    chosen = baseline.escalate(None, others, equal_costs(4, 100.0, 50.0))
-    assert chosen.tolist() == [True, False, False, False]
+    decided = decide(training, test, *costs, ["first", "absent", "second"])
+    assert decided["segment"] == [True, False, False, False]
 
 
 def test_segment_applies_the_per_ticket_rule():
-    breach = np.arange(100) < 30
-    baseline = fit(None, [], breach, equal_costs(100))["segment"]
     costs = cost_matrix([500.0, 50.0, 0.0], 20, charged=1, effectiveness=1)  # p* .04, .4, none
-
-    assert baseline.escalate(None, [], costs).tolist() == [True, False, False]
+    training, test = tickets(np.arange(100) < 30), tickets(np.zeros(3, dtype=bool))
+    assert decide(training, test, equal_costs(100), costs)["segment"] == [True, False, False]
 
 
 def test_every_kind_of_missing_segment_is_the_same_segment():
-    segment = np.repeat(labels(None, np.nan, "a"), 50)
-    breach = np.arange(150) < 100
-    baseline = fit(None, [segment], breach, equal_costs(150))["segment"]
+    training = tickets(np.arange(150) < 100, kind=np.repeat(labels(None, np.nan, "a"), 50))
+    test = tickets(kind=[pd.NA, np.nan, "a"])
     costs = equal_costs(3, 100.0, 80.0)  # p* = 0.8, above the overall rate
+    decided = decide(training, test, equal_costs(150), costs, ["kind"])
+    assert decided["segment"] == [True, True, False]
 
-    chosen = baseline.escalate(None, [labels(pd.NA, np.nan, "a")], costs)
-    assert chosen.tolist() == [True, True, False]
 
-
-def test_baselines_are_fitted_on_training_tickets_only():
-    priority, breach = labels("High", "Low"), np.array([True, False])
-    baseline = fit(priority, [priority], breach, equal_costs(2))["priority"]
-    # Elsewhere Low loses more, but the decision was made in training.
-    dear = equal_costs(2, 10_000.0)
-
-    assert baseline.escalate(priority, [priority], dear).tolist() == [True, False]
+def test_rules_are_fitted_on_training_tickets_only():
+    """The labels and costs of the test tickets would escalate Low, and leave High."""
+    training = tickets(np.array([True, False] * 200), priority=["High", "Low"] * 200)
+    test = tickets(np.array([False, True]), priority=["High", "Low"])
+    costs = equal_costs(400), equal_costs(2, 10_000.0, 5_000.0)
+    decided = decide(training, test, *costs, ["priority"])
+    assert decided["priority"] == decided["segment"] == [True, False]

@@ -124,14 +124,14 @@ def test_a_random_split_of_one_class_is_refused(breach, said):
 
 
 def test_an_empty_test_period_is_refused():
-    with pytest.raises(InputError, match=r"no tickets to test on \(of 100\)"):
+    with pytest.raises(InputError, match=r"test on \(of 100\).*split\.test_size"):
         hold_out(year(), Split(SplitKind.temporal, test_from="2031-01-01"))
-    with pytest.raises(InputError, match="no tickets to train on"):
+    with pytest.raises(InputError, match=r"train on.*split\.test_size"):
         hold_out(year(), Split(SplitKind.temporal, test_from="2021-01-01"))
 
 
 def test_a_temporal_split_needs_creation_times():
-    with pytest.raises(InputError, match="no ticket has one"):
+    with pytest.raises(InputError, match="split=random"):
         hold_out(year().assign(created_at=pd.NaT), TEMPORAL)
 
 
@@ -178,14 +178,14 @@ def test_tickets_of_one_moment_stay_together():
 def test_too_few_moments_for_the_folds_are_refused():
     training = desk(np.repeat([0, 1], 15), np.arange(30) % 2 == 0)
 
-    with pytest.raises(InputError, match=r"split.folds=5: .* too few different moments"):
+    with pytest.raises(InputError, match=r"split\.folds=5: .*split=random"):
         make_folds(training, TEMPORAL)
 
 
 def test_a_fold_without_both_classes_is_refused():
     training = desk(np.arange(30), np.arange(30) >= 20)
 
-    with pytest.raises(InputError, match=r"split.folds=5: the 6 tickets .* all of one class"):
+    with pytest.raises(InputError, match=r"split\.folds=5: the 6 tickets"):
         make_folds(training, TEMPORAL)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from slarisk.datasets.sample import generate_tickets
 from slarisk.learning.crossfit import cross_fit
-from slarisk.learning.models import stakes
+from slarisk.learning.models import make_fit_params
 from slarisk.learning.splits import hold_out, make_folds
 from slarisk.tickets.contract import read_tickets
 from slarisk.tickets.labels import prepare_tickets
@@ -74,9 +74,9 @@ def _train(config):
     training = tickets.frame.iloc[held_out.train].reset_index(drop=True)
     folds = make_folds(training, config.split)
     estimator = build_estimator(config.model)
-    beside = stakes(estimator, tickets.costs.take(held_out.train), config.weight)
+    fit_params = make_fit_params(estimator, tickets.costs.take(held_out.train), config.weight)
     learned = cross_fit(
-        estimator, config.features, config.calibration.name, training, folds, beside
+        estimator, config.features, config.calibration.name, training, folds, fit_params
     )
     bundle = pack(config, learned, 0.3, tickets, held_out)
     return SimpleNamespace(

@@ -14,9 +14,14 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from slarisk.datasets.sample import generate_tickets
+from slarisk.decisions.costs import cost_matrix
+from slarisk.evaluation import baselines
 from slarisk.learning.splits import make_folds
 from slarisk.model.seen_tickets import hash_identities
-from slarisk.training import run as job
+from slarisk.tracking.source import Source
+from slarisk.training import fit as training
+from slarisk.training import prepare as preparation
+from slarisk.training.result import SECONDS, differing_metrics
 
 TICKETS = 1_500
 # so dear that neither threshold nor trivial rules are the same whatever tickets they are fitted on
@@ -51,53 +56,66 @@ def export(tmp_path_factory):
 
 
 @pytest.fixture
-def prepare(export, composed, tmp_path):
-    """A config, and what `train.py` prepares from an export; ``change`` may change its table."""
+def prepare(export, composed, tmp_path, monkeypatch):
+    """A config, and what `train.py` prepares from an export, whose rows may be shuffled."""
     table, truth = export
+    source = Source(commit="0" * 40, diff="")
+    monkeypatch.setattr(preparation, "find_source", lambda: source)
 
-    def prepare_export(*overrides, change=None):
+    def prepare_export(*overrides, shuffled=False):
         path = tmp_path / "tickets.csv"
-        (change(table) if change else table).to_csv(path, index=False)
+        rows = table.sample(frac=1, random_state=2) if shuffled else table
+        rows.to_csv(path, index=False)
         config = composed(f"data.path={path}", f"data.truth={truth}", *BASE, *overrides)
-        return config, job.prepare(config)
+        return config, preparation.prepare(config)
 
     return prepare_export
 
 
 @pytest.fixture
 def fit(monkeypatch):
-    """Fits and judges, and gives what was learned and the trivial rules with it."""
+    """Fits and evaluates; gives the result, the cross-fit, and what the trivial rules learned."""
     found = {}
 
-    def record(name):
-        real = getattr(job, name)
+    def record(module, name):
+        real = getattr(module, name)
 
         def call(*arguments):
             found[name] = real(*arguments)
             return found[name]
 
-        monkeypatch.setattr(job, name, call)
+        monkeypatch.setattr(module, name, call)
 
-    record("learn")
-    record("fit_baselines")
-    monkeypatch.setattr(job, "run_checks", lambda evidence: [])
+    record(training, "cross_fit")
+    record(baselines, "choose_priorities")
+    record(baselines, "rate_segments")
+    monkeypatch.setattr(training, "run_checks", lambda context: [])
 
     def fit_prepared(config, prepared):
-        trained = job.fit_and_evaluate(config, prepared)
-        return trained, found["learn"], found["fit_baselines"]
+        trained = training.fit_and_evaluate(config, prepared)
+        return trained, found["cross_fit"], (found["choose_priorities"], found["rate_segments"])
 
     return fit_prepared
 
 
-def relabel(prepared, rows):
-    """Turn the outcomes of some tickets round, make them dear, and give them a new product."""
+def replace_frame(config, prepared, frame):
+    """Replace the labelled tickets, and price them again by their breach costs."""
+    cost = config.cost
+    costs = cost_matrix(
+        frame["breach_cost"], cost.escalation_cost, cost.charged, cost.effectiveness
+    )
+    return replace(prepared, tickets=replace(prepared.tickets, frame=frame, costs=costs))
+
+
+def relabel(config, prepared, rows):
+    """Reverse the labels of some tickets, make them ten times as dear, with a new product."""
     frame = prepared.tickets.frame.copy()
     chosen = np.zeros(len(frame), dtype=bool)
     chosen[rows] = True
     frame["breach"] = frame["breach"] ^ chosen
     frame["breach_cost"] = np.where(chosen, 10 * frame["breach_cost"], frame["breach_cost"])
     frame["product"] = frame["product"].mask(pd.Series(chosen, frame.index), "Toaster")
-    return replace(prepared, tickets=replace(prepared.tickets, frame=frame))
+    return replace_frame(config, prepared, frame)
 
 
 def read_chosen(trained):
@@ -107,14 +125,14 @@ def read_chosen(trained):
     return {name: trained.metrics[name] for name in CHOICES}, manifest, scores
 
 
-def turn_block(config, prepared, number):
-    """Turn the outcomes of a temporal block of the training tickets round, and nothing else."""
+def reverse_block(config, prepared, number):
+    """Reverse the labels of a temporal block of the training tickets, and nothing else."""
     train = prepared.held_out.train
-    training = prepared.tickets.frame.iloc[train].reset_index(drop=True)
+    blocks = make_folds(prepared.tickets.frame.iloc[train].reset_index(drop=True), config.split)
     frame = prepared.tickets.frame.copy()
-    rows = train[make_folds(training, config.split)[number].score]
+    rows = train[blocks[number].score]
     frame.iloc[rows, frame.columns.get_loc("breach")] = ~frame["breach"].iloc[rows]
-    return replace(prepared, tickets=replace(prepared.tickets, frame=frame))
+    return replace_frame(config, prepared, frame)
 
 
 @pytest.mark.parametrize("decision", ["per_ticket", "threshold"])
@@ -124,8 +142,8 @@ def test_nothing_is_chosen_on_the_first_block(prepare, fit, decision):
     config, prepared = prepare("calibration=isotonic", f"decision={decision}", cheap)
     prepared = replace(prepared, estimator=Fixed())
     before, learned, _ = fit(config, prepared)
-    first, _, _ = fit(config, turn_block(config, prepared, 0))
-    second, _, _ = fit(config, turn_block(config, prepared, 1))
+    first, _, _ = fit(config, reverse_block(config, prepared, 0))
+    second, _, _ = fit(config, reverse_block(config, prepared, 1))
 
     assert not learned.eligible.all()
     assert read_chosen(first)[0] == read_chosen(before)[0]
@@ -141,13 +159,13 @@ def test_nothing_is_learned_from_test_tickets(prepare, fit, weight):
     """Neither from their outcomes, nor their costs, nor their fields."""
     config, prepared = prepare("calibration=sigmoid", "decision=threshold", f"weight={weight}")
     before, learned, rules = fit(config, prepared)
-    after, relearned, refitted = fit(config, relabel(prepared, prepared.held_out.test))
+    after, relearned, refitted = fit(config, relabel(config, prepared, prepared.held_out.test))
 
     for one, other in zip(read_chosen(before), read_chosen(after), strict=True):
         np.testing.assert_equal(one, other)
     assert rules == refitted
-    training = before.training
-    assert (learned.model.probability(training) == relearned.model.probability(training)).all()
+    scored = [each.model.probability(before.training) for each in (learned, relearned)]
+    assert (scored[0] == scored[1]).all()
     assert before.metrics["expected_loss"] != after.metrics["expected_loss"]
 
 
@@ -157,10 +175,10 @@ def test_tickets_in_neither_part_change_nothing(prepare, fit):
     before, _, rules = fit(config, prepared)
     used = np.concatenate([prepared.held_out.train, prepared.held_out.test])
     rest = np.setdiff1d(np.arange(len(prepared.tickets.frame)), used)
-    after, _, refitted = fit(config, relabel(prepared, rest))
+    after, _, refitted = fit(config, relabel(config, prepared, rest))
 
     assert len(rest) > 100
-    assert job.differing_metrics(before.metrics, after.metrics) == []
+    assert differing_metrics(before.metrics, after.metrics) == []
     for one, other in zip(read_chosen(before), read_chosen(after), strict=True):
         np.testing.assert_equal(one, other)
     assert rules == refitted
@@ -170,7 +188,7 @@ def test_the_training_tickets_make_the_rules_and_the_manifest(prepare, fit):
     """The counterpart: what must not move with test tickets does with training tickets."""
     config, prepared = prepare()
     before, _, rules = fit(config, prepared)
-    after, _, refitted = fit(config, relabel(prepared, prepared.held_out.train[::3]))
+    after, _, refitted = fit(config, relabel(config, prepared, prepared.held_out.train[::3]))
     frame, train = prepared.tickets.frame, prepared.held_out.train
     cost = frame["breach_cost"].iloc[train].mean()
     assert before.bundle.manifest.fallback_cost == pytest.approx(cost)
@@ -184,18 +202,16 @@ def test_the_training_tickets_make_the_rules_and_the_manifest(prepare, fit):
 def test_the_order_of_the_export_changes_no_metric(prepare, fit, options):
     """Only a random split, which draws by row, goes by it."""
     before, _, _ = fit(*prepare(*options))
-    after, _, _ = fit(*prepare(*options, change=lambda table: table.sample(frac=1, random_state=2)))
+    after, _, _ = fit(*prepare(*options, shuffled=True))
     metrics = [
-        {name: value for name, value in each.metrics.items() if name != job.SECONDS}
+        {name: value for name, value in each.metrics.items() if name != SECONDS}
         for each in (before, after)
     ]
     assert metrics[0] == pytest.approx(metrics[1], rel=1e-6)
 
 
 def test_the_bundle_holds_each_ticket_its_own_out_of_fold_probability(prepare, fit):
-    config, prepared = prepare(
-        "calibration=isotonic", change=lambda table: table.sample(frac=1, random_state=2)
-    )
+    config, prepared = prepare("calibration=isotonic", shuffled=True)
     trained, learned, _ = fit(config, prepared)
     seen = trained.bundle.seen.set_index("identity")
     held_out, frame = prepared.held_out, prepared.tickets.frame
@@ -210,14 +226,14 @@ def test_the_bundle_holds_each_ticket_its_own_out_of_fold_probability(prepare, f
 
 def test_losses_and_regret_are_those_of_each_test_ticket(prepare, fit, export):
     """By hand, ticket by ticket, from the export's labels and the file of the truth."""
-    config, prepared = prepare(change=lambda table: table.sample(frac=1, random_state=2))
+    config, prepared = prepare(shuffled=True)
     trained, _, _ = fit(config, prepared)
     truth = pd.read_csv(export[1], dtype={"ticket_id": str})
     truth = truth.set_index("ticket_id")["breach_probability"]
     test = prepared.tickets.frame.iloc[prepared.held_out.test]
-    said = trained.bundle.model.probability(test)
+    probabilities = trained.bundle.model.probability(test)
     lost = {"model": 0.0, "truth": 0.0, "never": 0.0, "always": 0.0}
-    for ticket, probability in zip(test.itertuples(), said, strict=True):
+    for ticket, probability in zip(test.itertuples(), probabilities, strict=True):
         cost = ticket.breach_cost
         escalated = 60 + (0.2 * cost if ticket.breach else 0)
         left = cost if ticket.breach else 0.0

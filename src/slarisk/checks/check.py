@@ -1,4 +1,4 @@
-"""A check, and how it came out."""
+"""A check with its verdict, and lists of checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_CHECKS = "none"  # how a list of no checks is written
 
 
 class Verdict(Enum):
-    """How a check came out; a failed one blocks promotion."""
+    """Outcome of a check; a failed one blocks promotion."""
 
     ok = "ok"
     warning = "warning"
@@ -26,7 +26,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One check with its stable code, verdict and figures in words."""
+    """One check with its stable code, its verdict, and a sentence with its figures."""
 
     code: str
     title: str
@@ -35,30 +35,30 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a check found: its verdict, and the figures in words."""
+class CheckResult:
+    """Result of a check: its verdict, and a sentence with its figures."""
 
     verdict: Verdict
     detail: str
 
 
-def passed(detail: str) -> Finding:
-    """Find nothing to object to."""
-    return Finding(Verdict.ok, detail)
+def passed(detail: str) -> CheckResult:
+    """Return a finding without an objection."""
+    return CheckResult(Verdict.ok, detail)
 
 
-def warned(detail: str) -> Finding:
-    """Find what weakens a result."""
-    return Finding(Verdict.warning, detail)
+def warned(detail: str) -> CheckResult:
+    """Return a finding that weakens the result."""
+    return CheckResult(Verdict.warning, detail)
 
 
-def failed(detail: str) -> Finding:
-    """Find what makes a result worth nothing."""
-    return Finding(Verdict.failed, detail)
+def failed(detail: str) -> CheckResult:
+    """Return a finding that makes the result invalid."""
+    return CheckResult(Verdict.failed, detail)
 
 
 def list_codes(checks: Iterable[Check], verdict: Verdict) -> str:
-    """List the codes of the checks with a verdict, or say that there is none."""
+    """List the codes of the checks with a verdict; ``NO_CHECKS`` if there are none."""
     return " ".join(check.code for check in checks if check.verdict is verdict) or NO_CHECKS
 
 
@@ -76,7 +76,7 @@ def read_checks(text: str) -> list[Check]:
 
 
 def list_problems(checks: Sequence[Check]) -> list[str]:
-    """List in words what the checks object to, what is worst first."""
+    """List the objections of the checks in sentences, failed checks first."""
     doubts = [check for check in checks if check.verdict is Verdict.failed]
     doubts += [check for check in checks if check.verdict is Verdict.warning]
     return [f"{check.verdict.value} {check.code}: {check.detail}" for check in doubts]

@@ -1,4 +1,4 @@
-"""Whether anything was chosen or fitted on the test tickets."""
+"""Whether a threshold, a calibration or an objective rests on other than the eligible tickets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.checks.check import failed, passed
+from slarisk.checks.check import CheckResult, failed, passed
 from slarisk.decisions.policies import find_policy
 from slarisk.decisions.thresholds import best_threshold
 from slarisk.learning.calibration import cross_calibrate, fit_calibrator
@@ -14,61 +14,55 @@ from slarisk.learning.calibration import cross_calibrate, fit_calibrator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
-    from slarisk.checks.check import Finding
+    from slarisk.arrays import Floats
     from slarisk.checks.context import CheckContext
 
 
-def check_test_untouched(evidence: CheckContext) -> Finding:
+def check_test_untouched(context: CheckContext) -> CheckResult:
     """SR002: calibration, threshold and objective are those that the training tickets give.
 
     All three are computed again, on the eligible out-of-fold scores alone, and compared with the
     model and with the logged metrics.
     """
-    policy = find_policy(evidence.config.decision)
+    policy = find_policy(context.config.decision)
     if policy.optimistic:
         return failed("The threshold was picked on the test tickets; the loss is too good.")
-    learned, eligible = evidence.learned, evidence.learned.eligible
+    learned, eligible = context.learned, context.learned.eligible
     kind, score, breach = (
-        evidence.config.calibration.name,
+        context.config.calibration.name,
         learned.score[eligible],
-        evidence.breach[eligible],
+        context.eligible_breach,
     )
-    again = fit_calibrator(kind, score, breach)
+    calibrator = fit_calibrator(kind, score, breach)
     probe = np.linspace(0, 1, 101)
-    if not np.allclose(again.apply(probe), learned.model.calibrator.apply(probe), atol=1e-9):
+    if not np.allclose(calibrator.apply(probe), learned.model.calibrator.apply(probe), atol=1e-9):
         return failed(
             "The calibration of the model is not the one that the out-of-fold scores of the "
             "training tickets give: other tickets were used to fit it."
         )
     probability = cross_calibrate(kind, score, breach, learned.fold[eligible])
-    if not np.allclose(probability, learned.probability[eligible], atol=1e-9):
+    if not np.allclose(probability, context.eligible_probability, atol=1e-9):
         return failed(
             "The out-of-fold probabilities are not the out-of-fold scores, calibrated on the other "
             "folds: the threshold and the objective rest on other figures."
         )
     other = [
-        f"{name} is {given:.6g}, and {found:.6g} on the eligible out-of-fold scores"
-        for name, given, found in _list_choices(evidence, probability)
-        if not np.isclose(given, found, rtol=1e-9, atol=1e-12)
+        f"{name} is {used:.6g}, and {again:.6g} on the eligible out-of-fold scores"
+        for name, used, again in _list_choices(context, probability)
+        if not np.isclose(used, again, rtol=1e-9, atol=1e-12)
     ]
     if other:
         return failed(f"Chosen or measured on other tickets: {'; '.join(other)}.")
     return passed("Test tickets were used once, at the end.")
 
 
-def _list_choices(
-    evidence: CheckContext, probability: NDArray[np.float64]
-) -> Iterator[tuple[str, float, float]]:
-    """List what the run chose, and what the eligible training tickets give, by name."""
-    eligible = evidence.learned.eligible
-    tickets, breach = evidence.training[eligible], evidence.breach[eligible]
-    costs, metrics = evidence.price(tickets), evidence.metrics
+def _list_choices(context: CheckContext, probability: Floats) -> Iterator[tuple[str, float, float]]:
+    """List choices of the run by name: the value it used, and that of the eligible tickets."""
+    breach, costs, metrics = context.eligible_breach, context.eligible_costs, context.metrics
     best = best_threshold(probability, breach, costs).finite
     yield "optimal_threshold", metrics["optimal_threshold"], best
-    if find_policy(evidence.config.decision).by_threshold:
+    if find_policy(context.config.decision).by_threshold:
         yield "decision_threshold", metrics["decision_threshold"], best
-        yield "the threshold of the model", min(evidence.threshold, 1.0), best
-    losses = costs.losses(breach, evidence.decide(tickets, probability))
-    yield "objective", metrics["objective"], float(losses.mean())
+        yield "the threshold of the model", min(context.threshold, 1.0), best
+    escalate = context.decide(context.training[context.learned.eligible], probability, costs)
+    yield "objective", metrics["objective"], float(costs.losses(breach, escalate).mean())

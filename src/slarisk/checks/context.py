@@ -1,4 +1,4 @@
-"""What the checks look at: the tickets of both parts, what was learned, and the logged metrics."""
+"""Input of the checks: the tickets of both parts, the cross-fit, and the logged metrics."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from slarisk.arrays import Bools, Floats
     from slarisk.config import TrainConfig
     from slarisk.decisions.costs import CostMatrix
     from slarisk.learning.crossfit import CrossFit
@@ -32,22 +33,21 @@ _IN_SAMPLE = 1000  # training tickets that the final model scores again
 class CheckContext:
     """A run as the checks see it.
 
-    Checks compute what they judge from the tickets, the out-of-fold scores and the model; the
-    logged metrics are only compared with it.
+    Checks compute what they judge from the tickets, the out-of-fold scores and the model, each
+    once for all checks; the logged metrics are only compared with it.
 
     Parameters
     ----------
-    config : TrainConfig
     tickets : LabelledTickets
-        All of the export.
+        Of the whole export.
     training, test : DataFrame
         The typed tickets of both parts.
     folds : sequence of Fold
         Of the training tickets.
     learned : CrossFit
-        The model, and the out-of-fold scores of the training tickets.
+        The final model, and the out-of-fold scores of the training tickets.
     threshold : float
-        What the packed model decides by, where it decides by one threshold.
+        Of the packed model, where its policy has one threshold.
     metrics : mapping of str to float
         As the run logs them.
     """
@@ -63,17 +63,17 @@ class CheckContext:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """What the model sees of the training tickets."""
+        """Feature frame of the training tickets."""
         return make_features(self.training, self.config.features)
 
     @cached_property
     def test_frame(self) -> pd.DataFrame:
-        """What the model sees of the test tickets."""
+        """Feature frame of the test tickets."""
         return make_features(self.test, self.config.features)
 
     @cached_property
     def features(self) -> list[str]:
-        """The columns of both frames but for free text, which has no values to compare."""
+        """Columns of both frames, without free text, which has no values to compare."""
         return comparable_names(self.config.features)
 
     @property
@@ -82,31 +82,53 @@ class CheckContext:
         return feature_fields(self.config.features)
 
     @cached_property
-    def breach(self) -> NDArray[np.bool_]:
-        """What became of the training tickets."""
-        breach: NDArray[np.bool_] = self.training["breach"].to_numpy(dtype=bool)
-        return breach
+    def breach(self) -> Bools:
+        """Labels of the training tickets."""
+        return self.training["breach"].to_numpy(dtype=bool)
 
     @cached_property
-    def test_breach(self) -> NDArray[np.bool_]:
-        """What became of the test tickets."""
-        breach: NDArray[np.bool_] = self.test["breach"].to_numpy(dtype=bool)
-        return breach
+    def test_breach(self) -> Bools:
+        """Labels of the test tickets."""
+        return self.test["breach"].to_numpy(dtype=bool)
 
     @cached_property
-    def probability(self) -> NDArray[np.float64]:
-        """Breach probabilities of the test tickets, predicted again, shape (test tickets,)."""
+    def probability(self) -> Floats:
+        """Breach probabilities of the test tickets, predicted again."""
         return self.learned.model.probability(self.test)
 
-    def price(self, tickets: pd.DataFrame) -> CostMatrix:
-        """Price the four outcomes of some labelled tickets, in dollars."""
+    @cached_property
+    def costs(self) -> CostMatrix:
+        """Costs of the training tickets, priced again."""
+        return self._price(self.training)
+
+    @cached_property
+    def test_costs(self) -> CostMatrix:
+        """Costs of the test tickets, priced again."""
+        return self._price(self.test)
+
+    def _price(self, tickets: pd.DataFrame) -> CostMatrix:
         config = self.config
         return price_tickets(tickets, config.data, config.sla, config.cost)
 
-    def decide(self, tickets: pd.DataFrame, probability: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Decide by the policy of the run which of some labelled tickets to escalate."""
+    @cached_property
+    def eligible_breach(self) -> Bools:
+        """Labels of the training tickets with an eligible out-of-fold score."""
+        return self.breach[self.learned.eligible]
+
+    @cached_property
+    def eligible_probability(self) -> Floats:
+        """Out-of-fold probabilities of these tickets."""
+        return self.learned.probability[self.learned.eligible]
+
+    @cached_property
+    def eligible_costs(self) -> CostMatrix:
+        """Costs of these tickets."""
+        return self.costs.take(self.learned.eligible)
+
+    def decide(self, tickets: pd.DataFrame, probability: Floats, costs: CostMatrix) -> Bools:
+        """Decide by the policy of the run which of some tickets to escalate."""
         policy = make_policy(self.config.decision, self.threshold)
-        return policy.decide(probability, self.price(tickets), take_facts(tickets))
+        return policy.decide(probability, costs, take_facts(tickets))
 
     @property
     def imputed(self) -> bool:
@@ -115,7 +137,7 @@ class CheckContext:
 
     @property
     def late_dates(self) -> list[str]:
-        """The date fields in which the end of a ticket may show."""
+        """Date fields that are not known at creation."""
         return [
             name
             for name in date_fields(self.config.data)
@@ -126,7 +148,7 @@ class CheckContext:
 
     @cached_property
     def sampled(self) -> NDArray[np.int64]:
-        """Positions of honestly scored training tickets, a random sample of them."""
+        """Positions of a random sample of the training tickets with an eligible score."""
         eligible = np.flatnonzero(self.learned.eligible)
         if len(eligible) <= _IN_SAMPLE:
             return eligible
@@ -134,6 +156,6 @@ class CheckContext:
         return np.sort(rng.choice(eligible, _IN_SAMPLE, replace=False))
 
     @cached_property
-    def in_sample(self) -> NDArray[np.float64]:
-        """The final model's uncalibrated scores of the sampled tickets, which it was fitted on."""
+    def in_sample(self) -> Floats:
+        """Uncalibrated in-sample scores of the sampled tickets, by the final model."""
         return self.learned.model.score(self.frame.iloc[self.sampled])

@@ -1,4 +1,4 @@
-"""Whether a feature knows what is known only when a ticket ends."""
+"""Whether a feature holds what is known only when a ticket ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from slarisk.checks.check import failed, passed, warned
+from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.checks.context import CheckContext
 from slarisk.learning.features import category_names, make_features
 from slarisk.stats.association import share_information
@@ -17,7 +17,8 @@ from slarisk.stats.association import share_information
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slarisk.checks.check import Finding
+    from slarisk.arrays import Bools, Floats
+
 
 _SAME, _CLOSE = 0.9, 0.7  # rank correlations with the time a ticket takes
 _FEW = 100  # tickets, below which a rank correlation is not looked at
@@ -31,39 +32,43 @@ _SPARED = 2  # values that gain most, and may have a reason of their own
 _SWAPS = 40
 
 
-def check_moment(evidence: CheckContext) -> Finding:
+def check_moment(context: CheckContext) -> CheckResult:
     """SR008: every feature is known at the prediction moment, and none ranks tickets by their end.
 
-    That the data policy says so was asked before the run. A number or a date by which tickets lie
-    in the order of the time they took says so in vain.
+    The data policy is validated before the run; here, a number or a date that orders tickets by
+    their time to resolution contradicts it.
     """
-    moment, fields = evidence.config.moment.value, evidence.fields
-    said = f"All {len(fields)} fields are listed as known at {moment!r}"
+    moment, fields = context.config.moment.value, context.fields
+    listed = f"All {len(fields)} fields are listed as known at {moment!r}"
     numbers = [
-        name for name in evidence.features if pd.api.types.is_float_dtype(evidence.frame[name])
+        name for name in context.features if pd.api.types.is_float_dtype(context.frame[name])
     ]
     if not numbers:
-        return passed(f"{said}; none is a number.")
-    taken = [_measure_hours(evidence.training, end) for end in _name_ends(evidence)]
+        return passed(f"{listed}; none is a number.")
+    taken = [_measure_hours(context.training, end) for end in _name_ends(context)]
     order = {
-        name: max((_correlate_ranks(evidence.frame[name], hours) for hours in taken), default=0.0)
+        name: max((_correlate_ranks(context.frame[name], hours) for hours in taken), default=0.0)
         for name in numbers
     }
     name = max(order, key=order.__getitem__)
-    found = f"{name} ranks tickets as the time they took does (rank correlation {order[name]:.2f})"
+    strongest = (
+        f"{name} ranks tickets as the time they took does (rank correlation {order[name]:.2f})"
+    )
     if order[name] >= _SAME:
         return failed(
-            f"{said}, but {found}: it is filled in when a ticket ends. Correct data.known."
+            f"{listed}, but {strongest}: it is filled in when a ticket ends. Correct data.known."
         )
     if order[name] >= _CLOSE:
-        return warned(f"{said}, but {found}. Find out when it becomes known.")
-    return passed(f"{said}; the largest rank correlation with the time taken is {order[name]:.2f}.")
+        return warned(f"{listed}, but {strongest}. Find out when it becomes known.")
+    return passed(
+        f"{listed}; the largest rank correlation with the time taken is {order[name]:.2f}."
+    )
 
 
-def _name_ends(evidence: CheckContext) -> list[str]:
+def _name_ends(context: CheckContext) -> list[str]:
     """Name the dates at which a ticket ends: its resolution, and what makes its label known."""
-    ends = ["resolved_at", evidence.config.data.label.known_at]
-    return [name for name in ends if name is not None and name in evidence.training]
+    ends = ["resolved_at", context.config.data.label.known_at]
+    return [name for name in ends if name is not None and name in context.training]
 
 
 def _measure_hours(tickets: pd.DataFrame, end: str) -> pd.Series:
@@ -82,7 +87,7 @@ def _correlate_ranks(values: pd.Series, hours: pd.Series) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Days:
+class TicketDays:
     """The values of n tickets, and the days on which these were created and ended.
 
     ``values`` are codes below ``levels``, and the days are counted from a Monday on, below
@@ -95,14 +100,14 @@ class Days:
     ended: NDArray[np.int64]
     count: int
 
-    def drop(self, value: int) -> Days:
+    def drop(self, value: int) -> TicketDays:
         """Leave out the tickets of a value."""
         kept = self.values != value
         return replace(
             self, values=self.values[kept], created=self.created[kept], ended=self.ended[kept]
         )
 
-    def swap(self, swapped: NDArray[np.bool_]) -> Days:
+    def swap(self, swapped: Bools) -> TicketDays:
         """Let the two days of some tickets change places."""
         created = np.where(swapped, self.ended, self.created)
         return replace(self, created=created, ended=np.where(swapped, self.created, self.ended))
@@ -110,7 +115,7 @@ class Days:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a category tells of the day of creation, and how much more of the day of the end.
+    """Information of a category about the day of creation, and the gain about that of the end.
 
     In nats. ``most`` is the value that adds most to the gain.
     """
@@ -124,7 +129,7 @@ class Gain:
         return self.gain >= max(_GAIN, share * self.before)
 
 
-def check_days(evidence: CheckContext) -> Finding:
+def check_days(context: CheckContext) -> CheckResult:
     """SR009: no category goes by the day on which a ticket ends rather than begins.
 
     What is known at creation goes by the day of the creation: who is on duty, what is broken. Who
@@ -136,13 +141,13 @@ def check_days(evidence: CheckContext) -> Finding:
     may have reasons of their own, such as refunds that are all paid on the first of the month. A
     small gain may be that of who is assigned at first and works on the ticket later.
     """
-    tickets = pick_tickets(evidence)
+    tickets = pick_tickets(context)
     if len(tickets) < _FEW_DAYS:
         return passed(f"Fewer than {_FEW_DAYS} tickets end on another day: cannot be told.")
-    rng = np.random.default_rng(evidence.config.evaluation.seed)
+    rng = np.random.default_rng(context.config.evaluation.seed)
     sure: list[str] = []
     likely: list[str] = []
-    features = evidence.config.features
+    features = context.config.features
     frame, names = make_features(tickets, features), category_names(features)
     for name in names:
         days = read_days(tickets, frame[name])
@@ -150,11 +155,11 @@ def check_days(evidence: CheckContext) -> Finding:
         if not (whole.reaches(_LARGE) or rest.reaches(_SMALL)):
             continue
         if whole.gain >= _ERRORS * _estimate_error(days, rng):
-            told = (
+            description = (
                 f"{name} ({whole.before + whole.gain:.3f} nats with the day of the end, "
                 f"{whole.before:.3f} with the first)"
             )
-            (sure if whole.reaches(_LARGE) and rest.reaches(_LARGE) else likely).append(told)
+            (sure if whole.reaches(_LARGE) and rest.reaches(_LARGE) else likely).append(description)
     if sure:
         return failed(
             f"Goes by the day on which a ticket ends: {'; '.join(sure + likely)}. It is filled in "
@@ -168,13 +173,13 @@ def check_days(evidence: CheckContext) -> Finding:
     return passed(f"None of {len(names)} categories, on {len(tickets):,} tickets.")
 
 
-def pick_tickets(evidence: CheckContext) -> pd.DataFrame:
+def pick_tickets(context: CheckContext) -> pd.DataFrame:
     """Pick tickets that end on another day than they began, with both in one and the same period.
 
     Else the two days would differ in their range, which trends and what is still open tell apart.
     """
-    tickets: pd.DataFrame = evidence.tickets.frame
-    if evidence.imputed or "resolved_at" not in tickets:
+    tickets: pd.DataFrame = context.tickets.frame
+    if context.imputed or "resolved_at" not in tickets:
         return tickets.iloc[:0]
     created, ended = tickets["created_at"], tickets["resolved_at"]
     other = created.notna() & ended.notna() & (created.dt.floor("D") != ended.dt.floor("D"))
@@ -184,10 +189,10 @@ def pick_tickets(evidence: CheckContext) -> pd.DataFrame:
     tickets = tickets[(tickets["created_at"] >= first) & (tickets["resolved_at"] < last)]
     if len(tickets) <= _MOST:
         return tickets
-    return tickets.sample(_MOST, random_state=evidence.config.evaluation.seed)
+    return tickets.sample(_MOST, random_state=context.config.evaluation.seed)
 
 
-def read_days(tickets: pd.DataFrame, category: pd.Series) -> Days:
+def read_days(tickets: pd.DataFrame, category: pd.Series) -> TicketDays:
     """Read the two days of tickets, and their category with its rare values taken together."""
     created, ended = (
         (tickets[day] - pd.Timestamp("1970-01-01")).dt.days.to_numpy(dtype=np.int64)
@@ -197,7 +202,7 @@ def read_days(tickets: pd.DataFrame, category: pd.Series) -> Days:
     first -= (first + 3) % 7  # 1970 began on a Thursday
     count = int(max(created.max(), ended.max()) - first + 1)
     values, levels = _pool_rare(category)
-    return Days(values, levels, created - first, ended - first, count)
+    return TicketDays(values, levels, created - first, ended - first, count)
 
 
 def _pool_rare(values: pd.Series) -> tuple[NDArray[np.int64], int]:
@@ -207,7 +212,7 @@ def _pool_rare(values: pd.Series) -> tuple[NDArray[np.int64], int]:
     return pooled.astype(np.int64), len(found)
 
 
-def measure_gains(days: Days) -> tuple[Gain, Gain]:
+def measure_gains(days: TicketDays) -> tuple[Gain, Gain]:
     """Measure the gain of all values, and of all but those that gain most."""
     whole = rest = _measure_gain(days)
     for _ in range(_SPARED):
@@ -216,7 +221,7 @@ def measure_gains(days: Days) -> tuple[Gain, Gain]:
     return whole, rest
 
 
-def _measure_gain(days: Days) -> Gain:
+def _measure_gain(days: TicketDays) -> Gain:
     if not len(days.values):
         return Gain(0.0, 0.0, 0)
     share = np.bincount(days.values, minlength=days.levels) / len(days.values)
@@ -225,13 +230,13 @@ def _measure_gain(days: Days) -> Gain:
     return Gain(float(begun.sum()), float(gain.sum()), int(gain.argmax()))
 
 
-def _share_with_day(days: Days, day: NDArray[np.int64]) -> NDArray[np.float64]:
+def _share_with_day(days: TicketDays, day: NDArray[np.int64]) -> Floats:
     """Measure what each value tells of the day, beyond what it tells of the weekday."""
     whole = share_information(days.values, day, (days.levels, days.count))
     return whole - share_information(days.values, day % 7, (days.levels, 7))
 
 
-def _estimate_error(days: Days, rng: np.random.Generator) -> float:
+def _estimate_error(days: TicketDays, rng: np.random.Generator) -> float:
     """Estimate what chance does to the gain: the days of half of the tickets change places."""
     gains = [
         _measure_gain(days.swap(rng.random(len(days.values)) < 0.5)).gain for _ in range(_SWAPS)

@@ -1,4 +1,4 @@
-"""How much of a run rests on creation times that were drawn."""
+"""How much of a run rests on imputed creation times."""
 
 from __future__ import annotations
 
@@ -7,67 +7,61 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slarisk.checks.check import passed, warned
+from slarisk.checks.check import CheckResult, passed, warned
+from slarisk.checks.leaks import score_alone
 from slarisk.config import LabelKind
 from slarisk.learning.features import names_made_of
-from slarisk.stats.association import code_values, measure_auc, rate_values
+from slarisk.stats.association import measure_auc
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from slarisk.checks.check import Finding
+    from slarisk.arrays import Bools
     from slarisk.checks.context import CheckContext
 
 _DRAWS = 5
 _MOST = 1000  # test tickets that are scored with each draw
 
 
-def check_creation(evidence: CheckContext) -> Finding:
+def check_creation(context: CheckContext) -> CheckResult:
     """SR005: creation times are observed.
 
     If not, three figures say what they are worth: the share of labels that another draw may turn,
     the ROC AUC of the model when the creation times of the test tickets are drawn again, and that
     of the best part of the creation time alone.
     """
-    if not evidence.imputed:
+    if not context.imputed:
         return passed("Creation times come from the data.")
-    said = "Creation times are imputed: labels and hour-of-day effects are partly made up."
-    if evidence.config.data.label.kind is LabelKind.target:
-        said += f" Another draw may turn {_share_undecided(evidence):.0%} of the labels."
-    test = evidence.test.head(_MOST)  # in the order of the split, which is random without times
-    drawn = measure_auc(test["breach"].to_numpy(), evidence.probability[:_MOST])
-    again = [_score_again(evidence, test, number) for number in range(_DRAWS)]
-    said += f" ROC AUC {drawn:.3f}, and {np.mean(again):.3f} on average when they are drawn again"
-    calendar = names_made_of("created_at", evidence.config.features)
-    parts = {name: _score_part(evidence, name) for name in calendar}
+    detail = "Creation times are imputed: labels and hour-of-day effects are partly made up."
+    if context.config.data.label.kind is LabelKind.target:
+        detail += f" Another draw may turn {_share_undecided(context):.0%} of the labels."
+    test = context.test.head(_MOST)  # in the order of the split, which is random without times
+    drawn = measure_auc(test["breach"].to_numpy(), context.probability[:_MOST])
+    again = [_score_again(context, test, number) for number in range(_DRAWS)]
+    detail += f" ROC AUC {drawn:.3f}, and {np.mean(again):.3f} on average when they are drawn again"
+    calendar = names_made_of("created_at", context.config.features)
+    parts = {name: score_alone(context, name) for name in calendar}
     if parts:
         best = max(parts, key=parts.__getitem__)
-        said += f"; of the imputed {best} alone {parts[best]:.3f}"
-    return warned(f"{said}.")
+        detail += f"; of the imputed {best} alone {parts[best]:.3f}"
+    return warned(f"{detail}.")
 
 
-def _share_undecided(evidence: CheckContext) -> float:
+def _share_undecided(context: CheckContext) -> float:
     """Measure the share of labelled tickets that breach with some of the draws and not others."""
-    creation, tickets = evidence.config.data.creation, evidence.tickets.frame
+    creation, tickets = context.config.data.creation, context.tickets.frame
     worked = (tickets["resolved_at"] - tickets["first_response_at"]).dt.total_seconds() / 3600
     target = tickets["sla_target_hours"]
     first, last = (worked + hours > target for hours in (creation.low_hours, creation.high_hours))
     return float((first != last).mean())
 
 
-def _score_again(evidence: CheckContext, test: pd.DataFrame, number: int) -> float:
+def _score_again(context: CheckContext, test: pd.DataFrame, number: int) -> float:
     """Draw the creation times of test tickets again, and with them their labels and features."""
-    creation = evidence.config.data.creation
+    creation = context.config.data.creation
     rng = np.random.default_rng((creation.seed, number))
     hours = rng.integers(creation.low_hours, creation.high_hours + 1, len(test))
     created = test["first_response_at"] - pd.to_timedelta(hours, unit="h")
-    breach: NDArray[np.bool_] = test["breach"].to_numpy(dtype=bool)
-    if evidence.config.data.label.kind is LabelKind.target:
+    breach: Bools = test["breach"].to_numpy(dtype=bool)
+    if context.config.data.label.kind is LabelKind.target:
         taken = (test["resolved_at"] - created).dt.total_seconds() / 3600
         breach = (taken > test["sla_target_hours"]).to_numpy()
-    return measure_auc(breach, evidence.learned.model.probability(test.assign(created_at=created)))
-
-
-def _score_part(evidence: CheckContext, name: str) -> float:
-    known, new, levels = code_values(evidence.frame[name], evidence.test_frame[name])
-    return measure_auc(evidence.test_breach, rate_values(known, evidence.breach, levels)[new])
+    return measure_auc(breach, context.learned.model.probability(test.assign(created_at=created)))

@@ -8,20 +8,16 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from slarisk.checks.check import Finding, failed, passed, warned
+from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.config import Moment
 from slarisk.learning.features import number_fields, read_numbers
 from slarisk.stats.association import measure_auc
 from slarisk.tickets.contract import moment_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
+    from slarisk.arrays import Bools, Floats
     from slarisk.checks.context import CheckContext
 
-    Floats = NDArray[np.float64]
 
 _EXACT, _FAR = 1e-4, 1e-3  # of a standard deviation
 _FEW = 20  # values of the same kind
@@ -33,7 +29,7 @@ _FEWEST_FIELDS, _FEWEST_PICKED = 20, 5
 _PICKED, _BETTER = 0.97, 0.02  # shares of pairs
 
 
-def check_preparation(evidence: CheckContext) -> Finding:
+def check_preparation(context: CheckContext) -> CheckResult:
     """SR013: no number was computed from training and test tickets together.
 
     Such a number satisfies an equation over both parts to the last digits, and not over the
@@ -43,63 +39,54 @@ def check_preparation(evidence: CheckContext) -> Finding:
     Nor may a probability depend on which other tickets are scored with it: then the test tickets
     take part in its features.
     """
-    beside = _count_changed(evidence)
-    if beside:
+    changed = _count_changed(context)
+    if changed:
         return failed(
-            f"The probabilities of {beside:,} test tickets change when fewer are scored together: "
+            f"The probabilities of {changed:,} test tickets change when fewer are scored together: "
             "their features, or the preprocessing in the model, are made from other test tickets."
         )
-    fields = number_fields(evidence.config.features)
-    names = [name for name in fields if name in evidence.training]
+    fields = number_fields(context.config.features)
+    names = [name for name in fields if name in context.training]
+    frame, unlabelled = context.tickets.frame, context.tickets.unlabelled
+    wholes = [[context.training, context.test], [frame], [frame, unlabelled]]
+    labels = [np.concatenate([context.breach, context.test_breach]), frame["breach"].to_numpy(bool)]
     rates, own, scaled = [], [], []
     for name in names:
-        known = read_numbers(evidence.training, name).to_numpy()
-        if any(_is_breach_rate(*each) for each in _list_labelled(evidence, name)):
+        known, *numbers = (_read(parts, name) for parts in ([context.training], *wholes))
+        if any(_is_breach_rate(*each) for each in zip(numbers, labels, strict=False)):
             rates.append(name)
-        elif _is_breach_rate(known, evidence.breach):
+        elif _is_breach_rate(known, context.breach):
             own.append(name)
-        if any(_shows_whole(known, whole) for whole in _list_wholes(evidence, name)):
+        if any(_shows_whole(known, each) for each in numbers):
             scaled.append(name)
     if rates:
         return failed(
             f"{', '.join(rates)}: a breach rate of training and test tickets together. It holds "
             "the labels of the test tickets; make it in the model, where each fold has its own."
         )
-    said = []
+    objections = []
     if own:
-        said.append(
+        objections.append(
             f"{', '.join(own)}: a breach rate of the training tickets, each with its own label, so "
             "the out-of-fold scores are too good."
         )
     if scaled:
-        said.append(
+        objections.append(
             f"{', '.join(scaled)}: scaled or filled with a statistic of training and test tickets "
             "together. Leave that to the model."
         )
-    return warned(" ".join(said)) if said else passed(f"None of {len(names)} numbers.")
+    return warned(" ".join(objections)) if objections else passed(f"None of {len(names)} numbers.")
 
 
-def _count_changed(evidence: CheckContext) -> int:
+def _count_changed(context: CheckContext) -> int:
     """Count test tickets whose probability changes when every other one is left out."""
-    again = evidence.learned.model.probability(evidence.test.iloc[::2])
-    same = np.isclose(again, evidence.probability[::2], rtol=1e-9, atol=1e-12)
+    again = context.learned.model.probability(context.test.iloc[::2])
+    same = np.isclose(again, context.probability[::2], rtol=1e-9, atol=1e-12)
     return int((~same).sum())
 
 
-def _list_labelled(evidence: CheckContext, name: str) -> Iterator[tuple[Floats, NDArray[np.bool_]]]:
-    both = pd.concat([evidence.training, evidence.test])
-    for whole in (both, evidence.tickets.frame):
-        yield read_numbers(whole, name).to_numpy(), whole["breach"].to_numpy(dtype=bool)
-
-
-def _list_wholes(evidence: CheckContext, name: str) -> Iterator[Floats]:
-    tickets = evidence.tickets
-    for parts in (
-        [evidence.training, evidence.test],
-        [tickets.frame],
-        [tickets.frame, tickets.unlabelled],
-    ):
-        yield np.concatenate([read_numbers(part, name).to_numpy() for part in parts])
+def _read(parts: list[pd.DataFrame], name: str) -> Floats:
+    return np.concatenate([read_numbers(part, name).to_numpy() for part in parts])
 
 
 def _shows_whole(known: Floats, whole: Floats) -> bool:
@@ -136,8 +123,8 @@ def _tilt(values: Floats, middle: float) -> int:
     return int((values > middle).sum()) - int((values < middle).sum())
 
 
-def _is_breach_rate(values: Floats, breach: NDArray[np.bool_]) -> bool:
-    """Find out whether values are rates of breach among the tickets that share them.
+def _is_breach_rate(values: Floats, breach: Bools) -> bool:
+    """Whether values are breach rates of the tickets that share them.
 
     Of n tickets with b breaches, ``(b + m * p) / (n + m)`` for any m and p, moved and stretched,
     satisfies ``v * n = -m * v + c1 * n + c2 * b + c3`` with the same numbers for all values.
@@ -152,16 +139,18 @@ def _is_breach_rate(values: Floats, breach: NDArray[np.bool_]) -> bool:
     rate = breached / count
     if rate.std() == 0:
         return False
-    if _leave(distinct, [one, rate]) < _FIT:
+    if _unexplained(distinct, [one, rate]) < _FIT:
         return True
     if len(distinct) < _FEWEST_SMOOTHED:
         return False
     centred = distinct - distinct.mean()
     product, terms = centred * count, [centred, count, one]
-    return _leave(product, terms) > _NO_FIT and _leave(product, [*terms, breached]) < _FIT
+    return (
+        _unexplained(product, terms) > _NO_FIT and _unexplained(product, [*terms, breached]) < _FIT
+    )
 
 
-def _leave(target: Floats, terms: list[Floats]) -> float:
+def _unexplained(target: Floats, terms: list[Floats]) -> float:
     """Measure the share of the variance of a target that a linear fit leaves."""
     matrix = np.column_stack(terms)
     fit = matrix @ np.linalg.lstsq(matrix, target, rcond=None)[0]
@@ -169,27 +158,27 @@ def _leave(target: Floats, terms: list[Floats]) -> float:
     return float(((target - fit) ** 2).sum()) / total if total > 0 else 0.0
 
 
-def check_selection(evidence: CheckContext) -> Finding:
-    """SR014: the features were not picked by how they go with the outcome of test tickets.
+def check_selection(context: CheckContext) -> CheckResult:
+    """SR014: the features were not picked by their association with the labels of test tickets.
 
     Where there are many numbers to pick from, those picked are compared with those left out: by
     the training tickets, and by training and test tickets together. If only the second order puts
     all picked ones first, the test tickets took part in the choice.
     """
-    data, picked = evidence.config.data, {*number_fields(evidence.config.features)}
+    data, picked = context.config.data, {*number_fields(context.config.features)}
     names = [
         name
         for name in data.columns
-        if name in evidence.training and moment_known(name, data) is Moment.created
+        if name in context.training and moment_known(name, data) is Moment.created
     ]
     if len(names) < _FEWEST_FIELDS:
         return passed(f"{len(names)} fields are too few to pick from.")
-    both = pd.concat([evidence.training, evidence.test], ignore_index=True)
+    both = pd.concat([context.training, context.test], ignore_index=True)
     fields = [name for name in names if read_numbers(both, name).notna().mean() > 0.5]
     chosen = np.array([name in picked for name in fields])
     if min(chosen.sum(), (~chosen).sum()) < _FEWEST_PICKED:
         return passed(f"{int(chosen.sum())} of {len(fields)} numbers are features.")
-    tickets = [evidence.training, both]
+    tickets = [context.training, both]
     alone, together = (_agree(part, fields, chosen) for part in tickets)
     detail = (
         f"{int(chosen.sum())} of {len(fields)} numbers are features. Those go with the outcome "
@@ -201,7 +190,7 @@ def check_selection(evidence: CheckContext) -> Finding:
     return passed(detail)
 
 
-def _agree(tickets: pd.DataFrame, fields: list[str], chosen: NDArray[np.bool_]) -> float:
+def _agree(tickets: pd.DataFrame, fields: list[str], chosen: Bools) -> float:
     breach = tickets["breach"].to_numpy(dtype=float)
     strength = []
     for name in fields:

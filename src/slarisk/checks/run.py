@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slarisk.checks.calibration import check_calibration
-from slarisk.checks.check import Check, Finding
+from slarisk.checks.check import Check, CheckResult
 from slarisk.checks.choices import check_test_untouched
 from slarisk.checks.foresight import check_days, check_moment
 from slarisk.checks.generalisation import (
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a code stands for; a code and its meaning never change. Each is in docs/checks.md."""
+    """A check of a code; a code and its meaning never change. docs/checks.md lists them."""
 
     title: str
-    examine: Callable[[CheckContext], Finding]
+    examine: Callable[[CheckContext], CheckResult]
 
 
 RULES = {
@@ -61,10 +61,10 @@ RULES = {
 }
 
 
-def run_checks(evidence: CheckContext) -> list[Check]:
-    """Put a run to every check, in the order of the codes."""
-    checks = []
-    for code, rule in RULES.items():
-        finding = rule.examine(evidence)
-        checks.append(Check(code, rule.title, finding.verdict, finding.detail))
-    return checks
+def run_checks(context: CheckContext) -> list[Check]:
+    """Run every check, in the order of the codes."""
+    findings = {code: rule.examine(context) for code, rule in RULES.items()}
+    return [
+        Check(code, RULES[code].title, finding.verdict, finding.detail)
+        for code, finding in findings.items()
+    ]

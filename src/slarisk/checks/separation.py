@@ -1,13 +1,13 @@
-"""Whether training and test tickets are kept apart: other tickets, other cases, later ones."""
+"""Whether training and test are separated: by ticket, by case, and in time."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from slarisk.checks.check import failed, passed, warned
+from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.config import Moment, SplitKind
 from slarisk.tickets.contract import date_fields, moment_known
 from slarisk.tickets.labels import read_moment
@@ -15,31 +15,32 @@ from slarisk.tickets.labels import read_moment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
-    from slarisk.checks.check import Finding
     from slarisk.checks.context import CheckContext
 
 _MANY, _SOME = 0.01, 0.001  # of the test tickets
-_TELLING = 0.5  # of the times in a key are different ones, or it does not tell tickets apart
+_DISTINCT = 0.5  # share of different times in a key, below which it does not identify a ticket
 _FEW_PAIRS = 50
 _FEWEST_CASES, _MOST_CASES = 0.05, 0.95  # distinct values per ticket of what may name a case
 _ONE_CASE, _ALIKE = 0.5, 0.3  # correlations of outcomes within a case
 _ERRORS = 5.0
 
 
-def check_duplicates(evidence: CheckContext) -> Finding:
+def check_duplicates(context: CheckContext) -> CheckResult:
     """SR010: no test ticket is in the training part, by its id or by its content.
 
-    Content is compared where it tells tickets apart: all that was known at creation, to the second;
-    and text with the exact time that a ticket took, which a copy with shifted dates keeps.
+    Content is compared where it identifies a ticket: all that was known at creation, to the second;
+    and text with the exact time to resolution, which a copy with shifted dates keeps.
     """
-    test = len(evidence.test)
-    ids = [_read_ids(part) for part in (evidence.training, evidence.test)]
-    twin = ids[1].isin(set(ids[0])).to_numpy()
+    known, test = len(context.training), len(context.test)
+    both = pd.concat([context.training, context.test], ignore_index=True)
+    ids = both["ticket_id"].astype("str").str.strip().str.casefold()
+    twin = ids[known:].isin(ids[:known]).to_numpy()
     same_ids = int(twin.sum())
-    for known, new in _list_contents(evidence):
-        twin = twin | np.isin(new, known)
+    for content, times in _list_contents(context, both):
+        # only tickets with all of the times are identified by them
+        timed = content[times].notna().all(axis=1).to_numpy()
+        hashed = pd.util.hash_pandas_object(content, index=False).to_numpy()
+        twin = twin | (timed[known:] & np.isin(hashed[known:], hashed[:known][timed[:known]]))
     copies = int(twin.sum()) - same_ids
     detail = (
         f"{int(twin.sum()):,} of {test:,} test tickets are also in the training part "
@@ -52,65 +53,41 @@ def check_duplicates(evidence: CheckContext) -> Finding:
     return passed(detail)
 
 
-def _read_ids(tickets: pd.DataFrame) -> pd.Series:
-    return tickets["ticket_id"].astype("str").str.strip().str.casefold()
-
-
-def _list_contents(evidence: CheckContext) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Give the contents of the training and the test tickets, hashed, by each key that tells."""
-    data = evidence.config.data
-    dates = [name for name in date_fields(data) if name in evidence.training]
+def _list_contents(
+    context: CheckContext, both: pd.DataFrame
+) -> Iterator[tuple[pd.DataFrame, list[str]]]:
+    """List contents of all tickets that identify most of them, with the times in each."""
+    data, late = context.config.data, context.late_dates
+    dates = date_fields(data)
     early = [
         name
         for name in data.columns
-        if name in evidence.training
-        and name != "ticket_id"
-        and moment_known(name, data) is Moment.created
+        if name in both and name != "ticket_id" and moment_known(name, data) is Moment.created
     ]
-    late = evidence.late_dates
-    words = [name for name in early if name not in dates]
-    if evidence.imputed:
-        yield from _hash(evidence, [name for name in early if name != "created_at"], late, None)
-        return
-    yield from _hash(evidence, early, [], "created_at")
-    yield from _hash(evidence, words, late, "taken")
+    if context.imputed:
+        contents = [(both[[*early, *late]].drop(columns="created_at", errors="ignore"), late)]
+    else:
+        text = both[[name for name in early if name not in dates]]
+        taken = both[late].sub(both["created_at"], axis=0).add_prefix("taken_")
+        contents = [
+            (both[early], ["created_at"] if "created_at" in early else []),
+            (text.join(taken), taken.columns.tolist()),
+        ]
+    for content, times in contents:
+        known = content[: len(context.training)]
+        if any(known[name].nunique() >= _DISTINCT * len(known) for name in times):
+            yield content, times
 
 
-def _hash(
-    evidence: CheckContext, fields: list[str], late: list[str], clock: str | None
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    parts = []
-    for part in (evidence.training, evidence.test):
-        content = part[fields].copy(deep=False)
-        for name in late:
-            content[f"taken_{name}"] = (
-                part[name] - part["created_at"] if clock == "taken" else part[name]
-            )
-        parts.append(content)
-    times = [f"taken_{name}" for name in late] + (["created_at"] if clock == "created_at" else [])
-    times = [name for name in times if name in parts[0]]
-    known = parts[0]
-    if not times or not any(known[name].nunique() >= _TELLING * len(known) for name in times):
-        return
-    timed = [content[times].notna().all(axis=1).to_numpy() for content in parts]
-    hashed = [
-        pd.util.hash_pandas_object(content, index=False).to_numpy(dtype=np.uint64)
-        for content in parts
-    ]
-    # a ticket without the times is like many others: it gets a number of its own
-    own = np.arange(len(timed[1]), dtype=np.uint64)
-    yield hashed[0][timed[0]], np.where(timed[1], hashed[1], own)
-
-
-def check_order(evidence: CheckContext) -> Finding:
+def check_order(context: CheckContext) -> CheckResult:
     """SR011: training tickets were created, and their labels known, before the test begins.
 
     So it is between the folds of a temporal split: a score is eligible if its model was fitted on
     tickets created before.
     """
-    training, test, split = evidence.training, evidence.test, evidence.config.split
+    training, test, split = context.training, context.test, context.config.split
     created, tested = training["created_at"], test["created_at"]
-    if evidence.imputed or created.isna().all() or tested.isna().all():
+    if context.imputed or created.isna().all() or tested.isna().all():
         return passed("There are no observed creation times to go by.")
     begin = tested.min()
     if split.name is SplitKind.temporal:
@@ -124,7 +101,7 @@ def check_order(evidence: CheckContext) -> Finding:
                 f"Of the training tickets {later:,} were created, and {unknown:,} labels became "
                 f"known, after the test period began; {early:,} test tickets are older than it."
             )
-        ahead = _count_scored_by_later(evidence)
+        ahead = _count_scored_by_later(context)
         if ahead:
             return failed(
                 f"{ahead:,} out-of-fold scores count as eligible, but their models were fitted on "
@@ -142,48 +119,48 @@ def check_order(evidence: CheckContext) -> Finding:
     )
 
 
-def _count_scored_by_later(evidence: CheckContext) -> int:
+def _count_scored_by_later(context: CheckContext) -> int:
     """Count eligible scores by models that were fitted on a ticket created no earlier."""
-    created = evidence.training["created_at"].to_numpy()
+    created = context.training["created_at"].to_numpy()
     ahead = np.zeros(len(created), dtype=bool)
-    for fold in evidence.folds:
+    for fold in context.folds:
         ahead[fold.score] |= created[fold.score] <= created[fold.fit].max()
-    return int((ahead & evidence.learned.eligible).sum())
+    return int((ahead & context.learned.eligible).sum())
 
 
-def check_cases(evidence: CheckContext) -> Finding:
+def check_cases(context: CheckContext) -> CheckResult:
     """SR012: no field names a case whose tickets share their outcome across both parts.
 
-    A field may name a case if it has many values and several tickets to a value, whether it is a
+    A field may name a case if it has many values, and several tickets to a value, whether it is a
     feature or not. For each test ticket with relatives in the training part, its outcome is
     compared with theirs.
     """
-    worst, told = 0.0, []
-    fields = list(_list_cases(evidence))
+    worst, objections = 0.0, []
+    fields = list(_list_cases(context))
     for name in fields:
-        mates = evidence.training.assign(_breach=evidence.breach).groupby(name)["_breach"].mean()
-        theirs = evidence.test[name].map(mates).to_numpy(dtype=float)
-        has = ~np.isnan(theirs)
-        own = evidence.test_breach[has].astype(float)
-        if has.sum() < _FEW_PAIRS or own.std() == 0 or theirs[has].std() == 0:
+        mates = context.training.assign(_breach=context.breach).groupby(name)["_breach"].mean()
+        theirs = context.test[name].map(mates).to_numpy(dtype=float)
+        related = ~np.isnan(theirs)
+        own = context.test_breach[related].astype(float)
+        if related.sum() < _FEW_PAIRS or own.std() == 0 or theirs[related].std() == 0:
             continue
-        alike = float(np.corrcoef(own, theirs[has])[0, 1])
-        if alike >= _ALIKE and alike * np.sqrt(has.sum()) >= _ERRORS:
+        alike = float(np.corrcoef(own, theirs[related])[0, 1])
+        if alike >= _ALIKE and alike * np.sqrt(related.sum()) >= _ERRORS:
             worst = max(worst, alike)
-            told.append(
-                f"{name} ({int(has.sum()):,} test tickets have relatives in the training part; "
+            objections.append(
+                f"{name} ({int(related.sum()):,} test tickets have relatives in the training part; "
                 f"their outcomes correlate by {alike:.2f})"
             )
-    if not told:
+    if not objections:
         return passed(f"None of {len(fields)} fields that may name a case.")
-    detail = f"Tickets of one case lie in both parts: {'; '.join(told)}."
-    if worst >= _ONE_CASE and evidence.config.split.name is SplitKind.random:
+    detail = f"Tickets of one case lie in both parts: {'; '.join(objections)}."
+    if worst >= _ONE_CASE and context.config.split.name is SplitKind.random:
         return failed(f"{detail} Use split=temporal, or one ticket of each case.")
     return warned(f"{detail} The test is easier than tickets of new cases are.")
 
 
-def _list_cases(evidence: CheckContext) -> Iterator[str]:
-    data, training = evidence.config.data, evidence.training
+def _list_cases(context: CheckContext) -> Iterator[str]:
+    data, training = context.config.data, context.training
     out = {"ticket_id", "created_at", data.label.column, data.costs.breach, data.costs.escalation}
     for name in data.columns:
         if name in out or name not in training:

@@ -6,21 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.checks.check import failed, passed, warned
+from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.decisions.costs import dollars
 from slarisk.decisions.policies import find_policy
 from slarisk.decisions.thresholds import bootstrap_threshold
-from slarisk.evaluation.baselines import fit_baselines
+from slarisk.evaluation.baselines import decide_baselines
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.stats.bootstrap import paired_interval
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from slarisk.checks.check import Finding
     from slarisk.checks.context import CheckContext
-    from slarisk.evaluation.evaluate import Evaluation
+    from slarisk.evaluation.evaluate import EvaluationResult
 
 _FEW = 30  # below about this many of a kind, a percentile bootstrap interval is too narrow
 # The intervals that verdicts rest on; those of the metrics may be as narrow as a config likes.
@@ -28,17 +24,17 @@ _CONFIDENCE, _DRAWS, _THRESHOLD_DRAWS, _SEED = 0.95, 2000, 200, 0
 _WIDE = 0.5  # an interval of thresholds that leaves open what to do with half of the tickets
 
 
-def check_value(evidence: CheckContext) -> Finding:
+def check_value(context: CheckContext) -> CheckResult:
     """SR001: the model loses clearly less than the best trivial rule.
 
     Probabilities, decisions, trivial rules and losses are computed again; a logged metric that
     differs fails.
     """
-    again = _evaluate_again(evidence)
+    again = _evaluate_again(context)
     other = [
-        f"{name} {evidence.metrics.get(name, np.nan):.6g} instead of {value:.6g}"
+        f"{name} {context.metrics.get(name, np.nan):.6g} instead of {value:.6g}"
         for name, value in again.metrics.items()
-        if not np.isclose(evidence.metrics.get(name, np.nan), value, rtol=1e-9, atol=1e-9)
+        if not np.isclose(context.metrics.get(name, np.nan), value, rtol=1e-9, atol=1e-9)
     ]
     if other:
         return failed(
@@ -46,8 +42,12 @@ def check_value(evidence: CheckContext) -> Finding:
         )
     best = again.best_baseline
     saved = again.baseline_losses[best] - again.losses
-    low, high = paired_interval(saved, _DRAWS, _CONFIDENCE, np.random.default_rng(_SEED))
     value = float(saved.sum())
+    settings = context.config.evaluation
+    if settings.confidence == _CONFIDENCE and settings.bootstrap_draws >= _DRAWS:
+        low, high = (again.metrics[f"value_over_baseline_{end}"] for end in ("low", "high"))
+    else:
+        low, high = paired_interval(saved, _DRAWS, _CONFIDENCE, np.random.default_rng(_SEED))
     figures = f"{dollars(value)} [{dollars(low)} to {dollars(high)}] against {best!r}"
     if low > 0:
         return passed(f"Saves {figures}.")
@@ -56,82 +56,59 @@ def check_value(evidence: CheckContext) -> Finding:
     return warned(f"Adds nothing: {figures}. Use the rule {best!r} instead.")
 
 
-def _evaluate_again(evidence: CheckContext) -> Evaluation:
-    """Evaluate the model and the trivial rules on the test tickets, as the run is to have done."""
-    training, test, settings = evidence.training, evidence.test, evidence.config.evaluation
-    rules = fit_baselines(
-        *_read_rule_fields(evidence, training), evidence.breach, evidence.price(training)
-    )
-    costs = evidence.price(test)
-    fields = _read_rule_fields(evidence, test)
+def _evaluate_again(context: CheckContext) -> EvaluationResult:
+    """Evaluate the model and the trivial rules on the test tickets, as the run should have done."""
+    parts = (context.training, context.test, context.costs, context.test_costs)
+    settings = context.config.evaluation
     return evaluate(
-        evidence.test_breach,
-        evidence.probability,
-        evidence.decide(test, evidence.probability),
-        costs,
-        {rule.name: rule.escalate(*fields, costs) for rule in rules},
+        context.test_breach,
+        context.probability,
+        context.decide(context.test, context.probability, context.test_costs),
+        context.test_costs,
+        decide_baselines(*parts, context.config.data.segments),
         settings.bootstrap_draws,
         settings.confidence,
         settings.seed,
     )
 
 
-def _read_rule_fields(
-    evidence: CheckContext, tickets: pd.DataFrame
-) -> tuple[NDArray[np.object_] | None, list[NDArray[np.object_]]]:
-    """Read what the trivial rules go by: the priority, and the fields of the segments."""
-    names = [name for name in evidence.config.data.segments if name in tickets]
-    priority = tickets["priority"].to_numpy(dtype=object) if "priority" in tickets else None
-    return priority, [tickets[name].to_numpy(dtype=object) for name in names]
-
-
-def check_numbers(evidence: CheckContext) -> Finding:
-    """SR003: breaches enough, and tickets that did not, for the intervals to be as wide as said."""
-    tickets, breached = len(evidence.test_breach), int(evidence.test_breach.sum())
+def check_numbers(context: CheckContext) -> CheckResult:
+    """SR003: breached tickets enough, and others, for the intervals to be as wide as said."""
+    tickets, breached = len(context.test_breach), int(context.test_breach.sum())
     detail = f"{tickets:,} test tickets, {breached:,} breached."
     if min(breached, tickets - breached) >= _FEW:
         return passed(detail)
     return warned(f"{detail} With fewer than {_FEW} of a kind the intervals are too narrow.")
 
 
-def check_threshold(evidence: CheckContext) -> Finding:
+def check_threshold(context: CheckContext) -> CheckResult:
     """SR019: the interval of the threshold leaves open little of what is done.
 
     The interval is computed again on the eligible out-of-fold scores; a logged one that differs
     fails.
     """
-    settings, metrics = evidence.config.evaluation, evidence.metrics
+    settings, metrics = context.config.evaluation, context.metrics
     logged = [metrics["optimal_threshold_low"], metrics["optimal_threshold_high"]]
-    again = _bound_threshold(evidence, settings.threshold_draws, settings.confidence, settings.seed)
+    scores = context.eligible_probability
+    scored = (scores, context.eligible_breach, context.eligible_costs)
+    rng = np.random.default_rng(settings.seed)
+    again = bootstrap_threshold(*scored, settings.threshold_draws, settings.confidence, rng)
     if not np.allclose(logged, again, rtol=1e-9, atol=1e-12):
         return failed(
             f"The logged interval of the best threshold, {logged[0]:.3f} to {logged[1]:.3f}, is "
             f"not that of the eligible out-of-fold scores, {again[0]:.3f} to {again[1]:.3f}."
         )
-    low, high = _bound_threshold(evidence, _THRESHOLD_DRAWS, _CONFIDENCE, _SEED)
-    scores = evidence.learned.probability[evidence.learned.eligible]
+    low, high = again
+    if settings.confidence != _CONFIDENCE or settings.threshold_draws < _THRESHOLD_DRAWS:
+        rng = np.random.default_rng(_SEED)
+        low, high = bootstrap_threshold(*scored, _THRESHOLD_DRAWS, _CONFIDENCE, rng)
     most, least = float(np.mean(scores >= low)), float(np.mean(scores >= high))
     detail = (
         f"The best threshold lies from {low:.3f} to {high:.3f}, which escalates from {least:.0%} "
         f"to {most:.0%} of the training tickets."
     )
-    if not find_policy(evidence.config.decision).by_threshold:
+    if not find_policy(context.config.decision).by_threshold:
         return passed(f"{detail} This run does not decide by it.")
     if most - least < _WIDE:
         return passed(detail)
     return warned(f"{detail} So it is hardly known: decide per ticket, or train on more tickets.")
-
-
-def _bound_threshold(
-    evidence: CheckContext, draws: int, confidence: float, seed: int
-) -> tuple[float, float]:
-    """Bound the best threshold of the eligible out-of-fold scores."""
-    eligible = evidence.learned.eligible
-    return bootstrap_threshold(
-        evidence.learned.probability[eligible],
-        evidence.breach[eligible],
-        evidence.price(evidence.training[eligible]),
-        draws,
-        confidence,
-        np.random.default_rng(seed),
-    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from slarisk.config import Engine
 from slarisk.decisions.costs import dollars
-from slarisk.decisions.policies import check_decision, find_policy
+from slarisk.decisions.policies import validate_decision, find_policy
 from slarisk.errors import InputError, StoreError
 from slarisk.model.bundle import BUCKETS
 from slarisk.registry.models import fetch_run_bundle, fetch_version
@@ -149,7 +149,7 @@ def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
             f"decision={decision.name.value}: chooses on tickets that are labelled; it cannot "
             "score."
         )
-    check_decision(decision)
+    validate_decision(decision)
     return decision
 
 

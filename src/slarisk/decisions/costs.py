@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class CostMatrix:
-    """The cost of the four outcomes, ticket by ticket.
+    """The costs of the four outcomes, ticket by ticket.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class CostMatrix:
         return CostMatrix(self.tn[index], self.fp[index], self.fn[index], self.tp[index])
 
     def thresholds(self) -> Floats:
-        """Give the probability of breach above which escalating each ticket pays.
+        """Compute the probability of breach above which escalating each ticket pays.
 
         Returns
         -------
@@ -67,34 +67,18 @@ class CostMatrix:
         return thresholds
 
     def losses(self, breach: Bools, escalate: Bools) -> Floats:
-        """Give the dollars lost on each ticket once its outcome is known.
+        """Compute the dollars lost on each ticket once its outcome is known, shape (n,).
 
-        Parameters
-        ----------
-        breach : bool array of shape (n,)
-            Whether the ticket breached, or would have if left.
-        escalate : bool array of shape (n,)
-            Whether it was escalated.
-
-        Returns
-        -------
-        array of shape (n,)
+        ``breach`` says whether each ticket breached, or would have if left.
         """
         escalated = np.where(breach, self.tp, self.fp)
         left = np.where(breach, self.fn, self.tn)
         return np.where(escalate, escalated, left)
 
     def expected(self, probability: Floats) -> tuple[Floats, Floats]:
-        """Give the dollars each ticket is expected to lose if left, and if escalated.
+        """Compute the expected loss of each ticket if left, and if escalated, in dollars.
 
-        Parameters
-        ----------
-        probability : array of shape (n,)
-            The probability of breach if left.
-
-        Returns
-        -------
-        left, escalated : arrays of shape (n,)
+        ``probability`` is that of a breach if the ticket is left; all arrays have shape (n,).
         """
         left = probability * self.fn + (1 - probability) * self.tn
         escalated = probability * self.tp + (1 - probability) * self.fp
@@ -107,7 +91,7 @@ def cost_matrix(
     charged: float,
     effectiveness: float,
 ) -> CostMatrix:
-    """Say in dollars what each decision costs, whether the ticket would breach or not.
+    """Compute the costs of the four outcomes, in dollars.
 
     ========  =================  =============================================
     decision  meets its target   breaches

@@ -1,4 +1,4 @@
-"""What a decision policy may know of a ticket beside its probability and its costs."""
+"""What a decision policy knows of a ticket besides its probability and costs, and the tie rule."""
 
 from __future__ import annotations
 
@@ -47,20 +47,11 @@ class TicketFacts:
 def rank_tickets(saving: Floats, tickets: TicketFacts) -> Positions:
     """Sort tickets by what escalating them saves: the one order in which capacity is given out.
 
-    Ties are broken by creation time (the earlier first, unknown last), then by ticket id as text.
-    Only tickets that agree in all three keep the order they came in.
+    Ties are broken by creation time (the earlier first, unknown last), then by ticket id as text;
+    only tickets equal in all three keep their order.
 
-    Parameters
-    ----------
-    saving : array of shape (n,)
-        Dollars that escalating each ticket is expected to save.
-    tickets : TicketFacts
-        Of the same n tickets.
-
-    Returns
-    -------
-    int array of shape (n,)
-        Positions, the largest saving first.
+    ``saving`` holds the dollars that escalating each ticket is expected to save, shape (n,).
+    Returned are positions of shape (n,), the largest saving first.
 
     Examples
     --------

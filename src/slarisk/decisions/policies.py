@@ -1,8 +1,8 @@
-"""Rules that turn probabilities and costs into escalate or leave.
+"""Decision policies: probabilities and costs in, escalate or leave out.
 
 A policy is one class. Its fields are the keys of ``conf/decision/<name>.yaml`` that it reads, and
-``threshold`` if it needs the one chosen in training; its class variables say what the rest of the
-package has to know. A new policy is a class here, listed in :data:`POLICIES`, a YAML, and its name
+``threshold`` if it needs the one chosen in training; its class variables describe it to the rest
+of the package. A new policy is a class here, listed in :data:`POLICIES`, a YAML, and its name
 (and keys, if they are new) in ``config.py``.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class DecisionPolicy(ABC):
-    """A rule that says which tickets to escalate.
+    """A rule that decides which tickets to escalate.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class DecisionPolicy(ABC):
 
     @abstractmethod
     def decide(self, probability: Floats, costs: CostMatrix, tickets: TicketFacts) -> Bools:
-        """Say which tickets to escalate, whatever order they are in.
+        """Decide which tickets to escalate, whatever order they are in.
 
         Parameters
         ----------
@@ -71,7 +71,7 @@ class DecisionPolicy(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """Say in a phrase how it decides."""
+        """Describe the rule in a phrase."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ class PerTicket(DecisionPolicy):
     def decide(
         self, probability: Floats, costs: CostMatrix, tickets: TicketFacts | None = None
     ) -> Bools:
-        """Say which tickets to escalate."""
+        """Decide which tickets to escalate."""
         return np.greater(probability, self.break_even_factor * costs.thresholds())
 
     def describe(self) -> str:
-        """Say in a phrase how it decides."""
+        """Describe the rule in a phrase."""
         return "per ticket, against its own break-even probability"
 
 
@@ -111,11 +111,11 @@ class SingleThreshold(DecisionPolicy):
     def decide(
         self, probability: Floats, costs: CostMatrix, tickets: TicketFacts | None = None
     ) -> Bools:
-        """Say which tickets to escalate."""
+        """Decide which tickets to escalate."""
         return np.greater_equal(probability, self.threshold)
 
     def describe(self) -> str:
-        """Say in a phrase how it decides."""
+        """Describe the rule in a phrase."""
         return f"one threshold, {self.threshold:.3f}, chosen out of fold"
 
 
@@ -128,7 +128,7 @@ class GridThreshold(SingleThreshold):
     optimistic: ClassVar = True
 
     def describe(self) -> str:
-        """Say in a phrase how it decides."""
+        """Describe the rule in a phrase."""
         return f"one threshold, {self.threshold:.2f}, picked on the test tickets"
 
 
@@ -147,7 +147,7 @@ class Capacity(DecisionPolicy):
     joint: ClassVar = True
 
     def decide(self, probability: Floats, costs: CostMatrix, tickets: TicketFacts) -> Bools:
-        """Say which tickets to escalate."""
+        """Decide which tickets to escalate."""
         pays = np.flatnonzero(PerTicket().decide(probability, costs))
         left, escalated = costs.expected(probability)
         worth = tickets.take(pays)
@@ -160,7 +160,7 @@ class Capacity(DecisionPolicy):
         return chosen
 
     def describe(self) -> str:
-        """Say in a phrase how it decides."""
+        """Describe the rule in a phrase."""
         return f"at most {self.per_day} a day"
 
 
@@ -192,7 +192,7 @@ def make_policy(decision: Decision, threshold: float) -> DecisionPolicy:
     return policy(**{key: given[key] for key in keys})
 
 
-def check_decision(decision: Decision) -> None:
+def validate_decision(decision: Decision) -> None:
     """Refuse a config whose policy cannot be made, or that sets a key its policy does not read.
 
     Raises
@@ -211,7 +211,7 @@ def check_decision(decision: Decision) -> None:
 
 
 def list_parameters(decision: Decision) -> dict[str, Any]:
-    """Give the keys of a decision that are not as by default, but for its name."""
+    """List the keys of a decision that differ from their defaults, without its name."""
     return {
         key: value
         for key, value in vars(decision).items()

@@ -1,4 +1,4 @@
-"""Deciding about more tickets than fit in memory, with a policy that weighs them together."""
+"""Joint decisions about more tickets than fit in memory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Tickets that a policy escalated in their part of an export, and what it decides by.
+    """Tickets that a policy escalated in their part of an export, with the inputs of the policy.
 
-    ``place`` (int array of shape (n,)) says which tickets of the export they are.
+    ``place`` (int array of shape (n,)) holds their positions in the export.
     """
 
     probability: Floats
@@ -40,10 +40,9 @@ class Candidates:
 
 
 class Shortlist:
-    """The tickets that a joint policy would escalate of those that have come in so far.
+    """The tickets that a joint policy escalates of the parts added so far, in any order.
 
-    What a part escalates is added, part by part and in any order. At the end ``kept`` are the
-    tickets that are escalated of all; None if nothing was added.
+    ``kept`` is None until candidates are added.
     """
 
     def __init__(self, policy: DecisionPolicy) -> None:
@@ -56,7 +55,7 @@ class Shortlist:
         self.kept = both.take(self._policy.decide(both.probability, both.costs, both.tickets))
 
     def escalate(self, start: int, count: int) -> npt.NDArray[np.bool_]:
-        """Say of the tickets from one place on which are escalated, shape (count,)."""
+        """Mask of the escalated among ``count`` tickets from a position on, shape (count,)."""
         chosen = np.zeros(count, dtype=np.bool_)
         if self.kept is not None:
             places = self.kept.place
@@ -65,16 +64,14 @@ class Shortlist:
 
 
 def _join(one: Candidates, other: Candidates) -> Candidates:
-    pairs = [
-        (getattr(one.costs, key), getattr(other.costs, key)) for key in ("tn", "fp", "fn", "tp")
-    ]
-    mine, theirs = one.tickets, other.tickets
+    def join(first: Any, second: Any) -> Any:
+        return type(first)(
+            *map(np.concatenate, zip(vars(first).values(), vars(second).values(), strict=True))
+        )
+
     return Candidates(
         np.concatenate([one.probability, other.probability]),
-        CostMatrix(*map(np.concatenate, pairs)),
-        TicketFacts(
-            np.concatenate([mine.created_at, theirs.created_at]),
-            np.concatenate([mine.ticket_id, theirs.ticket_id]),
-        ),
+        join(one.costs, other.costs),
+        join(one.tickets, other.tickets),
         np.concatenate([one.place, other.place]),
     )

@@ -28,7 +28,7 @@ _GRID = np.linspace(0.05, 0.95, 19)  # the notebook's
 class Threshold:
     """Escalate the tickets that score at least ``threshold``; they then lose ``loss`` dollars.
 
-    An infinite threshold escalates nobody.
+    An infinite threshold escalates no ticket.
     """
 
     threshold: float
@@ -47,7 +47,7 @@ class ThresholdCurve:
     Parameters
     ----------
     thresholds : array of shape (m,)
-        Infinity (nobody is escalated) and every distinct score, descending.
+        Infinity (no ticket is escalated) and every distinct score, descending.
     losses : array of shape (m,)
         Dollars lost on all tickets.
     """
@@ -58,11 +58,11 @@ class ThresholdCurve:
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
-    """Tickets by descending score; those alike in score and extra loss share a cell.
+    """Tickets by descending score; those equal in score and extra loss share a cell.
 
     ``extra`` is what escalating a ticket of the cell loses more than leaving it, ``counts`` the
     tickets of the cell, ``ends`` the last cell of each distinct score, and ``never`` what all the
-    tickets lose if nobody is escalated.
+    tickets lose if none is escalated.
     """
 
     score: Floats
@@ -88,17 +88,8 @@ class _Cells:
 def threshold_curve(score: Floats, breach: Bools, costs: CostMatrix) -> ThresholdCurve:
     """Find the total loss of every threshold that makes a difference, in O(n log n).
 
-    Parameters
-    ----------
-    score : array of shape (n,)
-    breach : bool array of shape (n,)
-    costs : CostMatrix
-        Of the same n tickets.
-
-    Returns
-    -------
-    ThresholdCurve
-        Thresholds descending, from infinity to the lowest score (everybody is escalated).
+    Parameters are those of :func:`best_threshold`. Thresholds descend from infinity to the lowest
+    score, at which every ticket is escalated.
     """
     cells = _sort_into_cells(score, breach, costs)
     return ThresholdCurve(cells.thresholds, cells.losses)
@@ -110,7 +101,7 @@ def best_threshold(score: Floats, breach: Bools, costs: CostMatrix) -> Threshold
     Parameters
     ----------
     score : array of shape (n,)
-        Scored out of fold, or the answer is optimistic.
+        Out of fold, or the threshold is optimistic; n at least 1.
     breach : bool array of shape (n,)
     costs : CostMatrix
         Of the same n tickets.
@@ -118,8 +109,8 @@ def best_threshold(score: Floats, breach: Bools, costs: CostMatrix) -> Threshold
     Returns
     -------
     Threshold
-        One of the scores, or infinity. Of thresholds that lose the same, the highest: it escalates
-        fewest.
+        One of the scores, or infinity; of equal losses the highest threshold, which escalates
+        fewest tickets.
 
     Examples
     --------
@@ -141,18 +132,15 @@ def bootstrap_threshold(
     confidence: float,
     rng: np.random.Generator,
 ) -> tuple[float, float]:
-    """Find how far the best threshold moves when other tickets might have come in.
+    """Find the percentile bootstrap interval of the best threshold.
 
     The tickets are sorted once; every draw resamples n of them with replacement and takes its
-    exact best threshold. SeenTickets stays below 100 MB at a million tickets.
+    exact best threshold. Memory stays below 100 MB at a million tickets.
 
     Parameters
     ----------
-    score : array of shape (n,)
-        With n at least 1.
-    breach : bool array of shape (n,)
-    costs : CostMatrix
-        Of the same n tickets.
+    score, breach, costs
+        As for :func:`best_threshold`.
     draws : int
         Resamples.
     confidence : float
@@ -162,7 +150,7 @@ def bootstrap_threshold(
     Returns
     -------
     low, high : float
-        The percentile interval. Draws in which it is best to escalate nobody count as 1.0.
+        Draws in which it is best to escalate no ticket count as 1.0.
     """
     cells = _sort_into_cells(score, breach, costs)
     thresholds = np.minimum(cells.thresholds, 1.0)
@@ -179,18 +167,8 @@ def bootstrap_threshold(
 def grid_threshold(score: Floats, breach: Bools, costs: CostMatrix) -> Threshold:
     """Find the best of the notebook's 19 thresholds, as it does: the first of equals wins.
 
-    Kept for parity with the notebook; :func:`best_threshold` never loses more.
-
-    Parameters
-    ----------
-    score : array of shape (n,)
-    breach : bool array of shape (n,)
-    costs : CostMatrix
-        Of the same n tickets.
-
-    Returns
-    -------
-    Threshold
+    Kept for parity with the notebook; :func:`best_threshold` never loses more. Parameters are the
+    same.
     """
     losses = [float(costs.losses(breach, score >= threshold).sum()) for threshold in _GRID]
     first = int(np.argmin(losses))

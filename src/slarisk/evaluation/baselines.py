@@ -1,21 +1,23 @@
-"""Policies that need no model. A model that does not beat them is not worth having."""
+"""Decision rules that need no model. A model that does not beat them is not worth having."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from itertools import compress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from slarisk.arrays import Bools
-from slarisk.decisions.costs import CostMatrix
 from slarisk.decisions.policies import PerTicket
 from slarisk.decisions.thresholds import ROUNDING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slarisk.arrays import Bools
+    from slarisk.decisions.costs import CostMatrix
 
 BASELINE_WORDS = {
     "never": "never escalate",
@@ -24,179 +26,99 @@ BASELINE_WORDS = {
     "segment": "segment rates",
 }
 
-Labels = npt.NDArray[np.object_]
-
 Key = tuple[Hashable, ...]
 
 # A segment's own rate counts half once it has this many training tickets.
 PRIOR_TICKETS = 20
 
-
-class Baseline(Protocol):
-    """A policy fitted without a model."""
-
-    @property
-    def name(self) -> str:
-        """Its name in metrics and reports."""
-        ...
-
-    def escalate(
-        self, priority: Labels | None, segments: Sequence[Labels], costs: CostMatrix
-    ) -> Bools:
-        """Say which tickets to escalate.
-
-        Parameters
-        ----------
-        priority : object array of shape (n,) or None
-            None when the system has no priorities.
-        segments : sequence of object arrays of shape (n,)
-            In the same order as when the baseline was fitted.
-        costs : CostMatrix
-            Of the same n tickets.
-
-        Returns
-        -------
-        bool array of shape (n,)
-        """
-        ...
+_MISSING = object()  # the label of every kind of missing value; unlike NaN it equals itself
 
 
-@dataclass(frozen=True)
-class Never:
-    """Leave every ticket."""
-
-    name: str = "never"
-
-    def escalate(
-        self, priority: Labels | None, segments: Sequence[Labels], costs: CostMatrix
-    ) -> Bools:
-        """Say which tickets to escalate: none."""
-        return np.zeros(len(costs), dtype=np.bool_)
-
-
-@dataclass(frozen=True)
-class Always:
-    """Escalate every ticket."""
-
-    name: str = "always"
-
-    def escalate(
-        self, priority: Labels | None, segments: Sequence[Labels], costs: CostMatrix
-    ) -> Bools:
-        """Say which tickets to escalate: all."""
-        return np.ones(len(costs), dtype=np.bool_)
-
-
-@dataclass(frozen=True)
-class ByPriority:
-    """Escalate the tickets of some priorities.
-
-    ``escalated`` holds these priorities; None in it stands for tickets without one.
-    """
-
-    escalated: frozenset[Hashable]
-    name: str = "priority"
-
-    def escalate(
-        self, priority: Labels | None, segments: Sequence[Labels], costs: CostMatrix
-    ) -> Bools:
-        """Say which tickets to escalate; a priority not seen in training is left."""
-        labels = _name_missing(priority, len(costs))
-        return np.fromiter((label in self.escalated for label in labels), np.bool_, len(costs))
-
-
-@dataclass(frozen=True)
-class BySegment:
-    """Take the breach rate of a ticket's segment for its probability, with the per-ticket rule.
-
-    ``rates`` holds the smoothed training rates by the segment's values; a segment that is not in
-    it has the rate of all tickets, ``overall``.
-    """
-
-    rates: dict[Key, float]
-    overall: float
-    name: str = "segment"
-
-    def escalate(
-        self, priority: Labels | None, segments: Sequence[Labels], costs: CostMatrix
-    ) -> Bools:
-        """Say which tickets to escalate."""
-        keys = _combine(segments, len(costs))
-        rate = np.fromiter((self.rates.get(key, self.overall) for key in keys), float, len(costs))
-        return PerTicket().decide(rate, costs)
-
-
-def fit_baselines(
-    priority: Labels | None, segments: Sequence[Labels], breach: Bools, costs: CostMatrix
-) -> list[Baseline]:
-    """Fit every baseline on training tickets.
+def decide_baselines(
+    training: pd.DataFrame,
+    test: pd.DataFrame,
+    training_costs: CostMatrix,
+    test_costs: CostMatrix,
+    segments: Sequence[str],
+) -> dict[str, Bools]:
+    """Fit the rules on training tickets, and decide by them which test tickets to escalate.
 
     Parameters
     ----------
-    priority : object array of shape (n,) or None
-        None when the system has no priorities: all tickets then count as one.
-    segments : sequence of object arrays of shape (n,)
-        The fields whose combinations are segments; may be empty. Tickets without a value form
-        segments of their own.
-    breach : bool array of shape (n,)
-    costs : CostMatrix
-        Of the same n tickets, n at least 1.
+    training, test : DataFrame
+        Labelled tickets; the labels of the test tickets are not read.
+    training_costs, test_costs : CostMatrix
+        Of the same tickets.
+    segments : sequence of str
+        The fields whose combinations are segments; those that the tickets lack are left out.
 
     Returns
     -------
-    list of Baseline
-        ``never``, ``always``, ``priority``, ``segment``.
+    dict of str to bool array of shape (test tickets,)
+        ``never``; ``always``; ``priority`` escalates the priorities of :func:`choose_priorities`;
+        ``segment`` takes the rate of :func:`rate_segments` for a ticket's probability, and decides
+        by the per-ticket rule. A priority that no training ticket has is left, and a new segment
+        has the rate of all tickets.
     """
-    return [
-        Never(),
-        Always(),
-        fit_by_priority(priority, breach, costs),
-        fit_by_segment(segments, breach),
-    ]
+    fields = [name for name in segments if name in training]
+    priorities = choose_priorities(training, training_costs)
+    rates, overall = rate_segments(training, fields)
+    rate = np.array([rates.get(key, overall) for key in _read_keys(test, fields)])
+    return {
+        "never": np.zeros(len(test), dtype=np.bool_),
+        "always": np.ones(len(test), dtype=np.bool_),
+        "priority": np.array([key in priorities for key in _read_keys(test, ["priority"])]),
+        "segment": PerTicket().decide(rate, test_costs),
+    }
 
 
-def fit_by_priority(priority: Labels | None, breach: Bools, costs: CostMatrix) -> ByPriority:
-    """Pick the set of priorities to escalate that loses least on these tickets.
+def choose_priorities(training: pd.DataFrame, costs: CostMatrix) -> set[Key]:
+    """Choose the priorities to escalate so that the training tickets lose least.
 
     What one priority loses does not depend on the others, so each is escalated if that loses less
-    than leaving it; if it loses the same, it is left.
+    than leaving it; if it loses the same, it is left. Tickets without a priority are one group.
     """
-    left = costs.losses(breach, np.zeros_like(breach))
-    escalated = costs.losses(breach, np.ones_like(breach))
-    labels = _name_missing(priority, len(breach))
-    codes, priorities = pd.factorize(labels, use_na_sentinel=False)
-    saved = np.bincount(codes, weights=left - escalated)
-    at_stake = np.bincount(codes, weights=np.abs(left - escalated))
-    pays = saved > ROUNDING * at_stake
-    return ByPriority(frozenset(_name_missing(priorities[pays], int(pays.sum()))))
+    breach = training["breach"].to_numpy(dtype=bool)
+    saved = costs.losses(breach, np.zeros_like(breach)) - costs.losses(breach, np.ones_like(breach))
+    keys = _read_keys(training, ["priority"])
+    priorities = list(dict.fromkeys(keys))
+    place = {key: number for number, key in enumerate(priorities)}
+    codes = np.array([place[key] for key in keys])
+    total, at_stake = (np.bincount(codes, weights=each) for each in (saved, np.abs(saved)))
+    return set(compress(priorities, total > ROUNDING * at_stake))
 
 
-def fit_by_segment(segments: Sequence[Labels], breach: Bools) -> BySegment:
-    """Shrink the breach rate of each segment towards that of all tickets.
+def rate_segments(training: pd.DataFrame, fields: Sequence[str]) -> tuple[dict[Key, float], float]:
+    """Estimate the breach rate of each segment, shrunk towards that of all tickets.
 
     The rate of a segment with n tickets, k of them breached, is
     ``(k + PRIOR_TICKETS * overall) / (n + PRIOR_TICKETS)``: the posterior mean under a beta prior
     worth ``PRIOR_TICKETS`` (20) tickets at the overall rate.
+
+    Returns
+    -------
+    rates : dict
+        By the values of the fields; tickets without a value form segments of their own.
+    overall : float
     """
-    keys = _combine(segments, len(breach))
+    breach, keys = training["breach"].to_numpy(dtype=bool), _read_keys(training, fields)
     tickets, breached = Counter(keys), Counter(compress(keys, breach))
     overall = float(breach.mean())
     prior = PRIOR_TICKETS * overall
     rates = {key: (breached[key] + prior) / (n + PRIOR_TICKETS) for key, n in tickets.items()}
-    return BySegment(rates, overall)
+    return rates, overall
 
 
-def _combine(segments: Sequence[Labels], tickets: int) -> list[Key]:
-    """Give each ticket the tuple of its segment values; without fields they all share one."""
-    if not segments:
-        return [()] * tickets
-    return list(zip(*(_name_missing(values, tickets) for values in segments), strict=True))
+def _read_keys(tickets: pd.DataFrame, fields: Sequence[str]) -> list[Key]:
+    """Give each ticket the tuple of its values; without fields they all share one."""
+    if not fields:
+        return [()] * len(tickets)
+    return list(zip(*(_read_labels(tickets, name) for name in fields), strict=True))
 
 
-def _name_missing(values: npt.NDArray[Any] | None, tickets: int) -> Labels:
-    """Write every kind of missing value as None, which unlike NaN equals itself."""
-    labels = np.full(tickets, None, dtype=object)
-    if values is not None:
-        known = ~pd.isna(values)
-        labels[known] = values[known]
+def _read_labels(tickets: pd.DataFrame, field: str) -> npt.NDArray[np.object_]:
+    labels = np.full(len(tickets), _MISSING, dtype=object)
+    if field in tickets:
+        known = tickets[field].notna().to_numpy()
+        labels[known] = tickets[field].to_numpy(dtype=object)[known]
     return labels

@@ -1,4 +1,4 @@
-"""Everything a run says about its decisions on held-out tickets."""
+"""Evaluation of probabilities and decisions on held-out tickets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from slarisk.stats.bootstrap import paired_interval
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What decisions lost on n held-out tickets, beside the baselines.
+class EvaluationResult:
+    """Losses and metrics of decisions on n held-out tickets, and of the baselines.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def evaluate(
     confidence: float,
     seed: int,
     truth: Floats | None = None,
-) -> Evaluation:
-    """Judge probabilities and decisions against what happened and against the baselines.
+) -> EvaluationResult:
+    """Evaluate probabilities and decisions against the labels and the baselines.
 
     Parameters
     ----------
     breach : bool array of shape (n,)
-        What happened, or would have happened to an escalated ticket; n at least 1.
+        Whether each ticket breached, or would have if left; n at least 1.
     probability : array of shape (n,)
         The model's probability of breach.
     escalate : bool array of shape (n,)
@@ -62,18 +62,10 @@ def evaluate(
         Of the same n tickets.
     baselines : mapping of str to bool array of shape (n,)
         What each baseline would escalate; at least one.
-    draws : int
-        Bootstrap draws of the intervals of the loss and of ``value_over_baseline``.
-    confidence : float
-        Of those intervals.
-    seed : int
-        Of those bootstraps.
+    draws, confidence, seed
+        Of the bootstrap intervals of the loss and of ``value_over_baseline``.
     truth : array of shape (n,), optional
         The true probabilities, where the data is synthetic; gives ``regret``.
-
-    Returns
-    -------
-    Evaluation
     """
     losses = costs.losses(breach, escalate)
     baseline_losses = {name: costs.losses(breach, baselines[name]) for name in baselines}
@@ -93,22 +85,21 @@ def evaluate(
     if truth is not None:
         true_loss = float(costs.losses(breach, PerTicket().decide(truth, costs)).sum())
         metrics |= _regret(float(losses.sum()), true_loss, totals[best])
-    return Evaluation(metrics, best, losses, baseline_losses)
+    return EvaluationResult(metrics, best, losses, baseline_losses)
 
 
 def _interval(
     name: str, amounts: Floats, draws: int, confidence: float, seed: int
 ) -> dict[str, float]:
-    """Say how sure a sum of dollars over the tickets is."""
+    """Bootstrap the interval of a sum of dollars over the tickets."""
     low, high = paired_interval(amounts, draws, confidence, np.random.default_rng(seed))
     return {f"{name}_low": low, f"{name}_high": high}
 
 
 def _regret(loss: float, true_loss: float, baseline_loss: float) -> dict[str, float]:
-    """Say which share of what the true probabilities would save is not saved.
+    """Measure the share of what the true probabilities would save that is not saved.
 
-    On few tickets the truth can lose more than the baseline by bad luck; then the share means
-    nothing.
+    Undefined where the true probabilities lose more than the baseline by chance.
     """
     winnable = baseline_loss - true_loss
     return {"regret": (loss - true_loss) / winnable} if winnable > 0 else {}

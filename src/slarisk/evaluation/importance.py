@@ -1,4 +1,4 @@
-"""Which features the model leans on: permutation importance on held-out tickets."""
+"""Permutation importance of the features on held-out tickets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Importance:
-    """The average precision lost when a feature is shuffled, over the repeats; most first."""
+    """Mean and deviation over the repeats of the average precision lost by shuffling a feature.
+
+    Features are in order of importance, the largest first.
+    """
 
     names: list[str]
     mean: NDArray[np.float64]
@@ -61,14 +64,14 @@ def measure_importance(
     whole = average_precision_score(breach, _score(pipeline, frame))
     column_seed = np.random.RandomState(seed).randint(np.iinfo(np.int32).max + 1)
 
-    def lose(name: str) -> NDArray[np.float64]:
+    def measure_loss(name: str) -> NDArray[np.float64]:
         shuffled = _shuffle(frame, name, repeats, column_seed)
         scores = _score(pipeline, shuffled).reshape(repeats, len(frame))
         left = np.array([average_precision_score(breach, each) for each in scores], dtype=float)
         return float(whole) - left
 
     with joblib.parallel_config("threading", n_jobs=-1):  # no model is copied
-        lost = np.array(joblib.Parallel()(joblib.delayed(lose)(name) for name in frame))
+        lost = np.array(joblib.Parallel()(joblib.delayed(measure_loss)(name) for name in frame))
     mean, std = lost.mean(axis=1), lost.std(axis=1)
     order = np.argsort(-mean, kind="stable")
     return Importance([frame.columns[i] for i in order], mean[order], std[order])

@@ -52,7 +52,7 @@ DIRECTIONS = {
 
 
 def probability_metrics(breach: Bools, probability: Floats) -> dict[str, float]:
-    """Measure probabilities against what happened.
+    """Measure how well probabilities fit the labels.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def probability_metrics(breach: Bools, probability: Floats) -> dict[str, float]:
 
 
 def measure_log_loss(breach: Bools, probability: Floats) -> float:
-    """Measure the mean negative log-likelihood of what happened.
+    """Measure the mean negative log-likelihood of the labels.
 
     Probabilities are clipped to [1e-15, 1 - 1e-15], so that one certain mistake costs 34.5 and not
     infinity.
@@ -93,17 +93,8 @@ def measure_log_loss(breach: Bools, probability: Floats) -> float:
 def measure_calibration_error(breach: Bools, probability: Floats) -> float:
     """Measure how far predicted rates lie from observed ones: the expected calibration error.
 
-    Parameters
-    ----------
-    breach : bool array of shape (n,)
-    probability : array of shape (n,)
-        With n at least 1.
-
-    Returns
-    -------
-    float
-        The mean of |observed rate - mean probability| over bins of equal mass, weighted by their
-        tickets.
+    It is the mean of |observed rate - mean probability| over bins of equal mass, weighted by their
+    tickets. Both arrays have shape (n,), n at least 1.
 
     References
     ----------
@@ -121,19 +112,9 @@ def measure_calibration_error(breach: Bools, probability: Floats) -> float:
 
 
 def bin_by_mass(probability: Floats, bins: int = BINS) -> npt.NDArray[np.intp]:
-    """Put tickets into bins of about equal size, by rising probability.
+    """Put n tickets into bins of about equal size, by rising probability: ints of shape (n,).
 
-    Equal probabilities share a bin, so a bin may be larger than the others, or empty.
-
-    Parameters
-    ----------
-    probability : array of shape (n,)
-    bins : int
-
-    Returns
-    -------
-    int array of shape (n,)
-        The bin of each ticket, from 0 to ``bins - 1``.
+    Bins are numbered from 0. Equal probabilities share one, so a bin may be larger, or empty.
     """
     lower = np.searchsorted(np.sort(probability), probability)  # how many lie strictly below
     return lower * bins // len(probability)

@@ -1,4 +1,4 @@
-"""Turn scores into probabilities, with a map fitted on out-of-fold scores."""
+"""Calibration: a map from scores to probabilities, fitted on out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CLIP = 1e-6  # a forest may score 0 or 1, whose log-odds are infinite
 
 @dataclass(frozen=True)
 class Calibrator:
-    """A map from score to probability that never falls, in numbers that JSON can hold.
+    """A non-decreasing map from score to probability, in numbers that JSON can hold.
 
     ``sigmoid`` (Platt 1999, on the log-odds of the score) has ``slope`` and ``intercept``;
     ``isotonic`` (Zadrozny and Elkan 2002) interpolates between the ``knots`` and their ``values``;
@@ -89,11 +89,11 @@ def _fit_venn_abers(score: NDArray[np.float64], breach: NDArray[np.bool_]) -> Ca
     merged = []
     for place in range(_STEPS + 1):
         new = np.arange(_STEPS + 1) == place
-        there = (tickets > 0) | new
-        weight = (tickets + new)[there]
+        present = (tickets > 0) | new
+        weight = (tickets + new)[present]
         low, high = (
-            isotonic_regression((breaches + label * new)[there] / weight, weights=weight).x[
-                new[there]
+            isotonic_regression((breaches + label * new)[present] / weight, weights=weight).x[
+                new[present]
             ][0]
             for label in (0, 1)
         )
@@ -102,10 +102,10 @@ def _fit_venn_abers(score: NDArray[np.float64], breach: NDArray[np.bool_]) -> Ca
 
 
 def _fit_sigmoid(score: NDArray[np.float64], breach: NDArray[np.bool_]) -> Calibrator:
-    # Platt's targets, just short of 0 and 1: the fit stays finite where scores part the classes
-    # perfectly, or where there is one class only. Each ticket counts as both, by its target.
-    breached, met = int(breach.sum()), int((~breach).sum())
-    target = np.where(breach, (breached + 1) / (breached + 2), 1 / (met + 2))
+    # Platt's targets, just short of 0 and 1, keep the fit finite where scores separate the classes
+    # perfectly, or there is one class only. Each ticket has a row of each class, weighted by them.
+    breached, others = int(breach.sum()), int((~breach).sum())
+    target = np.where(breach, (breached + 1) / (breached + 2), 1 / (others + 2))
     line = LogisticRegression(C=np.inf).fit(
         np.tile(_log_odds(score), 2)[:, None],
         np.repeat([True, False], len(score)),
@@ -113,7 +113,7 @@ def _fit_sigmoid(score: NDArray[np.float64], breach: NDArray[np.bool_]) -> Calib
     )
     slope, intercept = float(line.coef_[0, 0]), float(line.intercept_[0])
     if slope < 0:
-        # a score that ranks backwards says nothing; to turn it round would be a bet on noise
+        # a score that ranks backwards is noise: predict the rate of all tickets
         slope, intercept = 0.0, float(logit(target.mean()))
     return Calibrator(CalibrationKind.sigmoid, slope, intercept)
 
@@ -126,8 +126,8 @@ def cross_calibrate(
 ) -> NDArray[np.float64]:
     """Calibrate each fold's scores with a map fitted on the other folds, shape (n,).
 
-    No map is fitted on the label of a ticket that it maps, so what is chosen on these
-    probabilities (a threshold) is not chosen on an overfitted map.
+    No map is fitted on the label of a ticket that it maps, so a threshold chosen on these
+    probabilities does not rest on an overfitted map.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Cross-fitting: learn from the training tickets, and score each of them without its own label."""
+"""Cross-fitting: fit on the training tickets, and score each of them out of fold."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def cross_fit(
     calibration: CalibrationKind,
     training: pd.DataFrame,
     folds: Sequence[Fold],
-    beside: Mapping[str, NDArray[np.float64]] | None = None,
+    fit_params: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> CrossFit:
     """Cross-fit, calibrate on the out-of-fold scores, and fit the model on all training tickets.
 
@@ -53,33 +53,33 @@ def cross_fit(
     estimator : scikit-learn classifier
         Unfitted; every fit takes a fresh clone.
     features : FeatureSet
-        What the model sees.
     calibration : CalibrationKind
-        How scores become probabilities.
     training : DataFrame
         Labelled tickets.
     folds : sequence of Fold
         Together they score every training ticket once.
-    beside : mapping of str to array of shape (training tickets,), optional
-        What a fit takes of each ticket beside its features (:func:`~.models.stakes`).
+    fit_params : mapping of str to array of shape (training tickets,), optional
+        Of :func:`~.models.make_fit_params`.
 
     Raises
     ------
     InputError
-        A field is not of the kind that the features take it for, there is nothing to learn, or the
+        A field is not of the type that its feature needs, there is nothing to learn, or the
         estimator was fitted before.
     """
     validate_unfitted(estimator)
     validate_types(training, features)
     frame = make_features(training, features)
     breach = training["breach"].to_numpy()
-    score, fold_of, eligible = _cross_fit(estimator, features, frame, breach, folds, beside or {})
+    score, fold_of, eligible = _cross_fit(
+        estimator, features, frame, breach, folds, fit_params or {}
+    )
     calibrator = fit_calibrator(calibration, score[eligible], breach[eligible])
     probability = calibrator.apply(score).copy()
     probability[eligible] = cross_calibrate(
         calibration, score[eligible], breach[eligible], fold_of[eligible]
     )
-    pipeline = fit_pipeline(estimator, features, frame, breach, beside)
+    pipeline = fit_pipeline(estimator, features, frame, breach, fit_params)
     model = BreachModel(features, pipeline, calibrator)
     return CrossFit(model, score, fold_of, probability, eligible)
 
@@ -90,13 +90,13 @@ def _cross_fit(
     frame: pd.DataFrame,
     breach: NDArray[np.bool_],
     folds: Sequence[Fold],
-    beside: Mapping[str, NDArray[np.float64]],
+    fit_params: Mapping[str, NDArray[np.float64]],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     score = np.full(len(frame), np.nan)
     fold_of = np.full(len(frame), -1)
     eligible = np.zeros(len(frame), dtype=bool)
     for number, fold in enumerate(folds):
-        part = {name: each[fold.fit] for name, each in beside.items()}
+        part = {name: each[fold.fit] for name, each in fit_params.items()}
         pipeline = fit_pipeline(estimator, features, frame.iloc[fold.fit], breach[fold.fit], part)
         score[fold.score] = breach_scores(pipeline, frame.iloc[fold.score])
         fold_of[fold.score] = number

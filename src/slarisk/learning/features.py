@@ -36,7 +36,9 @@ _DAY_HOURS, _WEEK_DAYS = 24, 7
 
 Encoding = Literal["one_hot", "native"]
 Columns = dict[str, "pd.Series"]
-Part = tuple[str, Any, Any]  # of a ColumnTransformer: the step's name, its encoder, its columns
+EncoderPart = tuple[
+    str, Any, Any
+]  # of a ColumnTransformer: the step's name, its encoder, its columns
 
 
 class FeatureKind:
@@ -73,8 +75,8 @@ class FeatureKind:
         """Make the columns of an entry; a field that is not there counts as unknown."""
         raise NotImplementedError
 
-    def check(self, entry: str) -> None:
-        """Raise an InputError if an entry says nothing that the kind knows."""
+    def validate_entry(self, entry: str) -> None:
+        """Raise an InputError if the kind does not know an entry."""
 
     def validate_types(self, tickets: pd.DataFrame, entry: str) -> None:
         """Raise an InputError if a field of the training tickets is of another type.
@@ -82,10 +84,12 @@ class FeatureKind:
         The message goes to the tracking server: it must not quote values of tickets.
         """
 
-    def check_frame(self, frame: pd.DataFrame, entries: list[str]) -> None:
+    def validate_frame(self, frame: pd.DataFrame, entries: list[str]) -> None:
         """Raise an InputError if there is nothing to learn from in the training columns."""
 
-    def parts(self, names: list[str], features: FeatureSet, encoding: Encoding) -> list[Part]:
+    def parts(
+        self, names: list[str], features: FeatureSet, encoding: Encoding
+    ) -> list[EncoderPart]:
         """The parts of the encoder for all columns of this kind.
 
         Categories are encoded as native codes or as a column each, numbers filled and scaled where
@@ -113,7 +117,7 @@ class Categorical(FeatureKind):
         return {entry: get_text(tickets, entry).fillna(UNKNOWN)}
 
 
-class Text(FeatureKind):
+class FreeText(FeatureKind):
     """The words of a field."""
 
     key = "text"
@@ -128,7 +132,7 @@ class Text(FeatureKind):
         """Take the text of a field."""
         return {f"words_{entry}": get_text(tickets, entry).fillna("")}
 
-    def check_frame(self, frame: pd.DataFrame, entries: list[str]) -> None:
+    def validate_frame(self, frame: pd.DataFrame, entries: list[str]) -> None:
         """Raise an InputError that names each field without a word in it."""
         words_of = _word_encoder().build_analyzer()
         empty = [name for name in entries if not any(map(words_of, frame[f"words_{name}"]))]
@@ -165,7 +169,7 @@ class Numeric(FeatureKind):
 
 
 class Calendar(FeatureKind):
-    """A part of the creation time; ``hour_cyclic`` and ``weekday_cyclic`` go round in a circle."""
+    """A part of the creation time; ``hour_cyclic`` and ``weekday_cyclic`` as sine and cosine."""
 
     key = "calendar"
     example = A_MONDAY
@@ -179,10 +183,10 @@ class Calendar(FeatureKind):
         return ["created_at"]
 
     def names(self, entry: str) -> list[str]:
-        """Name the part; a circle has two columns."""
+        """Name the part; a cyclic one has a sine and a cosine."""
         return list(self._names[entry])
 
-    def check(self, entry: str) -> None:
+    def validate_entry(self, entry: str) -> None:
         """Raise an InputError if there is no such part."""
         if entry not in self._names:
             raise InputError(
@@ -203,10 +207,10 @@ class Calendar(FeatureKind):
             case "month":
                 return {"month": created.dt.month.astype(float)}
             case "hour_cyclic":
-                turned = (created.dt.hour + created.dt.minute / 60) / _DAY_HOURS
+                cycle = (created.dt.hour + created.dt.minute / 60) / _DAY_HOURS
             case _:
-                turned = (weekday + created.dt.hour / _DAY_HOURS) / _WEEK_DAYS
-        angle = 2 * np.pi * turned.astype(float)
+                cycle = (weekday + created.dt.hour / _DAY_HOURS) / _WEEK_DAYS
+        angle = 2 * np.pi * cycle.astype(float)
         return dict(zip(self._names[entry], (np.sin(angle), np.cos(angle)), strict=True))
 
 
@@ -234,8 +238,8 @@ class DaysSince(FeatureKind):
 
     def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
         """Count the days."""
-        passed = get_dates(tickets, "created_at") - get_dates(tickets, entry)
-        return {f"days_since_{entry}": (passed.dt.total_seconds() / 86400).astype(float)}
+        elapsed = get_dates(tickets, "created_at") - get_dates(tickets, entry)
+        return {f"days_since_{entry}": (elapsed.dt.total_seconds() / 86400).astype(float)}
 
 
 # In the order of their columns.
@@ -297,7 +301,7 @@ def _names(entries: Iterator[tuple[FeatureKind, str]]) -> list[str]:
 
 
 def validate_features(features: FeatureSet, available: set[str]) -> None:
-    """Refuse a feature set that is empty, repeats itself or names fields the data does not have."""
+    """Raise an InputError if features are empty, repeat a name, or read a field not available."""
     missing = [name for name in feature_fields(features) if name not in available]
     if missing:
         raise InputError(
@@ -305,7 +309,7 @@ def validate_features(features: FeatureSet, available: set[str]) -> None:
             "does not map (data.columns)."
         )
     for kind, entry in list_entries(features):
-        kind.check(entry)
+        kind.validate_entry(entry)
     names = feature_names(features)
     if not names:
         raise InputError(f"features={features.name} names no feature at all.")
@@ -318,28 +322,18 @@ def validate_features(features: FeatureSet, available: set[str]) -> None:
 
 
 def validate_types(tickets: pd.DataFrame, features: FeatureSet) -> None:
-    """Refuse training tickets whose fields are not of the kind the feature set takes them for.
+    """Raise an InputError if a field of the training tickets is not of the type its kind needs.
 
-    Raises
-    ------
-    InputError
-        A numeric field holds only text, or dates; or days are to be counted since a field that is
-        no date.
+    Such as a numeric field that holds only text, or dates.
     """
     for kind, entry in list_entries(features):
         kind.validate_types(tickets, entry)
 
 
-def check_frame(frame: pd.DataFrame, features: FeatureSet) -> None:
-    """Refuse a feature frame of training tickets with a column that has nothing to learn from.
-
-    Raises
-    ------
-    InputError
-        Names each text field in which no ticket has a word.
-    """
+def validate_frame(frame: pd.DataFrame, features: FeatureSet) -> None:
+    """Raise an InputError that names each text field in which no training ticket has a word."""
     for kind in KINDS:
-        kind.check_frame(frame, getattr(features, kind.key))
+        kind.validate_frame(frame, getattr(features, kind.key))
 
 
 def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
@@ -398,7 +392,7 @@ def make_encoder(
     category, and numbers as they are. The matrix is sparse where that is smaller, and ``sparse``.
     Categories come first, then numbers, then what has a step of its own.
     """
-    steps: dict[str, Part] = {}
+    steps: dict[str, EncoderPart] = {}
     for kind in KINDS:
         names = _names((kind, entry) for entry in getattr(features, kind.key))
         for step, encoder, columns in kind.parts(names, features, encoding) if names else ():

@@ -19,10 +19,10 @@ from slarisk.errors import InputError
 from slarisk.learning.features import (
     accepts_sparse,
     category_names,
-    check_frame,
     encoding_for,
     make_encoder,
     make_features,
+    validate_frame,
 )
 
 if TYPE_CHECKING:
@@ -59,13 +59,7 @@ class BreachModel:
 
 
 def validate_unfitted(estimator: BaseEstimator) -> None:
-    """Refuse an estimator with a part that was fitted before, and that a fold cannot fit anew.
-
-    Raises
-    ------
-    InputError
-        Names the part.
-    """
+    """Raise an InputError that names a part of the estimator that was fitted before."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     for part in parts:
         if isinstance(part, BaseEstimator) and clone(part) is part:
@@ -79,13 +73,13 @@ def validate_unfitted(estimator: BaseEstimator) -> None:
 def breach_scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64]:
     """Give the estimator's probability of the class *breach*, shape (n,).
 
-    A row's score does not depend on the rows beside it.
+    A row's score does not depend on the other rows.
     """
     if len(frame) == 0:
         return np.empty(0)
     encoded, model = pipeline["encode"].transform(frame), pipeline["model"]
     if hasattr(model, "coef_") and not issparse(encoded):
-        # a dense product adds up the rows at the edge of a block in another order
+        # a dense product sums the rows at the edge of a block in another order
         encoded = csr_array(encoded)
     elif isinstance(model, _FORESTS) and issparse(encoded):
         encoded = encoded.astype(np.float32).toarray()  # as its trees want it
@@ -93,8 +87,10 @@ def breach_scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64
     return scores
 
 
-def stakes(estimator: BaseEstimator, costs: CostMatrix, weight: Weight) -> dict[str, Floats]:
-    """Give what a fit takes of each ticket beside its features: its weight, or its costs.
+def make_fit_params(
+    estimator: BaseEstimator, costs: CostMatrix, weight: Weight
+) -> dict[str, Floats]:
+    """Build per-ticket fit parameters: ``sample_weight``, or the four costs.
 
     ``weight=stakes`` weighs each ticket by the dollars that an escalation of it saves if it would
     breach, 1 in the mean. A cost-sensitive estimator, whose fit has the arguments ``tn_cost``,
@@ -123,11 +119,11 @@ def fit_pipeline(
     features: FeatureSet,
     frame: pd.DataFrame,
     breach: NDArray[np.bool_],
-    beside: Mapping[str, Floats] | None = None,
+    fit_params: Mapping[str, Floats] | None = None,
 ) -> Pipeline:
     """Fit a fresh clone of an estimator behind the encoder it needs.
 
-    ``beside`` is what :func:`stakes` gives of these tickets.
+    ``fit_params`` are those of :func:`make_fit_params` for these tickets.
 
     Raises
     ------
@@ -141,12 +137,14 @@ def fit_pipeline(
             f"{len(breach):,} tickets to train on, {what}: there is nothing to learn. "
             "Check the SLA targets and the label, or take a longer period."
         )
-    check_frame(frame, features)
+    validate_frame(frame, features)
     encoding = encoding_for(estimator)
     model = clone(estimator)
     encoder = make_encoder(features, encoding, accepts_sparse(model))
     pipeline = Pipeline([("encode", encoder), ("model", model)])
-    arguments: dict[str, Any] = {f"model__{name}": each for name, each in (beside or {}).items()}
+    arguments: dict[str, Any] = {
+        f"model__{name}": each for name, each in (fit_params or {}).items()
+    }
     columns = list(range(len(category_names(features))))  # the encoder puts categories first
     if encoding == "native" and columns:
         if "categorical_features" in model.get_params():

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HoldOut:
-    """Positions of the training and the test tickets; what is in neither, by reason.
+    """Positions of the training and the test tickets; counts of those in neither, by reason.
 
-    ``cut`` is the moment a temporal split trains at; None for a random one.
+    ``cut`` is the moment that ends the training period; None for a random split.
     """
 
     train: Positions
@@ -38,10 +38,10 @@ class HoldOut:
 
 @dataclass(frozen=True)
 class Fold:
-    """Fit on some training tickets, score others.
+    """Positions of the training tickets that a model is fitted on, and of those it scores.
 
-    ``eligible`` is False where the scored tickets are older than those fitted on: such scores stand
-    in for in-sample ones in an export, but nothing is chosen or calibrated on them.
+    ``eligible`` is False where the scored tickets are older than those fitted on: such scores are
+    exported, but nothing is chosen or calibrated on them.
     """
 
     fit: Positions
@@ -131,15 +131,14 @@ def make_folds(training: pd.DataFrame, split: Split) -> list[Fold]:
     """Cut training tickets into folds, each scored by a model fitted on others.
 
     ``random``: stratified and shuffled. ``temporal``: blocks in order of creation, each scored by
-    a model fitted on the earlier blocks; the first has none earlier and is scored, not honestly,
-    by the later ones. Tickets created at the same moment stay in one block.
+    a model fitted on the earlier blocks; the first has none earlier, so later ones score it and its
+    scores are not eligible. Tickets created at the same moment stay in one block.
 
     Parameters
     ----------
     training : DataFrame
         The training tickets only; positions in the folds refer to its rows.
     split : Split
-        The kind of split, ``folds`` and ``seed``.
 
     Raises
     ------

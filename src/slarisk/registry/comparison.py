@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from slarisk.config import CreationKind, DataPolicy, PromoteConfig, Resample, TrainConfig
 from slarisk.errors import InputError
-from slarisk.evaluation.baselines import BASELINE_WORDS
+from slarisk.evaluation.baselines import BASELINE_WORDS, decide_baselines
 from slarisk.model.bundle import ESCALATE, ORIGIN, PROBABILITY
 from slarisk.model.checksums import write_checksums
 from slarisk.model.seen_tickets import OUT_OF_FOLD, as_scored
@@ -31,7 +31,6 @@ from slarisk.registry.policy_differences import describe_policy, say_differences
 from slarisk.registry.versions import FILES_TAG, Version
 from slarisk.tickets.contract import take_facts
 from slarisk.tracking.tags import DATA_TAG, POLICY_TAG, SPLIT_TAG
-from slarisk.training.fit import decide_baselines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +58,9 @@ def compare_candidate(
     verdict = Verdict(list(candidate.reasons), list(candidate.notes), len(test), int(breach.sum()))
     verdict.loss = float(losses.sum())
     costs = grounds.test_costs
-    baselines = decide_baselines(grounds.training, test, grounds.training_costs, costs, made_with)
+    baselines = decide_baselines(
+        grounds.training, test, grounds.training_costs, costs, made_with.data.segments
+    )
     for rule, escalate in baselines.items():
         verdict.rules[rule] = compare_losses(
             losses, costs.losses(breach, escalate), take_facts(test).day, config

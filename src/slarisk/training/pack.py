@@ -22,7 +22,7 @@ def pack(
     tickets: LabelledTickets,
     held_out: HoldOut,
 ) -> Bundle:
-    """Pack the model with the policies and the memory of the tickets it has met."""
+    """Pack the model with its policies and the tickets of the training run."""
     training = tickets.frame.iloc[held_out.train]
     manifest = Manifest(
         data=config.data,
@@ -53,7 +53,7 @@ def pack(
 def profile_tickets(
     config: TrainConfig, training: pd.DataFrame, learned: CrossFit
 ) -> dict[str, Bins]:
-    """Say what the training tickets look like, so that scoring can tell how far others are."""
+    """Bin the features of the training tickets, with which scoring measures drift."""
     frame = make_features(training, config.features)
-    looks = {name: bin_values(frame[name]) for name in comparable_names(config.features)}
-    return looks | {PROBABILITY: bin_values(pd.Series(learned.probability))}
+    bins = {name: bin_values(frame[name]) for name in comparable_names(config.features)}
+    return bins | {PROBABILITY: bin_values(pd.Series(learned.probability))}

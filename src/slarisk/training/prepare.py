@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from slarisk.atomic_files import write_whole
 from slarisk.config import CreationKind, TrainConfig
-from slarisk.decisions.policies import check_decision
+from slarisk.decisions.policies import validate_decision
 from slarisk.errors import InputError
 from slarisk.learning.features import feature_fields, validate_features
 from slarisk.learning.splits import HoldOut, hold_out
@@ -46,7 +46,7 @@ class Prepared:
 def prepare(config: TrainConfig) -> Prepared:
     """Check the config, read and label the tickets, and hold the test tickets out."""
     validate_feature_moments(config)
-    check_decision(config.decision)
+    validate_decision(config.decision)
     estimator = build_estimator(config.model)
     tickets = prepare_once(config)
     held_out = hold_out(tickets.frame, config.split)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from slarisk.config import TrainConfig
     from slarisk.decisions.thresholds import ThresholdCurve
-    from slarisk.evaluation.evaluate import Evaluation
+    from slarisk.evaluation.evaluate import EvaluationResult
     from slarisk.model.bundle import Bundle
     from slarisk.tickets.labels import LabelledTickets
 
@@ -42,7 +42,7 @@ class TrainingResult:
     bundle: Bundle
     probability: NDArray[np.float64]
     metrics: dict[str, float]
-    evaluation: Evaluation
+    evaluation: EvaluationResult
     curve: ThresholdCurve
     checks: list[Check]
 
