@@ -4,10 +4,10 @@ import pytest
 
 from slarisk.analysis.fields import read_outcomes
 from slarisk.analysis.scenarios import (
-    LeftOut,
+    SkippedScenario,
     find_segment,
-    refuse_unclear_segments,
     simulate_scenarios,
+    validate_scenarios,
 )
 from slarisk.config import Costliest, Scenario
 from slarisk.errors import InputError
@@ -42,7 +42,7 @@ def simulate(tickets, data):
     def run(tickets=tickets, data=data, **scenario):
         scenario = {"title": "Try it", "reduction": 0.5} | scenario
         scenarios = {"S": Scenario(**scenario)}
-        refuse_unclear_segments(scenarios)
+        validate_scenarios(scenarios)
         (result,) = simulate_scenarios(scenarios, tickets, data, read_outcomes(tickets), 0.95)
         return result
 
@@ -118,9 +118,9 @@ def test_a_scenario_that_means_nothing_is_refused(simulate, scenario, told):
 
 def test_what_the_tickets_cannot_answer_is_left_out(simulate, tickets, composed):
     found = simulate(segment={"channel": "Telegram"})
-    assert found == LeftOut("S", "Try it", "no ticket has channel Telegram")
+    assert found == SkippedScenario("S", "Try it", "no ticket has channel Telegram")
     found = simulate(costliest=Costliest(["product"], 1))
-    assert found == LeftOut("S", "Try it", "the data policy has no field product")
+    assert found == SkippedScenario("S", "Try it", "the data policy has no field product")
 
 
 def test_a_segment_without_a_breach_has_nothing_to_save(simulate):

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from scipy import stats
 
-from slarisk.commands import analyze as job
+from slarisk.commands import analyze as command
 from slarisk.registry.selection import choose_run
 
 KAGGLE = ("data=kaggle", "sla=notebook")
@@ -176,8 +176,8 @@ def test_no_in_sample_score_takes_part(champion, analyze, monkeypatch):
         bundle.seen.loc[bundle.seen["origin"] == "out_of_fold", "probability"] = np.nan
         return bundle
 
-    fetch_version = job.fetch_version
-    monkeypatch.setattr(job, "fetch_version", forget)
+    fetch_version = command.fetch_version
+    monkeypatch.setattr(command, "fetch_version", forget)
     done(analyze())
     page = (champion / "outputs" / "report.html").read_text("utf-8")
     assert "scores: 120 test, 2 new" in page
