@@ -101,14 +101,17 @@ def test_conditions(tickets, data, conditions, count):
 @pytest.mark.parametrize(
     ("scenario", "told"),
     [
-        ({"segment": {"hour": 3}, "any_of": [{"hour": 4}]}, "one of segment, any_of and costliest"),
-        ({"costliest": Costliest([], 2)}, "needs fields"),
-        ({"segment": {"colour": "red"}}, r"scenarios\.S: .*no field 'colour'"),
+        (
+            {"segment": {"hour": 3}, "any_of": [{"hour": 4}]},
+            r"scenarios\.S: .*segment.*any_of.*costliest",
+        ),
+        ({"costliest": Costliest([], 2)}, r"scenarios\.S\.costliest: .*by"),
+        ({"segment": {"colour": "red"}}, r"scenarios\.S: .*'colour'"),
         ({"segment": {"channel": {"near": 3}}}, r"scenarios\.S\.segment\.channel=\{'near': 3\}"),
-        ({"segment": {"channel": {"at_least": 3}}}, "holds no numbers"),
-        ({"segment": {"hour": {"below": "noon"}}}, r"hour\.below=noon: must be a number"),
+        ({"segment": {"channel": {"at_least": 3}}}, r"scenarios\.S\.segment\.channel: "),
+        ({"segment": {"hour": {"below": "noon"}}}, r"hour\.below=noon: "),
         ({"segment": {"hour": {"below": float("nan")}}}, r"hour\.below=nan"),
-        ({"segment": {"hour": {}}}, "a condition is"),
+        ({"segment": {"hour": {}}}, r"scenarios\.S\.segment\.hour={}"),
     ],
 )
 def test_a_scenario_that_means_nothing_is_refused(simulate, scenario, told):

@@ -211,9 +211,7 @@ def _test_number(
     # epsilon squared is a share of variance; its root is on the scale of V
     square = stats.kruskal(*groups).statistic / len(values) if len(groups) > 1 else 0.0
     return replace(
-        driver,
-        confounding=float(square**0.5),
-        within=van_elteren_test(values, breach, strata),
+        driver, confounding=float(square**0.5), within=van_elteren_test(values, breach, strata)
     )
 
 

@@ -236,11 +236,9 @@ def _find_best_set(cells: _Cells, table: pd.DataFrame, measures: Measures) -> Be
     lost = measures.reduction * (cells.loss * cells.tickets)[pays]
     # merge the cells that are covered by the same measures
     key = pd.util.hash_array(np.arange(members.shape[0], dtype=np.uint64)).astype(np.float64)
-    code, kept = pd.factorize(members.T @ key)
+    code, _ = pd.factorize(members.T @ key)
     value = np.bincount(code, weights=lost)
-    representative = np.zeros(len(kept), dtype=np.int64)
-    representative[code[::-1]] = np.arange(len(code))[::-1]
-    covered = members[:, representative]
+    covered = members[:, np.unique(code, return_index=True)[1]]
     count, places = covered.shape
     limits = optimize.LinearConstraint(
         sparse.vstack(

@@ -129,12 +129,7 @@ def _simulate(
 
 
 def simulate(
-    key: str,
-    scenario: Scenario,
-    segment: str,
-    mask: Bools,
-    outcomes: Outcomes,
-    confidence: float,
+    key: str, scenario: Scenario, segment: str, mask: Bools, outcomes: Outcomes, confidence: float
 ) -> ScenarioResult:
     """Simulate preventing a share of the breaches of the tickets in ``mask`` (at least one).
 

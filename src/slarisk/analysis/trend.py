@@ -76,12 +76,10 @@ def find_trend(outcomes: Outcomes, confidence: float) -> Trend | None:
         return None
     created = pd.Series(outcomes.created[known])
     span = (created.max() - created.min()).total_seconds() / 3600
-    fitting = [each for each in _PERIODS if _FEWEST <= span / each[2] <= _MOST]
-    if not fitting:
-        fitting = [_PERIODS[0]] if span > _MOST * _PERIODS[0][2] else []
-    if not fitting:
+    units = [each for each in _PERIODS if _FEWEST <= span / each[2] <= _MOST]
+    if not units and span <= _MOST * _PERIODS[0][2]:
         return None
-    code, unit, _ = fitting[0]
+    code, unit, _ = (units or _PERIODS)[0]
     start = created.dt.floor("h") if code == "h" else created.dt.to_period(code).dt.start_time
     frame = pd.DataFrame(
         {"start": start, "breach": outcomes.breach[known], "loss": outcomes.loss[known]}

@@ -186,9 +186,17 @@ def draw_hours(hours: Sequence[HoursHistogram]) -> Figure:
     """Draw the distribution of resolution hours of each priority, split at the target."""
     medians = "; ".join(f"{each.name}: median {each.median:,.1f}" for each in hours)
     hours = hours[:8]
-    space = min(0.08, 0.4 / len(hours))  # for the title above each
-    plot = make_subplots(rows=len(hours), cols=1, shared_xaxes=True, vertical_spacing=space)
+    titles = [
+        f"<b>{label(each.name)}</b>: median {each.median:,.1f} h"
+        + ("" if np.isnan(each.target) else f", target {each.target:g} h")
+        for each in hours
+    ]
+    space = min(0.08, 0.4 / len(hours))  # for the titles
+    plot = make_subplots(
+        rows=len(hours), cols=1, shared_xaxes=True, vertical_spacing=space, subplot_titles=titles
+    )
     _start(90 + 120 * len(hours), plot)
+    plot.update_annotations(x=0, xanchor="left", font_size=13)
     for row, each in enumerate(hours, start=1):
         middle = np.sqrt(each.edges[:-1] * each.edges[1:])
         parts = {"within target": (each.counts - each.late, BLUE), "beyond": (each.late, VERMILION)}
@@ -209,18 +217,6 @@ def draw_hours(hours: Sequence[HoursHistogram]) -> Figure:
             )
         if not np.isnan(each.target):
             plot.add_vline(float(np.log10(each.target)), line_color=INK, row=row, col=1)
-        target = "" if np.isnan(each.target) else f", target {each.target:g} h"
-        axis = "" if row == 1 else row
-        plot.add_annotation(
-            text=f"<b>{label(each.name)}</b>: median {each.median:,.1f} h{target}",
-            xref=f"x{axis} domain",
-            yref=f"y{axis} domain",
-            x=0,
-            y=1,
-            showarrow=False,
-            xanchor="left",
-            yanchor="bottom",
-        )
     plot.update_layout(bargap=0.06, barmode="stack", showlegend=True, legend_y=1.04, margin_t=60)
     plot.update_yaxes(showticklabels=False, showgrid=False)
     low, high = hours[0].edges[0], hours[0].edges[-1]
@@ -273,8 +269,7 @@ def draw_trend(trend: Trend, average: float) -> Figure:
     plot.update_xaxes(showgrid=False)
     first, last = table["breach_rate"].iloc[[0, -1]]
     return Figure(
-        plot,
-        f"Breach rate from {first:.1%} in the first {trend.unit} to {last:.1%} in the last.",
+        plot, f"Breach rate from {first:.1%} in the first {trend.unit} to {last:.1%} in the last."
     )
 
 
@@ -354,15 +349,13 @@ def draw_measures(ranked: Ranked) -> Figure:
 def draw_capacity(escalation: Escalation) -> Figure:
     """Draw the net dollars that each capacity averts, by ranking."""
     plot = _start(360, showlegend=True)
-    for name, (colour, dash) in _LINES.items():
+    for name in RANKING_WORDS:
         table = escalation.table[escalation.table["ranking"] == name]
         plot.add_scatter(
+            **_line(name, "lines+markers"),
             x=table["per_day"].map(format_capacity),
             y=table["net"],
-            name=RANKING_WORDS[name],
-            mode="lines+markers",
-            line={"color": colour, "dash": dash, "width": 2.5},
-            marker={"size": 7},
+            marker_size=7,
             customdata=np.column_stack([table["averted_share"], table["spent"]]),
             hovertemplate=f"%{{x}} a day, {name}: $%{{y:,.0f}} net<br>%{{customdata[0]:.0%}} of "
             "the loss averted for $%{customdata[1]:,.0f}<extra></extra>",
@@ -376,14 +369,12 @@ def draw_capacity(escalation: Escalation) -> Figure:
 def draw_capture(escalation: Escalation) -> Figure:
     """Draw the share of the loss among the tickets of the highest ranks."""
     plot = _start(360, showlegend=True)
-    for name, (colour, dash) in _LINES.items():
+    for name in RANKING_WORDS:
         tickets, captured = escalation.curves[name]
         plot.add_scatter(
+            **_line(name, "lines"),
             x=tickets.round(4),
             y=captured.round(4),
-            name=RANKING_WORDS[name],
-            mode="lines",
-            line={"color": colour, "dash": dash, "width": 2.5},
             hovertemplate="the first %{x:.0%} of tickets hold %{y:.0%} of the loss<extra></extra>",
         )
     plot.update_xaxes(tickformat=".0%", title_text="Tickets, highest rank first", range=[0, 1])
@@ -391,23 +382,30 @@ def draw_capture(escalation: Escalation) -> Figure:
     return Figure(plot, "Share of the loss among the tickets that rank highest.")
 
 
+def _line(ranking: str, mode: str) -> dict[str, Any]:
+    colour, dash = _LINES[ranking]
+    line = {"color": colour, "dash": dash, "width": 2.5}
+    return {"name": RANKING_WORDS[ranking], "mode": mode, "line": line}
+
+
 def draw_changes(changes: Changes) -> Figure:
     """Draw the breach rates of the segments that changed most, before and now."""
     table = changes.table.head(MOST_BARS).iloc[::-1]
-    labels = [
-        label(f"{label_field(field)}: {segment}")
-        for field, segment in zip(table["field"], table["segment"], strict=True)
-    ]
+    names = table["field"].map(label_field) + ": " + table["segment"]
+    labels = [label(text) for text in names]
     plot = _start(110 + 26 * len(table), showlegend=True)
-    for name, before, now in zip(labels, table["rate_before"], table["rate"], strict=True):
-        plot.add_scatter(
-            x=[before, now],
-            y=[name, name],
-            mode="lines",
-            line={"color": GREY, "width": 2},
-            hoverinfo="skip",
-            showlegend=False,
-        )
+    plot.add_scatter(  # a line for each segment: None ends it
+        x=[
+            x
+            for ends in zip(table["rate_before"], table["rate"], strict=True)
+            for x in (*ends, None)
+        ],
+        y=[y for name in labels for y in (name, name, None)],
+        mode="lines",
+        line={"color": GREY, "width": 2},
+        hoverinfo="skip",
+        showlegend=False,
+    )
     for column, name, symbol, colour in (
         ("rate_before", "before", "circle-open", GREY),
         ("rate", "now", "circle", PURPLE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -19,7 +19,6 @@ from slarisk.analysis.scenarios import ScenarioResult, SkippedScenario
 from slarisk.decisions.costs import dollars
 from slarisk.reports.figures import (
     RANKING_WORDS,
-    Figure,
     draw_capacity,
     draw_capture,
     draw_changes,
@@ -41,7 +40,7 @@ from slarisk.reports.findings import (
     name_policies,
 )
 from slarisk.reports.formats import format_cents
-from slarisk.reports.page import Column, render
+from slarisk.reports.page import render
 
 _OPEN = 4  # breakdowns by a single field that are not folded, apart from the calendar's
 
@@ -65,23 +64,6 @@ def write_report(analysis: Analysis) -> str:
         changes=_prepare_changes(analysis.changes),
         basis=_prepare_basis(analysis),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Segments:
-    """A breakdown for the page.
-
-    ``name`` is that of its CSV file, ``labels`` are the columns that name a segment, ``table`` has
-    the segments with enough tickets and ``hidden`` counts the others. ``figure`` is None without a
-    segment, or with more than two fields.
-    """
-
-    name: str
-    title: str
-    labels: list[Column]
-    table: pd.DataFrame
-    hidden: int
-    figure: Figure | None
 
 
 def _prepare_where(analysis: Analysis) -> dict[str, Any]:
@@ -108,7 +90,7 @@ def _format_start(table: pd.DataFrame, unit: str) -> pd.DataFrame:
     return table.assign(**{"from": table["start"].dt.strftime(pattern)})
 
 
-def _prepare_breakdown(analysis: Analysis, breakdown: Breakdown) -> Segments:
+def _prepare_breakdown(analysis: Analysis, breakdown: Breakdown) -> dict[str, Any]:
     fewest, fields = analysis.config.min_tickets, breakdown.fields
     table = breakdown.at_least(fewest)
     figure = None
@@ -118,14 +100,14 @@ def _prepare_breakdown(analysis: Analysis, breakdown: Breakdown) -> Segments:
         priority = analysis.breakdowns.get(("priority",))
         order = {} if priority is None else {"priority": list(priority.table["priority"])}
         figure = draw_heat(breakdown, fewest, order)
-    return Segments(
-        name=f"where_{'_x_'.join(fields)}",
-        title=breakdown.title,
-        labels=[(name, label_field(name), "text") for name in fields],
-        table=table,
-        hidden=len(breakdown.table) - len(table),
-        figure=figure,
-    )
+    return {
+        "name": f"where_{'_x_'.join(fields)}",
+        "title": breakdown.title,
+        "labels": [(name, label_field(name), "text") for name in fields],
+        "table": table,
+        "hidden": len(breakdown.table) - len(table),
+        "figure": figure,
+    }
 
 
 def _prepare_drivers(analysis: Analysis) -> dict[str, Any] | None:

@@ -49,11 +49,7 @@ def paired_interval(
 
 
 def day_interval(
-    difference: Floats,
-    day: Integers,
-    draws: int,
-    confidence: float,
-    rng: np.random.Generator,
+    difference: Floats, day: Integers, draws: int, confidence: float, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Find the percentile bootstrap interval of the sum of differences, resampling whole days.
 
