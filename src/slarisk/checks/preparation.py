@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from slarisk.arrays import Floats
     from slarisk.checks.context import CheckContext
-
-    Floats = NDArray[np.float64]
 
 _EXACT, _FAR = 1e-4, 1e-3  # of a standard deviation
 _FEW = 20  # values of the same kind
