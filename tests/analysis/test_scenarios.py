@@ -99,7 +99,7 @@ def test_conditions(tickets, data, conditions, count):
 
 
 @pytest.mark.parametrize(
-    ("scenario", "told"),
+    ("scenario", "message"),
     [
         (
             {"segment": {"hour": 3}, "any_of": [{"hour": 4}]},
@@ -114,8 +114,8 @@ def test_conditions(tickets, data, conditions, count):
         ({"segment": {"hour": {}}}, r"scenarios\.S\.segment\.hour={}"),
     ],
 )
-def test_a_scenario_that_means_nothing_is_refused(simulate, scenario, told):
-    with pytest.raises(InputError, match=told):
+def test_a_scenario_that_means_nothing_is_refused(simulate, scenario, message):
+    with pytest.raises(InputError, match=message):
         simulate(**scenario)
 
 

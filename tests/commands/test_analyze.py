@@ -138,8 +138,8 @@ def test_each_driver_is_shown_with_its_test(export, analyze):
     row = logged.set_index("driver").loc["Priority"]
     position = int(np.flatnonzero(logged["driver"] == "Priority")[0])
     corrected = stats.false_discovery_control(tests)[position]
-    told = row[["statistic", "df", "p_value", "q_value"]].tolist()
-    assert told == pytest.approx([priority.statistic, 2, priority.pvalue, corrected])
+    message = row[["statistic", "df", "p_value", "q_value"]].tolist()
+    assert message == pytest.approx([priority.statistic, 2, priority.pvalue, corrected])
 
     heading, *rows = read_rows(page, "drivers")
     (shown,) = [dict(zip(heading, row, strict=True)) for row in rows if row[0] == "Priority"]
@@ -245,7 +245,7 @@ def test_what_changed_since_an_earlier_analysis(export, analyze):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (["compare=nothing"], "compare=nothing: "),
         (["data.path=nowhere.csv"], "nowhere.csv: "),
@@ -263,11 +263,11 @@ def test_what_changed_since_an_earlier_analysis(export, analyze):
         (["bootstrap_draws=0"], "bootstrap_draws=0"),
     ],
 )
-def test_a_mistake_is_told_and_leaves_no_report(export, analyze, overrides, told):
+def test_a_mistake_is_told_and_leaves_no_report(export, analyze, overrides, message):
     (export / "folder.html").mkdir()
     ended = analyze(*overrides)
     assert (ended.code, ended.out) == (2, "")
-    assert told in ended.err
+    assert message in ended.err
     assert list(export.glob("**/*.html")) == [export / "folder.html"]
 
 

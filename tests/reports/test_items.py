@@ -43,7 +43,7 @@ def test_what_an_analysis_logged_is_read_again(experiment):
 
 
 @pytest.mark.parametrize(
-    ("files", "tags", "told"),
+    ("files", "tags", "message"),
     [
         ({}, {"kind": "other"}, "analyze.py"),
         ({}, TAGS, "period.json"),
@@ -51,9 +51,9 @@ def test_what_an_analysis_logged_is_read_again(experiment):
         ({PERIOD_FILE: PERIOD + ', "policy": "p"}', SEGMENTS_FILE: "a,b\n"}, TAGS, "fields"),
     ],
 )
-def test_what_cannot_be_read_is_told(experiment, files, tags, told):
+def test_what_cannot_be_read_is_told(experiment, files, tags, message):
     run_id = log(files, tags)
-    with pytest.raises(InputError, match=f"compare={run_id}: .*{told}"):
+    with pytest.raises(InputError, match=f"compare={run_id}: .*{message}"):
         fetch_earlier(run_id)
 
 

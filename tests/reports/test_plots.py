@@ -198,7 +198,7 @@ def test_drift_states_every_index_and_the_bands():
     figure = plot_drift(drift, "risk")
     text = draw(figure)
 
-    for told in ("channel", "probability of breach", "hour", "5.89", "0.20", "moderate", "major"):
-        assert told in text
+    for words in ("channel", "probability of breach", "hour", "5.89", "0.20", "moderate", "major"):
+        assert words in text
     assert "risk" not in text
     assert len({bar.get_facecolor() for bar in figure.axes[0].patches}) == 3

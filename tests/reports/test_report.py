@@ -152,9 +152,9 @@ def test_text_of_the_data_changes_no_tag_and_no_script(fill, evil):
     # long text is wrapped and therefore has another class; all else is as with other names
     assert [tag[:2] for tag in page.tags] == [tag[:2] for tag in harmless.tags]
     assert page.ids == harmless.ids
-    told = "".join(page.texts)
+    shown = "".join(page.texts)
     for text in evil:
-        assert told.count(text) > 20
+        assert shown.count(text) > 20
     assert "49" not in {text.strip() for text in page.texts}
     figures = [script for key, script in page.scripts.items() if key.startswith("figure")]
     assert len(figures) == 11

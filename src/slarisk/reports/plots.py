@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
-from matplotlib.transforms import blended_transform_factory
 from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
 from slarisk.arrays import Bools, Floats
@@ -67,17 +67,10 @@ def plot_precision_recall(breach: Bools, probability: Floats) -> Figure:
 
 
 def plot_calibration(breach: Bools, probability: Floats) -> Figure:
-    """Draw observed breach rates against predicted ones, with a histogram of the predictions.
+    """Draw observed breach rates against predicted ones; parameters as in :func:`plot_roc`.
 
-    Parameters
-    ----------
-    breach : bool array of shape (n,)
-    probability : array of shape (n,)
-
-    Returns
-    -------
-    Figure
-        Ten bins of about equal size, with 95% Wilson intervals, and a histogram below.
+    Ten bins of about equal size, with 95% Wilson intervals, and below them a histogram of the
+    predictions.
     """
     figure = Figure(figsize=(6.4, 6.4), dpi=150, layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
@@ -150,17 +143,16 @@ def plot_loss_curve(
         axes.axhline(loss, color=colour, linewidth=1.4, linestyle=dashes, zorder=2)
     axes.axvspan(min(low, right), min(high, right), color=BLUE, alpha=0.13, linewidth=0, zorder=1)
     chosen_loss = read_loss(curve, chosen)
-    axes.plot(
-        [min(chosen, right)],
-        [chosen_loss],
-        marker="o",
-        markersize=8,
-        color=BLUE,
-        markeredgecolor="white",
-        zorder=5,
-        clip_on=False,
-    )
-    _fit_losses(axes, [*losses, *(loss for _, loss, _, _ in lines)])
+    dot: dict[str, Any] = {
+        "marker": "o",
+        "markersize": 8,
+        "color": BLUE,
+        "markeredgecolor": "white",
+    }
+    axes.plot([min(chosen, right)], [chosen_loss], zorder=5, clip_on=False, **dot)
+    drawn = [*losses, *(loss for _, loss, _, _ in lines)]
+    margin = 0.06 * (max(drawn) - min(drawn)) or 1.0
+    axes.set_ylim(min(drawn) - margin, max(drawn) + margin)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: format_dollars(y)))
     _label_lines(axes, [(f"{name}  ${loss:,.0f}", loss, colour) for name, loss, colour, _ in lines])
     where = f"at {chosen:.3f}" if np.isfinite(chosen) else "by escalating nobody"
@@ -194,10 +186,9 @@ def plot_importance(
         height=len(order) * 0.3 + 1.5,
     )
     colours = [BLUE if mean[i] > 0 else LIGHT for i in order]
-    axes.barh(rows, mean[order], color=colours, height=0.68, linewidth=0)
-    axes.errorbar(
-        mean[order], rows, xerr=std[order], fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5
-    )
+    bars: dict[str, Any] = {"color": colours, "height": 0.68, "linewidth": 0}
+    whiskers: dict[str, Any] = {"ecolor": INK, "elinewidth": 1.1, "capsize": 2.5}
+    axes.barh(rows, mean[order], xerr=std[order], error_kw=whiskers, **bars)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(rows, [names[i] for i in order], color=INK)
     axes.set_ylim(-0.6, len(order) - 0.4)
@@ -253,24 +244,15 @@ def plot_drift(drift: pd.DataFrame, probability: str) -> Figure:
     figure, axes = _start("Drift since training", "Population stability index", "", height=height)
     names = ["probability of breach" if name == probability else name for name in drift["feature"]]
     colours = [VERMILION if x > MAJOR else ORANGE if x >= MODERATE else BLUE for x in drift["psi"]]
-    axes.barh(names, drift["psi"].clip(upper=_MOST_DRIFT), color=colours, height=0.62)
+    bars = axes.barh(names, drift["psi"].clip(upper=_MOST_DRIFT), color=colours, height=0.62)
+    axes.bar_label(bars, [f"{x:.2f}" for x in drift["psi"]], padding=3, size=9.5, color=INK)
     axes.invert_yaxis()
     for edge, name in ((MODERATE, "moderate"), (MAJOR, "major")):
         axes.axvline(edge, color=GREY, linewidth=1, linestyle="--")
-        axes.annotate(
-            name,
-            (edge, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, 2),
-            textcoords="offset points",
-            size=9,
-            color=GREY,
-        )
+        above = axes.get_xaxis_transform()
+        axes.text(edge, 1, f" {name}", transform=above, size=9, color=GREY, va="bottom")
     shown = min(max(float(drift["psi"].max()), 1.4 * MAJOR), _MOST_DRIFT)
     axes.set_xlim(0, 1.12 * shown)
-    for row, index in enumerate(drift["psi"]):
-        end = (min(float(index), shown), row)
-        axes.annotate(f" {index:.2f}", end, va="center", size=9.5, color=INK)
     return figure
 
 
@@ -301,15 +283,12 @@ def _format_shares(axes: Axes) -> None:
 
 
 def _subtitle(axes: Axes, text: str) -> None:
-    axes.annotate(
-        text,
-        xy=(0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 10),
-        textcoords="offset points",
-        size=9.5,
-        color=GREY,
-    )
+    place: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "xytext": (0, 10),
+        "textcoords": "offset points",
+    }
+    axes.annotate(text, xy=(0, 1), size=9.5, color=GREY, **place)
 
 
 def _count(breach: Bools) -> str:
@@ -345,30 +324,15 @@ def _trace_steps(curve: ThresholdCurve) -> tuple[Floats, Floats]:
     return thresholds[shown], losses[shown]
 
 
-def _fit_losses(axes: Axes, losses: Sequence[float]) -> None:
-    low, high = min(losses), max(losses)
-    margin = 0.06 * (high - low) or 1.0
-    axes.set_ylim(low - margin, high + margin)
-
-
 def _label_lines(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None:
     """Label each horizontal line at its right end, moving apart labels that would overlap."""
     bottom, top = axes.get_ylim()
     ranked = sorted(labels, key=lambda label: label[1])
     heights = [(loss - bottom) / (top - bottom) for _, loss, _ in ranked]
-    transform = blended_transform_factory(axes.transAxes, axes.transAxes)
+    outside: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
     for (text, _, colour), height, place in zip(ranked, heights, _spread(heights), strict=True):
-        axes.plot(
-            [1.0, 1.03],
-            [height, place],
-            color=colour,
-            linewidth=1,
-            transform=transform,
-            clip_on=False,
-        )
-        axes.text(
-            1.04, place, text, color=INK, size=9.5, ha="left", va="center", transform=transform
-        )
+        axes.plot([1.0, 1.03], [height, place], color=colour, linewidth=1, **outside)
+        axes.text(1.04, place, text, color=INK, size=9.5, va="center", **outside)
 
 
 def _spread(heights: Sequence[float], gap: float = 0.06) -> list[float]:
