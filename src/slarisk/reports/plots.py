@@ -143,13 +143,16 @@ def plot_loss_curve(
         axes.axhline(loss, color=colour, linewidth=1.4, linestyle=dashes, zorder=2)
     axes.axvspan(min(low, right), min(high, right), color=BLUE, alpha=0.13, linewidth=0, zorder=1)
     chosen_loss = read_loss(curve, chosen)
-    dot: dict[str, Any] = {
-        "marker": "o",
-        "markersize": 8,
-        "color": BLUE,
-        "markeredgecolor": "white",
-    }
-    axes.plot([min(chosen, right)], [chosen_loss], zorder=5, clip_on=False, **dot)
+    axes.plot(
+        [min(chosen, right)],
+        [chosen_loss],
+        marker="o",
+        markersize=8,
+        color=BLUE,
+        markeredgecolor="white",
+        zorder=5,
+        clip_on=False,
+    )
     drawn = [*losses, *(loss for _, loss, _, _ in lines)]
     margin = 0.06 * (max(drawn) - min(drawn)) or 1.0
     axes.set_ylim(min(drawn) - margin, max(drawn) + margin)
