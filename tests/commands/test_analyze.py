@@ -64,7 +64,8 @@ def read_rows(page, name):
 
 def read_origins(page):
     """Read how many tickets have a score of each origin."""
-    return dict(re.findall(r"(\d+) (out of fold|test|new)[,)]", page))
+    (origins,) = re.findall(r"\(scores: (.*?)\)", page)
+    return {name: int(tickets) for tickets, name in re.findall(r"(\d+) ([a-z ]+)", origins)}
 
 
 def model_line(ended):
@@ -176,7 +177,7 @@ def test_the_model_is_judged_on_honest_scores(champion, analyze):
     found = table(champion, run_id, "escalation")
     assert found["per_day"].dropna().unique().tolist() == [1, 2]
     page = (champion / "outputs" / "report.html").read_text("utf-8")
-    assert read_origins(page) == {"out of fold": "478", "test": "120", "new": "2"}
+    assert read_origins(page) == {"out of fold": 478, "test": 120, "new": 2}
     best = found[found["per_day"].isna()].set_index("ranking")["net"]
     assert best["expected saving"] > best["priority"]
 
@@ -193,7 +194,7 @@ def test_no_in_sample_score_takes_part(champion, analyze, monkeypatch):
     monkeypatch.setattr(command, "fetch_version", forget)
     done(analyze())
     page = (champion / "outputs" / "report.html").read_text("utf-8")
-    assert read_origins(page) == {"test": "120", "new": "2"}
+    assert read_origins(page) == {"test": 120, "new": 2}
 
 
 def test_a_champion_of_another_data_policy_is_left_out(champion, analyze):
