@@ -29,9 +29,9 @@ TIMED = """
 import sys, time
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from slarisk.commands import analyze as job
+from slarisk.commands import analyze as command
 from slarisk.command_line import register_schemas
-look, write, spent = job.analyse_tickets, job.write_report, []
+spent = []
 def clock(step):
     def timed(*arguments):
         started = time.process_time()
@@ -39,10 +39,11 @@ def clock(step):
         spent.append(time.process_time() - started)
         return result
     return timed
-job.analyse_tickets, job.write_report = clock(look), clock(write)
+command.analyse_tickets = clock(command.analyse_tickets)
+command.write_report = clock(command.write_report)
 register_schemas()
 with initialize_config_dir(sys.argv[2]):
-    job.analyze(OmegaConf.to_object(compose("analyze", ["data.path=" + sys.argv[1]])))
+    command.analyze(OmegaConf.to_object(compose("analyze", ["data.path=" + sys.argv[1]])))
 print("proper", sum(spent))
 """
 

@@ -8,7 +8,7 @@ from hydra.errors import HydraException, MissingConfigException
 from mlflow import MlflowClient
 from sklearn.base import is_classifier
 
-from slarisk.analysis.scenarios import refuse_unclear_segments
+from slarisk.analysis.scenarios import validate_scenarios
 from slarisk.config import (
     ROOTS,
     CreationKind,
@@ -145,7 +145,7 @@ def test_an_analysis_takes_any_data_policy_with_the_split_it_brings(composed):
 @pytest.mark.parametrize("scenarios", list_options("scenarios"))
 def test_every_set_of_scenarios_is_sound(composed, scenarios):
     config = composed(f"scenarios={scenarios}", root="analyze")
-    refuse_unclear_segments(config.scenarios)
+    validate_scenarios(config.scenarios)
     assert all(isinstance(each, Scenario) for each in config.scenarios.values())
 
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 
-from slarisk.analysis.drivers import Verdict, find_drivers
+from slarisk.analysis.drivers import DriverVerdict, find_drivers
 from slarisk.analysis.fields import Field, Outcomes
 from slarisk.analysis.interventions import rank_interventions
 from slarisk.config import Measures
@@ -61,7 +61,9 @@ def count_false_alarms(sets, by_priority):
         breach = rng.random(tickets) < rate[fields[0].codes]
         drivers = find_drivers(fields, numbers, breach, fields[0], CONFIDENCE, 10, seed)
         if by_priority:
-            called += any(d.verdict is Verdict.matters for d in drivers if d.name != "priority")
+            called += any(
+                d.verdict is DriverVerdict.matters for d in drivers if d.name != "priority"
+            )
         else:
             called += any(d.q_value < 1 - CONFIDENCE for d in drivers)
     return called

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slarisk.analysis.breakdowns import break_down
-from slarisk.analysis.changes import Period, compare_periods, list_segments, split_change
+from slarisk.analysis.changes import (
+    EarlierAnalysis,
+    Period,
+    compare_periods,
+    list_segments,
+    split_change,
+)
 from slarisk.stats.rates import difference_interval
 
 BEFORE = Period("old", "2024-01-01", "2024-06-30", 1000, 300, 30_000.0, "policy")
@@ -27,7 +33,7 @@ def changes():
         ("channel", "Fax", 5, 0, 0.0),
         ("priority | channel", "High | Chat", 9, 9, 1.0),
     )
-    return compare_periods(BEFORE, NOW, before, after, 0.95, 10)
+    return compare_periods(EarlierAnalysis(BEFORE, before), NOW, after, 0.95, 10)
 
 
 def test_changes_by_hand(changes):
@@ -92,7 +98,9 @@ def test_segments_are_listed_as_they_are_read(code, outcome):
 
 
 def test_without_a_field_there_is_only_the_whole():
-    changes = compare_periods(BEFORE, NOW, list_segments({}), list_segments({}), 0.95, 10)
+    changes = compare_periods(
+        EarlierAnalysis(BEFORE, list_segments({})), NOW, list_segments({}), 0.95, 10
+    )
     assert changes.table.empty
     assert changes.mix == {}
     assert changes.rate_high < 0

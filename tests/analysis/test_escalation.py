@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slarisk.analysis.escalation import (
-    PRIORITY,
-    PROBABILITY,
-    RANDOM,
-    SAVING,
+    BY_CHANCE,
+    BY_PRIORITY,
+    BY_PROBABILITY,
+    BY_SAVING,
+    ChampionScores,
     capture_risk,
     chance_escalated,
     measure_escalation,
@@ -18,7 +19,12 @@ from slarisk.decisions.facts import TicketFacts
 
 def measure(probability, breach, price, day, capacities=(1,), effectiveness=0.8):
     return measure_escalation(
-        np.asarray(probability, float),
+        ChampionScores(
+            "model",
+            np.ones(len(breach), bool),
+            np.asarray(probability, float),
+            {"test": len(breach)},
+        ),
         np.asarray(breach, bool),
         cost_matrix(price, 20, 1, effectiveness),
         effectiveness,
@@ -29,8 +35,6 @@ def measure(probability, breach, price, day, capacities=(1,), effectiveness=0.8)
         np.asarray(price, float),
         capacities,
         0.95,
-        {"test": len(breach)},
-        "model",
     )
 
 
@@ -51,35 +55,35 @@ def look_up(found, per_day, ranking):
 def test_one_escalation_a_day_by_hand(two_days):
     # by saving: the $500 tickets; both breach, so 0.8 * 500 is averted twice, for $20 each
     names = ["escalated", "averted", "spent", "net"]
-    row = look_up(two_days, 1, SAVING)
+    row = look_up(two_days, 1, BY_SAVING)
     assert row[names].tolist() == pytest.approx([2, 800, 40, 760])
     assert row["averted_share"] == pytest.approx(800 / 1050)
     assert row["return"] == pytest.approx(20)
     # by probability: the $50 tickets, of which one breaches
-    row = look_up(two_days, 1, PROBABILITY)
+    row = look_up(two_days, 1, BY_PROBABILITY)
     assert row[names].tolist() == pytest.approx([2, 40, 40, 0])
     # at random: each ticket with a chance of one half
-    row = look_up(two_days, 1, RANDOM)
+    row = look_up(two_days, 1, BY_CHANCE)
     assert row[names].tolist() == pytest.approx([2, 420, 40, 380])
 
 
 def test_priority_stops_where_in_hindsight_it_does_not_pay():
     # two cheap tickets avert 0.8 * 50 = 40 together, and cost 40
     found = measure([0.5] * 3, [True, False, True], [50.0, 50.0, 500.0], [0, 0, 0])
-    row = look_up(found, None, PRIORITY)
+    row = look_up(found, None, BY_PRIORITY)
     assert row[["escalated", "net"]].tolist() == pytest.approx([1, 380])
 
 
 def test_by_saving_leaves_what_does_not_pay():
     found = measure([0.01, 0.9], [False, True], [500.0, 500.0], [0, 0], capacities=(2,))
-    assert look_up(found, 2, SAVING)["escalated"] == 1  # 0.01 * 400 is less than 20
-    assert look_up(found, 2, PROBABILITY)["escalated"] == 2
-    assert look_up(found, None, SAVING)["escalated"] == 1
+    assert look_up(found, 2, BY_SAVING)["escalated"] == 1  # 0.01 * 400 is less than 20
+    assert look_up(found, 2, BY_PROBABILITY)["escalated"] == 2
+    assert look_up(found, None, BY_SAVING)["escalated"] == 1
 
 
 def test_the_gain_is_over_the_best_ranking_without_a_model(two_days):
     first, last = two_days.edge.to_dict("records")
-    assert (first["per_day"], first["rival"], first["gain"]) == (1, PRIORITY, 0)
+    assert (first["per_day"], first["rival"], first["gain"]) == (1, BY_PRIORITY, 0)
     assert np.isnan(last["per_day"])
     # no limit: by saving escalates all, by priority the dear ones alone, which do it as well
     assert last["gain"] == pytest.approx(0)

@@ -3,7 +3,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from slarisk.analysis.interventions import rank_interventions, refuse_free_measures
+from slarisk.analysis.interventions import rank_interventions, validate_measures
 from slarisk.config import Measures
 from slarisk.errors import InputError
 from slarisk.stats.rates import loss_interval
@@ -122,6 +122,6 @@ def test_what_is_not_known_is_no_measure(code, outcome):
 
 
 def test_measures_without_effort_are_refused():
-    refuse_free_measures(Measures(setup_effort=0, reach_effort=1))
-    with pytest.raises(InputError, match=r"measures\.setup_effort and reach_effort"):
-        refuse_free_measures(Measures(setup_effort=0, reach_effort=0))
+    validate_measures(Measures(setup_effort=0, reach_effort=1))
+    with pytest.raises(InputError, match=r"measures\.setup_effort .*reach_effort"):
+        validate_measures(Measures(setup_effort=0, reach_effort=0))

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slarisk.analysis.trend import find_trend, measure_kpi, spread_hours
+from slarisk.analysis.trend import count_hours, find_trend, measure_kpi
 
 
 def test_a_trend_takes_the_longest_unit_that_gives_enough_points(outcome):
@@ -39,14 +39,14 @@ def test_the_kpi_by_hand(code, outcome):
 def test_hours_by_priority_against_their_target(code, outcome):
     field = code("priority", ["High", "High", "Low", "Low"])
     outcomes = outcome([0] * 4, hours=[1, 100, 10, np.nan], target=[8, 8, 72, 72])
-    high, low = spread_hours(field, outcomes)
+    high, low = count_hours(field, outcomes)
     assert (high.name, high.target, high.median) == ("High", 8, 50.5)
     assert (low.name, low.target, low.counts.sum()) == ("Low", 72, 1)
     assert (high.counts.sum(), high.late.sum(), low.late.sum()) == (2, 1, 0)
-    assert spread_hours(None, outcome([1, 0])) == []
+    assert count_hours(None, outcome([1, 0])) == []
 
 
 def test_hours_without_priorities_are_those_of_all(outcome):
-    (everything,) = spread_hours(None, outcome([0, 1], hours=[5, 5]))
+    (everything,) = count_hours(None, outcome([0, 1], hours=[5, 5]))
     assert everything.counts.sum() == 2
     assert np.isnan(everything.target)

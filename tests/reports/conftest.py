@@ -1,9 +1,9 @@
 import pytest
 
+from slarisk.analysis.analyse import Analysis
 from slarisk.analysis.breakdowns import break_down
 from slarisk.analysis.changes import Period
 from slarisk.analysis.interventions import rank_interventions
-from slarisk.analysis.results import Analysis
 from slarisk.analysis.scenarios import simulate
 from slarisk.analysis.trend import measure_kpi
 from slarisk.config import Scenario

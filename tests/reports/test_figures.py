@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slarisk.analysis.breakdowns import break_down
-from slarisk.analysis.trend import Hours
+from slarisk.analysis.trend import HoursHistogram
 from slarisk.reports.figures import MOST_BARS, draw_heat, draw_hours, draw_rates, label
 
 
@@ -30,7 +30,7 @@ def test_heat_keeps_the_order_of_priorities(code, outcome):
 def test_hours_are_split_at_the_target():
     edges = np.geomspace(1, 100, 3)
     figure = draw_hours(
-        [Hours("High", edges, np.array([3.0, 1.0]), np.array([1.0, 1.0]), 4.0, 5.0)]
+        [HoursHistogram("High", edges, np.array([3.0, 1.0]), np.array([1.0, 1.0]), 4.0, 5.0)]
     ).plot
     within, beyond = figure.data
     assert (list(within.y), list(beyond.y)) == ([0.5, 0], [0.25, 0.25])

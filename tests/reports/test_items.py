@@ -43,24 +43,24 @@ def test_what_an_analysis_logged_is_read_again(experiment):
 
 
 @pytest.mark.parametrize(
-    ("files", "tags", "told"),
+    ("files", "tags", "message"),
     [
-        ({}, {"kind": "other"}, "no finished analysis"),
-        ({}, TAGS, "tables cannot be fetched"),
+        ({}, {"kind": "other"}, "analyze.py"),
+        ({}, TAGS, "period.json"),
         ({PERIOD_FILE: PERIOD + "}", SEGMENTS_FILE: SEGMENTS}, TAGS, "policy"),
-        ({PERIOD_FILE: PERIOD + ', "policy": "p"}', SEGMENTS_FILE: "a,b\n"}, TAGS, "fetched"),
+        ({PERIOD_FILE: PERIOD + ', "policy": "p"}', SEGMENTS_FILE: "a,b\n"}, TAGS, "fields"),
     ],
 )
-def test_what_cannot_be_read_is_told(experiment, files, tags, told):
+def test_what_cannot_be_read_is_told(experiment, files, tags, message):
     run_id = log(files, tags)
-    with pytest.raises(InputError, match=f"compare={run_id}: .*{told}"):
+    with pytest.raises(InputError, match=f"compare={run_id}: .*{message}"):
         fetch_earlier(run_id)
 
 
 def test_an_analysis_is_never_the_best_run(experiment):
     with tracked_run("analysis", TAGS) as run_id:
         MlflowClient().log_metric(run_id, "objective", 0.0)
-    with pytest.raises(InputError, match="no finished run with the metric"):
+    with pytest.raises(InputError, match="objective"):
         choose_run(experiment, "objective")
     assert TAGS["kind"] == ANALYSIS
 

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 from jinja2 import UndefinedError
 
-from slarisk.reports.page import FEW_ROWS, MOST_ROWS, Cell, lay_out, render
+from slarisk.reports.page import FEW_ROWS, MOST_ROWS, Cell, format_table, render
 
 COLUMNS = [
     ("team", "Team", "text"),
@@ -27,7 +27,7 @@ def frame():
 
 
 def test_cells_are_written_for_people(frame):
-    table = lay_out(frame, COLUMNS)
+    table = format_table(frame, COLUMNS)
     assert table.headings == [Cell("Team", "text"), Cell("Rate"), Cell("Interval"), Cell("Cost")]
     assert table.rows[0] == [
         Cell("Team 0", "text"),
@@ -40,18 +40,18 @@ def test_cells_are_written_for_people(frame):
 
 
 def test_long_text_is_wrapped(frame):
-    table = lay_out(frame.assign(team="x" * 29), COLUMNS)
+    table = format_table(frame.assign(team="x" * 29), COLUMNS)
     assert table.rows[0][0].classes == "text long"
 
 
 def test_a_column_without_values_is_left_out(frame):
-    table = lay_out(frame.assign(high=float("nan")), COLUMNS)
+    table = format_table(frame.assign(high=float("nan")), COLUMNS)
     assert [cell.text for cell in table.headings] == ["Team", "Rate", "Cost"]
 
 
 def test_the_csv_holds_what_the_page_does_not(frame):
     many = pd.concat([frame] * 30, ignore_index=True)
-    table = lay_out(many, COLUMNS[:1])
+    table = format_table(many, COLUMNS[:1])
     assert (len(table.rows), table.total) == (MOST_ROWS, 360)
     assert table.csv == many.to_csv(index=False, lineterminator="\n")
     assert FEW_ROWS < MOST_ROWS

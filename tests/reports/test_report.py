@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from slarisk.analysis.breakdowns import break_down, list_breakdowns
-from slarisk.analysis.changes import compare_periods, list_segments
+from slarisk.analysis.changes import EarlierAnalysis, compare_periods, list_segments
 from slarisk.analysis.drivers import find_drivers
-from slarisk.analysis.escalation import measure_escalation
+from slarisk.analysis.escalation import ChampionScores, measure_escalation
 from slarisk.analysis.groups import find_groups
 from slarisk.analysis.interventions import rank_interventions
-from slarisk.analysis.scenarios import LeftOut
-from slarisk.analysis.trend import find_trend, spread_hours
+from slarisk.analysis.scenarios import SkippedScenario
+from slarisk.analysis.trend import count_hours, find_trend
 from slarisk.decisions.costs import CostMatrix
+from slarisk.decisions.facts import TicketFacts
 from slarisk.reports.report import write_report
 
 HARMLESS = ["Alpha", "Beta"]
@@ -111,30 +112,32 @@ def fill(analysis, code, outcome):
             dropped={second: 3},
             kpi=replace(analysis.kpi, segment=first),
             breakdowns=breakdowns,
-            hours=spread_hours(fields[1], outcomes),
+            hours=count_hours(fields[1], outcomes),
             trend=find_trend(outcomes, 0.95),
             drivers=find_drivers(fields, {second: hours}, breach, fields[1], 0.95, 1, 0),
             groups=find_groups(fields, outcomes, 0.95, 0),
             scenarios=[
                 replace(analysis.scenarios[0], key=first, title=second, segment=first),
-                LeftOut(first, second, first),
+                SkippedScenario(first, second, first),
             ],
             ranked=ranked,
             best_set=best,
             escalation=measure_escalation(
-                probability,
+                ChampionScores(second, np.ones(n, bool), probability, {first: n}),
                 breach,
                 CostMatrix(fp=full / 50, fn=full, tp=full / 50, tn=0 * full),
                 0.8,
-                np.arange(n) // 24,
+                TicketFacts(created.astype("datetime64[us]"), np.arange(n).astype(object)),
                 np.where(area, 10.0, 100.0),
                 [2],
                 0.95,
-                {first: n},
-                second,
             ),
             changes=compare_periods(
-                replace(period, run_id=first, first=second), period, segments, segments, 0.95, 1
+                EarlierAnalysis(replace(period, run_id=first, first=second), segments),
+                period,
+                segments,
+                0.95,
+                1,
             ),
         )
 
@@ -149,9 +152,9 @@ def test_text_of_the_data_changes_no_tag_and_no_script(fill, evil):
     # long text is wrapped and therefore has another class; all else is as with other names
     assert [tag[:2] for tag in page.tags] == [tag[:2] for tag in harmless.tags]
     assert page.ids == harmless.ids
-    told = "".join(page.texts)
+    shown = "".join(page.texts)
     for text in evil:
-        assert told.count(text) > 20
+        assert shown.count(text) > 20
     assert "49" not in {text.strip() for text in page.texts}
     figures = [script for key, script in page.scripts.items() if key.startswith("figure")]
     assert len(figures) == 11

@@ -6,6 +6,7 @@ from sklearn.metrics import mutual_info_score, roc_auc_score
 from slarisk.stats.association import (
     auc_error,
     code_values,
+    cramers_v,
     measure_auc,
     rate_values,
     share_information,
@@ -78,3 +79,12 @@ def test_chance_shares_no_information_on_average():
         one, other = rng.integers(0, 4, 1_000), rng.integers(0, 30, 1_000)
         found.append(share_information(one, other, (4, 30)).mean())
     assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(300) + 0.002
+
+
+def test_v_is_corrected_by_hand():
+    # chi-square 36 of 100 tickets: .36 - 1/99, over (2 - 1/99) - 1
+    v = cramers_v(np.array([[40.0, 10.0], [10.0, 40.0]]))
+    assert v == pytest.approx(((0.36 - 1 / 99) / (98 / 99)) ** 0.5)
+    assert cramers_v(np.array([[20.0, 20.0], [20.0, 20.0]])) == 0
+    assert cramers_v(np.array([[9.0, 0.0], [0.0, 9.0]])) == 1
+    assert cramers_v(np.array([[9.0, 1.0]])) == 0

@@ -51,7 +51,7 @@ def test_chance_alone_is_as_large_as_the_docstring_says():
 
 
 @pytest.mark.parametrize(
-    ("expected", "actual", "told"),
+    ("expected", "actual", "message"),
     [
         ([1, 2], [1], "do not fit"),
         ([[1, 2]], [[1, 2]], "do not fit"),
@@ -60,8 +60,8 @@ def test_chance_alone_is_as_large_as_the_docstring_says():
         ([], [], "no tickets"),
     ],
 )
-def test_counts_that_mean_nothing_are_refused(expected, actual, told):
-    with pytest.raises(ValueError, match=told):
+def test_counts_that_mean_nothing_are_refused(expected, actual, message):
+    with pytest.raises(ValueError, match=message):
         population_stability_index(expected, actual)
 
 

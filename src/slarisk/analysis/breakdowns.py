@@ -11,9 +11,6 @@ import pandas as pd
 from slarisk.analysis.fields import Field, Outcomes, cross_fields, label_field
 from slarisk.stats.rates import wilson_interval
 
-TICKETS, BREACHES, RATE, LOW, HIGH = "tickets", "breaches", "breach_rate", "rate_low", "rate_high"
-MEAN_HOURS, MEDIAN_HOURS = "mean_hours", "median_hours"
-TOTAL, AVERAGE = "total_cost", "average_cost"
 TIMES = " \u00d7 "  # between the names of a combination
 
 
@@ -28,7 +25,7 @@ class Breakdown:
         One row per segment: a column of values for each field, then ``tickets``, ``breaches``,
         ``breach_rate`` with ``rate_low`` and ``rate_high``, ``mean_hours`` and ``median_hours``
         to the resolution (NaN where the data has none), ``total_cost`` and ``average_cost``
-        (dollars lost in all, and per ticket). Hours and weekdays are in their own order, single
+        (dollars lost in all, and per ticket). Ordered levels are in their order, other single
         fields by falling breach rate, combinations by falling cost.
     """
 
@@ -42,8 +39,8 @@ class Breakdown:
         return TIMES.join([first, *(name.lower() for name in others)])
 
     def at_least(self, fewest: int) -> pd.DataFrame:
-        """Keep the segments with so many tickets."""
-        return self.table[self.table[TICKETS] >= fewest].reset_index(drop=True)
+        """Keep the segments with at least ``fewest`` tickets."""
+        return self.table[self.table["tickets"] >= fewest].reset_index(drop=True)
 
 
 def break_down(fields: Sequence[Field], outcomes: Outcomes, confidence: float) -> Breakdown:
@@ -65,27 +62,32 @@ def break_down(fields: Sequence[Field], outcomes: Outcomes, confidence: float) -
     hours = pd.Series(outcomes.hours).groupby(codes)
     total = np.bincount(codes, weights=outcomes.loss)
     table = pd.DataFrame(names, columns=[field.name for field in fields], dtype="str")
-    table[TICKETS] = tickets
-    table[BREACHES] = breaches.astype(np.int64)
-    table[RATE], table[LOW], table[HIGH] = breaches / tickets, low, high
-    table[MEAN_HOURS], table[MEDIAN_HOURS] = hours.mean().to_numpy(), hours.median().to_numpy()
-    table[TOTAL], table[AVERAGE] = total, total / tickets
-    if len(fields) > 1:
-        table = table.sort_values([TOTAL, RATE], ascending=False, kind="stable")
-    elif not fields[0].natural:
-        table = table.sort_values([RATE, TOTAL], ascending=False, kind="stable")
+    table = table.assign(
+        tickets=tickets,
+        breaches=breaches.astype(np.int64),
+        breach_rate=breaches / tickets,
+        rate_low=low,
+        rate_high=high,
+        mean_hours=hours.mean().to_numpy(),
+        median_hours=hours.median().to_numpy(),
+        total_cost=total,
+        average_cost=total / tickets,
+    )
+    if len(fields) > 1 or not fields[0].natural:
+        order = ["total_cost", "breach_rate"] if len(fields) > 1 else ["breach_rate", "total_cost"]
+        table = table.sort_values(order, ascending=False, kind="stable")
     return Breakdown(tuple(field.name for field in fields), table.reset_index(drop=True))
 
 
 def list_breakdowns(categories: Sequence[str], segments: Sequence[str]) -> list[tuple[str, ...]]:
-    """List what to break down by: every field, and the combinations that tell most.
+    """List the combinations of fields to break down by.
 
     Parameters
     ----------
     categories : sequence of str
-        The fields of one breakdown each, with the calendar's.
+        Each gets a breakdown of its own; type by priority and priority by channel follow.
     segments : sequence of str
-        The fields whose combination is the policy's own idea of a segment.
+        The fields whose combination is a segment in the data policy.
     """
     pairs = [("ticket_type", "priority"), ("priority", "channel"), tuple(segments)]
     known = {frozenset(pair): pair for pair in pairs[::-1] if {*pair} <= {*categories}}

@@ -1,4 +1,4 @@
-"""What changed between two periods."""
+"""The changes between two periods: of the breach rate, its mix, and each segment."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pandas as pd
 from scipy import stats
 
 from slarisk.analysis.breakdowns import Breakdown
-from slarisk.analysis.drivers import measure_independence
 from slarisk.arrays import Floats
+from slarisk.stats.independence import contingency_test
 from slarisk.stats.rates import difference_interval
 
 SEGMENT_COLUMNS = ("fields", "segment", "tickets", "breaches", "total_cost")
@@ -20,10 +20,7 @@ _JOINT = " | "
 
 @dataclass(frozen=True)
 class Period:
-    """What an analysis found in all: of this period, or of the earlier one.
-
-    ``policy`` fingerprints what labels and prices a ticket.
-    """
+    """The totals of a period's tickets; ``policy`` is the fingerprint of targets and prices."""
 
     run_id: str
     first: str
@@ -40,6 +37,14 @@ class Period:
 
 
 @dataclass(frozen=True, eq=False)
+class EarlierAnalysis:
+    """The totals of an earlier analysis, and its segments (:func:`list_segments`)."""
+
+    period: Period
+    segments: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
 class Changes:
     """One period against an earlier one.
 
@@ -49,15 +54,13 @@ class Changes:
     rate_low, rate_high : float
         The interval of the change of the breach rate.
     mix, own : dict of str to float
-        By field: the part of the change of the rate that comes from other shares of tickets, and
-        the part that comes from other rates at the same shares. They add up to the change.
+        By field: the part of the change of the rate that comes from changed shares of tickets, and
+        the part that comes from changed rates at the same shares. They add up to the change.
     table : DataFrame
         One row per segment of a single field that both periods have: ``field``, ``segment``,
         ``tickets_before``, ``tickets``, ``rate_before``, ``rate``, ``change`` with ``change_low``
         and ``change_high``, ``cost_change`` (dollars per ticket), ``q_value``. The clearest and
         largest changes come first.
-    same_policy : bool
-        Whether both were labelled and priced alike.
     """
 
     earlier: Period
@@ -70,36 +73,32 @@ class Changes:
 
     @property
     def same_policy(self) -> bool:
-        """Whether both periods were labelled and priced alike."""
+        """Whether both periods have the same targets and prices."""
         return self.earlier.policy == self.now.policy
 
 
 def list_segments(breakdowns: Mapping[tuple[str, ...], Breakdown]) -> pd.DataFrame:
-    """List the segments of all breakdowns in one table, as a later analysis will read it."""
-    parts = [pd.DataFrame(columns=[*SEGMENT_COLUMNS], dtype="str")]
+    """List the segments of all breakdowns in one table, which a later analysis reads."""
+    parts = []
     for fields, breakdown in breakdowns.items():
         names = breakdown.table[[*fields]].agg(_JOINT.join, axis="columns")
         part = breakdown.table[["tickets", "breaches", "total_cost"]]
         parts.append(part.assign(fields=_JOINT.join(fields), segment=names))
-    table = pd.concat(parts[1:] or parts, ignore_index=True)
-    return table[[*SEGMENT_COLUMNS]]
+    empty = pd.DataFrame(columns=[*SEGMENT_COLUMNS], dtype="str")
+    return pd.concat(parts or [empty], ignore_index=True)[[*SEGMENT_COLUMNS]]
 
 
 def compare_periods(
-    earlier: Period,
-    now: Period,
-    before: pd.DataFrame,
-    after: pd.DataFrame,
-    confidence: float,
-    fewest: int,
+    earlier: EarlierAnalysis, now: Period, segments: pd.DataFrame, confidence: float, fewest: int
 ) -> Changes:
-    """Compare two periods, in all and segment by segment.
+    """Compare two periods, overall and segment by segment.
 
     Parameters
     ----------
-    earlier, now : Period
-    before, after : DataFrame
-        Segments of both (:func:`list_segments`), with every segment of a field, however small.
+    earlier : EarlierAnalysis
+    now : Period
+    segments : DataFrame
+        Of ``now`` (:func:`list_segments`), with every segment of a field, however small.
     confidence : float
         Of the intervals; a change is called significant below a corrected p-value of 1 minus this.
     fewest : int
@@ -110,31 +109,28 @@ def compare_periods(
     E. M. Kitagawa (1955), "Components of a difference between two rates", Journal of the American
     Statistical Association 50.
     """
-    low, high = difference_interval(
-        (earlier.breaches, now.breaches), (earlier.tickets, now.tickets), confidence
-    )
-    both = before.merge(after, on=["fields", "segment"], how="outer", suffixes=("_0", "_1"))
+    before, old = earlier.segments, earlier.period
+    counts, trials = (old.breaches, now.breaches), (old.tickets, now.tickets)
+    low, high = map(float, difference_interval(counts, trials, confidence))
+    both = before.merge(segments, on=["fields", "segment"], how="outer", suffixes=("_0", "_1"))
     both = both[~both["fields"].str.contains(_JOINT, regex=False)]
-    shared = set(before["fields"]) & set(after["fields"])
+    shared = set(before["fields"]) & set(segments["fields"])
     both = both[both["fields"].isin(shared)].fillna(0)
     mix, own = {}, {}
     for field, rows in both.groupby("fields", sort=False):
         mix[str(field)], own[str(field)] = split_change(
-            rows["tickets_0"].to_numpy(dtype=float),
-            rows["breaches_0"].to_numpy(dtype=float),
-            rows["tickets_1"].to_numpy(dtype=float),
-            rows["breaches_1"].to_numpy(dtype=float),
+            *rows[["tickets_0", "breaches_0", "tickets_1", "breaches_1"]].to_numpy(dtype=float).T
         )
     large = both[both[["tickets_0", "tickets_1"]].min(axis="columns") >= fewest]
-    return Changes(earlier, now, low, high, mix, own, _tabulate(large, confidence))
+    return Changes(old, now, low, high, mix, own, _tabulate(large, confidence))
 
 
 def split_change(
     tickets_0: Floats, breaches_0: Floats, tickets_1: Floats, breaches_1: Floats
 ) -> tuple[float, float]:
-    """Split the change of a rate into what other shares and what other rates bring.
+    """Split the change of a rate into the parts due to changed shares and to changed rates.
 
-    A level without tickets in one period has its rate of the other.
+    A level without tickets in one period takes its rate of the other.
 
     Examples
     --------
@@ -159,33 +155,34 @@ def _divide(breaches: Floats, tickets: Floats) -> Floats:
 
 
 def _tabulate(both: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    if both.empty:
+        return pd.DataFrame()
+    trials, counts, cost = (
+        both[[f"{name}_0", f"{name}_1"]].to_numpy(dtype=float).T
+        for name in ("tickets", "breaches", "total_cost")
+    )
+    rates = counts / trials
+    low, high = difference_interval(counts, trials, confidence)
     rng = np.random.default_rng(0)
-    rows = []
-    for row in both.to_dict("records"):
-        trials = int(row["tickets_0"]), int(row["tickets_1"])
-        counts = int(row["breaches_0"]), int(row["breaches_1"])
-        low, high = difference_interval(counts, trials, confidence)
-        cells = np.array([[n - k, k] for n, k in zip(trials, counts, strict=True)], np.float64)
-        differ = cells.any(axis=0).all()
-        rows.append(
-            {
-                "field": row["fields"],
-                "segment": row["segment"],
-                "tickets_before": trials[0],
-                "tickets": trials[1],
-                "rate_before": counts[0] / trials[0],
-                "rate": counts[1] / trials[1],
-                "change": counts[1] / trials[1] - counts[0] / trials[0],
-                "change_low": low,
-                "change_high": high,
-                "cost_change": row["total_cost_1"] / trials[1] - row["total_cost_0"] / trials[0],
-                "q_value": measure_independence(cells, rng).p_value if differ else 1.0,
-            }
-        )
-    table = pd.DataFrame(rows)
-    if table.empty:
-        return table
-    table["q_value"] = stats.false_discovery_control(table["q_value"])
-    settled = table["q_value"] < 1 - confidence
-    order = np.lexsort((-table["change"].abs(), ~settled))
+    cells = np.stack([trials - counts, counts], axis=-1).swapaxes(0, 1)
+    p_values = [
+        contingency_test(each, rng).p_value if each.any(axis=0).all() else 1.0 for each in cells
+    ]
+    table = pd.DataFrame(
+        {
+            "field": both["fields"].to_numpy(),
+            "segment": both["segment"].to_numpy(),
+            "tickets_before": trials[0].astype(np.int64),
+            "tickets": trials[1].astype(np.int64),
+            "rate_before": rates[0],
+            "rate": rates[1],
+            "change": rates[1] - rates[0],
+            "change_low": low,
+            "change_high": high,
+            "cost_change": cost[1] / trials[1] - cost[0] / trials[0],
+            "q_value": stats.false_discovery_control(p_values),
+        }
+    )
+    significant = table["q_value"] < 1 - confidence
+    order = np.lexsort((-table["change"].abs(), ~significant))
     return table.iloc[order].reset_index(drop=True)

@@ -1,30 +1,54 @@
-"""What the model adds: how much of the loss a given capacity to escalate averts, by ranking."""
+"""The benefit of the model: how much of the loss each capacity to escalate averts, by ranking."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from slarisk.arrays import Bools, Floats
+from slarisk.arrays import Bools, Floats, Integers
 from slarisk.decisions.costs import CostMatrix
 from slarisk.decisions.facts import TicketFacts
 from slarisk.decisions.policies import Capacity, PerTicket
 
-Days = npt.NDArray[np.int64]
-
-SAVING, PROBABILITY, PRIORITY, RANDOM = "expected saving", "probability", "priority", "random"
+BY_SAVING, BY_PROBABILITY, BY_PRIORITY, BY_CHANCE = (
+    "expected saving",
+    "probability",
+    "priority",
+    "random",
+)
 _POINTS = 200
-_MOST_PRIORITIES = 20  # with more, every ticket has one of its own, and hindsight knows all
+_MOST_PRIORITIES = 20  # with more, a priority is a single ticket and hindsight is perfect
+
+
+@dataclass(frozen=True, eq=False)
+class ChampionScores:
+    """The champion's scores of the tickets that it was not fitted on.
+
+    Attributes
+    ----------
+    version : str
+        The model, for the report.
+    scored : bool array of shape (n,)
+        The tickets that have such a score.
+    probability : array of shape (m,)
+        Of breach, of these tickets.
+    origins : dict of str to int
+        Tickets by the origin of their score.
+    """
+
+    version: str
+    scored: Bools
+    probability: Floats
+    origins: dict[str, int]
 
 
 @dataclass(frozen=True, eq=False)
 class Escalation:
-    """What escalating achieves on tickets that the model was not fitted on.
+    """The results of escalating on tickets that the model was not fitted on.
 
     Attributes
     ----------
@@ -40,10 +64,7 @@ class Escalation:
     curves : dict of str to (share of tickets, share of loss)
         The risk-capture curve of each ranking over all tickets, best first.
     tickets, days : int
-    origins : dict of str to int
-        Tickets by the origin of their score.
-    version : str
-        The model.
+    scores : ChampionScores
     """
 
     table: pd.DataFrame
@@ -51,12 +72,11 @@ class Escalation:
     curves: dict[str, tuple[Floats, Floats]]
     tickets: int
     days: int
-    origins: dict[str, int]
-    version: str
+    scores: ChampionScores
 
 
 def measure_escalation(
-    probability: Floats,
+    scores: ChampionScores,
     breach: Bools,
     costs: CostMatrix,
     effectiveness: float,
@@ -64,62 +84,55 @@ def measure_escalation(
     priority: Floats,
     capacities: Sequence[int],
     confidence: float,
-    origins: Mapping[str, int],
-    version: str,
 ) -> Escalation:
     """Measure what each capacity averts under each ranking.
 
     Parameters
     ----------
-    probability : array of shape (n,)
-        Of breach, by a model that did not see the ticket.
-    breach : bool array of shape (n,)
+    scores : ChampionScores
+        All else is of the m tickets that have one.
+    breach : bool array of shape (m,)
     costs : CostMatrix
-        Of the same tickets.
     effectiveness : float
-        The share of a breach's cost that an escalation averts, as the costs have it.
+        The share of a breach's cost that an escalation averts, as in ``costs``.
     tickets : TicketFacts
-        When each ticket came in: every day has the same capacity.
-    priority : array of shape (n,)
+        Every day of creation has the same capacity.
+    priority : array of shape (m,)
         The higher, the more urgent.
     capacities : sequence of int
         Escalations a day. No limit is measured as well.
     confidence : float
         Of the gain's interval.
-    origins, version
-        Told in the report.
 
     Notes
     -----
-    Ranking by expected saving is ``decision=capacity`` itself: it stops where a ticket is not
-    expected to pay. Ranking by priority stops at priorities that do not pay on average: known in
-    hindsight, which flatters it. The other two use all of the capacity. In these three, tickets
-    that rank alike are escalated with equal chance, and the figures are expected values over ties.
+    Ranking by expected saving is ``decision=capacity``: it stops where a ticket is not expected to
+    pay. Ranking by priority stops at priorities that do not pay on average, which is known only in
+    hindsight and flatters it. The other two use all of the capacity. In these three, tickets of
+    equal rank are escalated with equal chance, and the figures are expected values over ties.
     """
+    probability, day = scores.probability, tickets.day
     left, escalated = costs.expected(probability)
-    saving, day = left - escalated, tickets.day
-    rankings = {
-        PROBABILITY: probability,
-        PRIORITY: priority,
-        RANDOM: np.zeros(len(breach)),
-    }
     loss = np.where(breach, costs.fn, 0.0)
     averts = effectiveness * loss
-    # what an escalated ticket loses, but for the part of its breach that is not averted
+    # the loss of an escalated ticket, without the part of its breach that is not averted
     pays = costs.losses(breach, np.ones_like(breach)) - (loss - averts)
-    rankings[PRIORITY] = _stop_at_loss(priority, averts - pays)
+    rankings = {
+        BY_PROBABILITY: probability,
+        BY_PRIORITY: _stop_at_loss(priority, averts - pays),
+        BY_CHANCE: np.zeros(len(breach)),
+    }
     rows, edges = [], []
     for per_day in [*sorted(set(capacities)), None]:
-        net = {}
         policy = PerTicket() if per_day is None else Capacity(per_day)
-        chances = {SAVING: policy.decide(probability, costs, tickets).astype(float)}
+        chances = {BY_SAVING: policy.decide(probability, costs, tickets).astype(float)}
         chances |= {name: chance_escalated(score, day, per_day) for name, score in rankings.items()}
+        limit = np.nan if per_day is None else per_day
         for name, chance in chances.items():
             averted, spent = float(chance @ averts), float(chance @ pays)
-            net[name] = chance * (averts - pays)
             rows.append(
                 {
-                    "per_day": np.nan if per_day is None else per_day,
+                    "per_day": limit,
                     "ranking": name,
                     "escalated": float(chance.sum()),
                     "averted": averted,
@@ -129,34 +142,28 @@ def measure_escalation(
                     "return": averted / spent if spent > 0 else np.nan,
                 }
             )
-        rival = max((PRIORITY, RANDOM), key=lambda name: float(net[name].sum()))
-        gain = net[SAVING] - net[rival]
-        low, high = _sum_interval(gain, confidence)
-        edges.append(
-            {
-                "per_day": np.nan if per_day is None else per_day,
-                "rival": rival,
-                "gain": float(gain.sum()),
-                "gain_low": low,
-                "gain_high": high,
-            }
-        )
-    ranked = {SAVING: saving, **rankings, PRIORITY: priority}
+        net = {name: chance * (averts - pays) for name, chance in chances.items()}
+        rival = max((BY_PRIORITY, BY_CHANCE), key=lambda name: float(net[name].sum()))
+        gain = net[BY_SAVING] - net[rival]
+        # by the central limit theorem
+        half = float(stats.norm.ppf((1 + confidence) / 2) * gain.std() * len(gain) ** 0.5)
+        total = float(gain.sum())
+        edges.append((limit, rival, total, total - half, total + half))
+    ranked = {BY_SAVING: left - escalated, **rankings, BY_PRIORITY: priority}
     return Escalation(
         pd.DataFrame(rows),
-        pd.DataFrame(edges),
+        pd.DataFrame(edges, columns=["per_day", "rival", "gain", "gain_low", "gain_high"]),
         {name: capture_risk(score, loss) for name, score in ranked.items()},
         len(breach),
         len(np.unique(day)),
-        dict(origins),
-        version,
+        scores,
     )
 
 
-def chance_escalated(score: Floats, day: Days, per_day: int | None) -> Floats:
-    """Give each ticket's chance to be among the ``per_day`` highest scores of its day.
+def chance_escalated(score: Floats, day: Integers, per_day: int | None) -> Floats:
+    """Calculate each ticket's chance to be among the ``per_day`` highest scores of its day.
 
-    Tickets with equal scores share the places that are left to them; minus infinity is never
+    Tickets with equal scores share the places left for them equally; minus infinity is never
     escalated.
 
     Examples
@@ -174,12 +181,12 @@ def chance_escalated(score: Floats, day: Days, per_day: int | None) -> Floats:
 
 
 def capture_risk(score: Floats, loss: Floats) -> tuple[Floats, Floats]:
-    """Trace the share of the loss among the tickets that score highest.
+    """Calculate the share of the loss among the tickets with the highest scores.
 
     Returns
     -------
     tickets, captured : arrays
-        Shares from 0 to 1, at most 201 points; tickets that score alike are taken together.
+        Shares from 0 to 1, at most 201 points; tickets with equal scores share a point.
 
     Examples
     --------
@@ -199,15 +206,9 @@ def capture_risk(score: Floats, loss: Floats) -> tuple[Floats, Floats]:
 
 
 def _stop_at_loss(priority: Floats, net: Floats) -> Floats:
-    """Never escalate priorities whose tickets, on average, cost more to escalate than it averts."""
+    """Set to minus infinity the priorities whose escalation costs more than it averts."""
     codes, levels = pd.factorize(priority)
     if len(levels) > _MOST_PRIORITIES:
         return priority
     pays = np.bincount(codes, weights=net) > 0
     return np.where(pays[codes], priority, -np.inf)
-
-
-def _sum_interval(values: Floats, confidence: float) -> tuple[float, float]:
-    """Find the interval of a sum over tickets, by the central limit theorem."""
-    half = float(stats.norm.ppf((1 + confidence) / 2) * values.std() * len(values) ** 0.5)
-    return float(values.sum()) - half, float(values.sum()) + half

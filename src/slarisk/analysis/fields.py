@@ -1,4 +1,4 @@
-"""Tickets as coded fields: what every table, test and filter of the analysis works on."""
+"""Tickets as coded fields and outcomes, which the tables, tests and filters work on."""
 
 from __future__ import annotations
 
@@ -9,25 +9,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from slarisk.arrays import Bools, Floats
+from slarisk.arrays import Bools, Codes, Floats
 from slarisk.config import CreationKind, DataPolicy, Moment
 from slarisk.errors import InputError
 from slarisk.tickets.contract import date_fields, moment_known
 
-Codes = npt.NDArray[np.int64]
-
-NONE = "(none)"  # how a missing value is written
+NONE = "(none)"  # the level of missing values
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CALENDAR = ("hour", "weekday")
 SINCE_FIRST = "days since the first ticket"
-CANONICAL = ("priority", "channel", "ticket_type", "product")  # that a policy may do without
+CANONICAL = ("priority", "channel", "ticket_type", "product")  # may be missing in a policy
 
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """One field of n tickets: the level of each, and the names of the levels in their order.
+    """One field of n tickets: the code of each, and the levels by code.
 
-    ``natural`` says that the order means something: priorities, hours, weekdays.
+    ``natural`` is whether the levels are ordered: priorities, hours, weekdays.
     """
 
     name: str
@@ -43,7 +41,7 @@ class Field:
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What became of n tickets.
+    """The outcomes of n tickets.
 
     Attributes
     ----------
@@ -71,7 +69,7 @@ class Outcomes:
 
 
 def read_outcomes(tickets: pd.DataFrame) -> Outcomes:
-    """Take the outcomes of labelled tickets."""
+    """Read the outcomes of labelled tickets."""
     return Outcomes(
         tickets["breach"].to_numpy(dtype=bool),
         tickets["breach_cost"].to_numpy(dtype=float),
@@ -105,12 +103,12 @@ def has_field(tickets: pd.DataFrame, data: DataPolicy, name: str) -> bool:
 def require_fields(
     tickets: pd.DataFrame, data: DataPolicy, names: Iterable[str], key: str
 ) -> list[str]:
-    """Keep the fields that the tickets have; a canonical one may be missing, any other not.
+    """List those of the fields that the tickets have.
 
     Raises
     ------
     InputError
-        Names the config key and the fields there are.
+        A field that is not canonical is missing. Names the config key and the fields there are.
     """
     names = list(names)
     for name in names:
@@ -126,7 +124,7 @@ def require_fields(
 def code_field(tickets: pd.DataFrame, data: DataPolicy, name: str) -> Field:
     """Code a field of tickets that have it (:func:`has_field`).
 
-    Priorities are put in order of their SLA target, the most urgent first; other values by name.
+    Priorities are ordered by SLA target, the most urgent first; other levels by name.
     """
     if name not in data.columns:
         return _code_calendar(tickets["created_at"], name)
@@ -155,7 +153,7 @@ def _code_calendar(created: pd.Series, name: str) -> Field:
 
 
 def cross_fields(fields: Sequence[Field]) -> tuple[Codes, list[tuple[str, ...]]]:
-    """Combine fields: the code of each ticket's combination, and the combinations there are."""
+    """Combine fields: the code of each ticket's combination, and the levels of each code."""
     shape = [len(field.levels) for field in fields]
     flat = np.ravel_multi_index([field.codes for field in fields], shape)
     codes, found = pd.factorize(flat, sort=True)
@@ -167,16 +165,15 @@ def cross_fields(fields: Sequence[Field]) -> tuple[Codes, list[tuple[str, ...]]]
     return codes.astype(np.int64), names
 
 
-def pool_rare(field: Field, fewest: int) -> tuple[Field, int]:
-    """Put the levels with fewer than ``fewest`` tickets together; also says how many they are."""
+def pool_rare(field: Field, fewest: int) -> Field:
+    """Pool the levels with fewer than ``fewest`` tickets into one."""
     counts = np.bincount(field.codes, minlength=len(field.levels))
     kept = counts >= fewest
-    rare = int(np.sum((counts > 0) & ~kept))
     place = np.where(kept, np.cumsum(kept) - 1, int(kept.sum()))
     levels = [level for level, keep in zip(field.levels, kept, strict=True) if keep]
-    if rare:
+    if counts[~kept].any():
         levels.append("(rare values)")
-    return Field(field.name, place[field.codes], tuple(levels), field.natural), rare
+    return Field(field.name, place[field.codes], tuple(levels), field.natural)
 
 
 def list_categories(tickets: pd.DataFrame, data: DataPolicy) -> list[str]:
@@ -186,19 +183,19 @@ def list_categories(tickets: pd.DataFrame, data: DataPolicy) -> list[str]:
     return [name for name in known if has_field(tickets, data, name)]
 
 
-def read_numbers(tickets: pd.DataFrame, data: DataPolicy) -> dict[str, Floats]:
+def read_numeric_fields(tickets: pd.DataFrame, data: DataPolicy) -> dict[str, Floats]:
     """Read the numeric fields that are known when a ticket comes in, by their label.
 
-    Dates become the days from them to the creation; the creation itself, where it is observed,
-    the days since the first ticket. Ids, text, categories and costs are left out.
+    Dates become days before the creation; the creation itself, where observed, days since the
+    first ticket. Ids, text, categories and costs are left out.
     """
     observed = data.creation.kind is CreationKind.observed
     created = tickets["created_at"]
-    no_number: set[str | None] = {"ticket_id", data.costs.breach, data.costs.escalation, *CANONICAL}
-    no_number |= {*data.features.text, *data.features.categorical, *data.segments}
+    excluded: set[str | None] = {"ticket_id", data.costs.breach, data.costs.escalation, *CANONICAL}
+    excluded |= {*data.features.text, *data.features.categorical, *data.segments}
     numbers: dict[str, Floats] = {}
     for name in data.known.created:
-        if name in no_number or name not in tickets:
+        if name in excluded or name not in tickets:
             continue
         if name == "created_at":
             days = (created - created.min()).dt.total_seconds() / 86400
@@ -209,7 +206,7 @@ def read_numbers(tickets: pd.DataFrame, data: DataPolicy) -> dict[str, Floats]:
             name = f"days since {label_field(name.removesuffix('_at')).lower()}"
         else:
             values = pd.to_numeric(tickets[name], errors="coerce")
-            # a few words among numbers are gaps; a few numbers among words are names
+            # a few words among numbers are missing values; a few numbers among words are names
             if values.notna().sum() < 0.95 * tickets[name].notna().sum():
                 continue
         if values.nunique() > 1:

@@ -1,8 +1,7 @@
-"""A few groups of tickets that cost alike, by rules that people can read.
+"""Groups of tickets with similar losses: the leaves of a shallow regression tree.
 
-A shallow regression tree on the dollars lost: each leaf is a rule of at most three conditions.
-The clusters of k-means, which the notebook imports and does not use, need distances between
-channels and products, know nothing of money, and come without a rule.
+Each leaf is a rule of at most three conditions. The clusters of k-means, which the notebook imports
+and does not use, need distances between channels and products, ignore losses, and have no rule.
 """
 
 from __future__ import annotations
@@ -14,26 +13,26 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeRegressor
 
-from slarisk.analysis.fields import Codes, Field, Outcomes
-from slarisk.arrays import Floats
+from slarisk.analysis.fields import Field, Outcomes
+from slarisk.arrays import Codes, Floats
 from slarisk.stats.rates import wilson_interval
 
 _DEPTH, _LEAVES = 3, 6
-_MOST_TICKETS = 50_000  # to find rules on: more of them find the same
+_MOST_TICKETS = 50_000  # to fit the tree on: more give the same rules
 _SMALLEST, _FEWEST = 0.01, 20  # of the tickets, for a group
-_MOST_LEVELS = 12  # of a field without an order: a rule that lists thirty products is none
+_MOST_LEVELS = 12  # of an unordered field: nobody reads a rule that lists thirty products
 _NAMED = 4  # values that a rule spells out
-_PRIOR_TICKETS = 20  # a value's mean loss counts half once it has this many tickets
+_PRIOR_TICKETS = 20  # with this many tickets, a level's mean is shrunk halfway to the overall mean
 
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Groups of tickets that cost alike; every ticket is in one.
+    """A partition of the tickets into groups with similar losses.
 
     ``table`` has one row per group, the costliest first: ``group`` (the rule), ``tickets``,
     ``share`` of all tickets, ``breach_rate``, ``average_cost``, ``total_cost``, ``cost_share``,
     and ``checked_rate`` with ``rate_low`` and ``rate_high``: the breach rate among the tickets
-    that had no part in finding the rules.
+    that the tree was not fitted on. It was fitted on ``found_on`` tickets.
     """
 
     table: pd.DataFrame
@@ -43,12 +42,12 @@ class Groups:
 def find_groups(
     fields: Sequence[Field], outcomes: Outcomes, confidence: float, seed: int
 ) -> Groups | None:
-    """Find rules on one half of the tickets, and check them on the other.
+    """Fit the tree on one half of the tickets, and estimate the groups' rates on the other.
 
     Returns
     -------
     Groups or None
-        None where no rule separates costly tickets from cheap ones.
+        None where the tree has no split.
 
     References
     ----------
@@ -61,33 +60,33 @@ def find_groups(
     if not fields or tickets < 2 or loss.max() == loss.min():
         return None
     order = np.random.default_rng(seed).permutation(tickets)
-    finding, checking = np.split(order, [min(tickets // 2, _MOST_TICKETS)])
-    ranks = [_rank_levels(field, loss, finding) for field in fields]
+    fitting, checking = np.split(order, [min(tickets // 2, _MOST_TICKETS)])
+    ranks = [_rank_levels(field, loss, fitting) for field in fields]
     coded = np.column_stack(
         [rank[field.codes] for rank, field in zip(ranks, fields, strict=True)]
     ).astype(np.float32)
     tree = DecisionTreeRegressor(
         max_depth=_DEPTH,
         max_leaf_nodes=_LEAVES,
-        min_samples_leaf=max(_FEWEST, int(_SMALLEST * len(finding))),
+        min_samples_leaf=max(_FEWEST, int(_SMALLEST * len(fitting))),
         random_state=seed,
-    ).fit(coded[finding], loss[finding])
+    ).fit(coded[fitting], loss[fitting])
     if tree.get_n_leaves() < 2:
         return None
     leaves = tree.apply(coded)
     rules = _write_rules(tree, fields, ranks)
     rows = []
     for leaf in np.unique(leaves):
-        mine = leaves == leaf
-        check = mine[checking]
+        inside = leaves == leaf
+        check = inside[checking]
         row = {
             "group": rules[int(leaf)],
-            "tickets": int(mine.sum()),
-            "share": float(mine.mean()),
-            "breach_rate": float(outcomes.breach[mine].mean()),
-            "average_cost": float(loss[mine].mean()),
-            "total_cost": float(loss[mine].sum()),
-            "cost_share": float(loss[mine].sum() / loss.sum()),
+            "tickets": int(inside.sum()),
+            "share": float(inside.mean()),
+            "breach_rate": float(outcomes.breach[inside].mean()),
+            "average_cost": float(loss[inside].mean()),
+            "total_cost": float(loss[inside].sum()),
+            "cost_share": float(loss[inside].sum() / loss.sum()),
             "checked_rate": np.nan,
             "rate_low": np.nan,
             "rate_high": np.nan,
@@ -98,15 +97,15 @@ def find_groups(
             row |= {"checked_rate": late / check.sum(), "rate_low": low[0], "rate_high": high[0]}
         rows.append(row)
     table = pd.DataFrame(rows).sort_values("average_cost", ascending=False, kind="stable")
-    return Groups(table.reset_index(drop=True), len(finding))
+    return Groups(table.reset_index(drop=True), len(fitting))
 
 
-def _rank_levels(field: Field, loss: Floats, finding: Codes) -> Codes:
-    """Rank a field's levels by mean loss, or leave them in their natural order."""
+def _rank_levels(field: Field, loss: Floats, fitting: Codes) -> Codes:
+    """Rank a field's levels by mean loss, or keep the order of an ordered field."""
     levels = len(field.levels)
     if field.natural:
         return np.arange(levels)
-    codes, lost = field.codes[finding], loss[finding]
+    codes, lost = field.codes[fitting], loss[fitting]
     prior = _PRIOR_TICKETS * lost.mean()
     mean = np.bincount(codes, weights=lost, minlength=levels) + prior
     mean /= np.bincount(codes, minlength=levels) + _PRIOR_TICKETS
@@ -116,7 +115,7 @@ def _rank_levels(field: Field, loss: Floats, finding: Codes) -> Codes:
 def _write_rules(
     tree: DecisionTreeRegressor, fields: Sequence[Field], ranks: Sequence[Codes]
 ) -> dict[int, str]:
-    """Write the rule of every leaf: the values of each field that lead to it."""
+    """Write the rule of every leaf: the levels of each field that lead to it."""
     inner = tree.tree_
     rules: dict[int, str] = {}
 
@@ -143,8 +142,7 @@ def _write_rule(
         inside = (rank > low) & (rank <= high) & there
         chosen = [field.levels[i] for i in np.flatnonzero(inside)]
         left = [field.levels[i] for i in np.flatnonzero(there & ~inside)]
-        consecutive = field.name == "hour" and len(chosen) > 1
-        if consecutive:
+        if field.name == "hour" and len(chosen) > 1:
             parts.append(f"{field.label} {chosen[0]} to {chosen[-1]}")
         elif len(chosen) <= _NAMED:
             parts.append(f"{field.label} {' or '.join(chosen)}")

@@ -1,4 +1,4 @@
-"""Which change helps most: every single-segment measure ranked, and the best set under a budget."""
+"""Measures on single segments, ranked by savings per effort, and the best set in a budget."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import optimize, sparse
 
 from slarisk.analysis.fields import NONE, Field, Outcomes, cross_fields
-from slarisk.arrays import Floats
+from slarisk.arrays import Codes, Counts, Floats
 from slarisk.config import Measures
 from slarisk.errors import InputError
 from slarisk.stats.rates import MOST_PRICES, priced_interval, student_interval
 from slarisk.stats.resampling import draw_weights
 
 MOST_FIELDS, MOST_LEVELS = 4, 60
-_BINS = 50  # of prices, where every ticket has its own
-_SECONDS = 20.0  # for the solver; after that the gap that is left is told
+_BINS = 50  # of prices, where most tickets have a price of their own
+_SECONDS = 20.0  # for the solver; the report states the bound that is left
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +31,13 @@ class Ranked:
     table : DataFrame
         ``segment``, ``tickets``, ``breaches``, ``effort`` (points), ``saved`` (dollars) with
         ``saved_low`` and ``saved_high``, ``per_point`` (dollars), ``rank_low`` and ``rank_high``
-        (where the rank lies when other tickets might have come in), and ``top_share`` (of the
-        draws in which the measure came first).
+        (the bootstrap interval of the rank), and ``top_share`` (share of draws in which the measure
+        came first).
     optimism : float
-        The share by which the first measure's saving per point is likely overstated, because it
-        was picked for being the highest.
+        The share by which the first measure's saving per point is overstated by selecting the
+        highest.
     fields : tuple of str
-        What the segments are made of, alone and in pairs.
+        The fields whose values, alone and in pairs, are the segments.
     """
 
     table: pd.DataFrame
@@ -50,8 +49,8 @@ class Ranked:
 class BestSet:
     """The measures that together save most within a budget of effort.
 
-    A ticket in several of them counts once. ``bound`` is what no set within the budget can exceed
-    (dollars): where it equals ``saved``, the set is proven to be the best.
+    A ticket in several of them counts once. ``bound`` is an upper bound for all sets within the
+    budget (dollars): where it equals ``saved``, the set is optimal.
     """
 
     table: pd.DataFrame
@@ -62,30 +61,30 @@ class BestSet:
 
     @property
     def proven(self) -> bool:
-        """Whether no other set can save more, but for rounding."""
+        """Whether the set is optimal, up to rounding."""
         return self.bound <= self.saved * (1 + 1e-6)
 
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
-    """Tickets alike in all fields, in price and in outcome share a cell.
+    """Counts of the tickets with equal fields, price and outcome.
 
-    ``loss`` is the mean of the cell's tickets and ``price`` the place of its price among
-    ``prices``; where there are too many prices, those close to each other share a place, and
-    ``prices`` is None. ``members`` has a row per measure and a column per cell.
+    ``loss`` is the mean of the cell's tickets and ``price`` the code of its price among ``prices``;
+    where there are too many prices, the codes are of bins, and ``prices`` is None. ``members`` has
+    a row per measure and a column per cell.
     """
 
-    tickets: npt.NDArray[np.int64]
+    tickets: Counts
     breaches: Floats
     loss: Floats
-    price: npt.NDArray[np.int64]
+    price: Codes
     prices: Floats | None
     members: sparse.csr_array
     names: list[str]
 
 
-def refuse_free_measures(measures: Measures) -> None:
-    """Refuse measures that take no effort: they cannot be ranked by what they save for it."""
+def validate_measures(measures: Measures) -> None:
+    """Raise InputError if measures take no effort: savings per effort would be infinite."""
     if measures.setup_effort + measures.reach_effort <= 0:
         raise InputError("measures.setup_effort and reach_effort: one must be above 0.")
 
@@ -102,7 +101,7 @@ def rank_interventions(
     """Rank the measures on all segments of one or two fields, and find the best set.
 
     A measure prevents ``measures.reduction`` of the breaches of its segment, for ``setup_effort``
-    points and the segment's share of ``reach_effort``, which is what reaching all tickets takes.
+    points and the segment's share of ``reach_effort``, the effort of reaching all tickets.
 
     Parameters
     ----------
@@ -121,7 +120,7 @@ def rank_interventions(
     Returns
     -------
     tuple or None
-        None where no segment that is large enough has a breach with a cost.
+        None where no large enough segment has a breach with a cost.
     """
     cells = _make_cells(fields, outcomes, fewest)
     if cells is None:
@@ -160,36 +159,31 @@ def rank_interventions(
 
 
 def _make_cells(fields: Sequence[Field], outcomes: Outcomes, fewest: int) -> _Cells | None:
-    """Find the segments worth a measure, and the cells they are made of."""
+    """Build the cells, and the segments of enough tickets that have a loss."""
     if not fields:
         return None
     price, found = pd.factorize(outcomes.price, sort=True)
     prices: Floats | None = np.asarray(found, dtype=np.float64)
     if len(found) > MOST_PRICES:
         price, prices = pd.qcut(outcomes.price, _BINS, labels=False, duplicates="drop"), None
-    places = tuple(map(str, range(int(price.max()) + 1)))
-    codes, _ = cross_fields(
-        [
-            *fields,
-            Field("price", price.astype(np.int64), places),
-            Field("breach", outcomes.breach.astype(np.int64), ("met", "breached")),
-        ]
-    )
+    levels = tuple(map(str, range(int(price.max()) + 1)))
+    priced = Field("price", price.astype(np.int64), levels)
+    labelled = Field("breach", outcomes.breach.astype(np.int64), ("met", "breached"))
+    codes, _ = cross_fields([*fields, priced, labelled])
     _, first, tickets = np.unique(codes, return_index=True, return_counts=True)
     breaches: Floats = (tickets * outcomes.breach[first]).astype(np.float64)
     loss = np.bincount(codes, weights=outcomes.loss).astype(np.float64) / tickets
-    rows: list[npt.NDArray[np.int64]] = []
+    rows: list[Codes] = []
     names = []
-    groups = [*((field,) for field in fields), *combinations(fields, 2)]
-    for group in groups:
-        of_cell, levels = cross_fields([Field(f.name, f.codes[first], f.levels) for f in group])
+    for group in [*((field,) for field in fields), *combinations(fields, 2)]:
+        of_cell, segments = cross_fields([Field(f.name, f.codes[first], f.levels) for f in group])
         size = np.bincount(of_cell, weights=tickets)
         lost = np.bincount(of_cell, weights=tickets * loss)
         for code in np.flatnonzero((size >= fewest) & (lost > 0)):
-            if NONE in levels[code]:
-                continue  # nothing can be done about what is not known
+            if NONE in segments[code]:
+                continue  # a missing value is no segment to act on
             rows.append(np.flatnonzero(of_cell == code))
-            parts = zip(group, levels[code], strict=True)
+            parts = zip(group, segments[code], strict=True)
             names.append(", ".join(f"{field.label} {level}" for field, level in parts))
     if not rows:
         return None
@@ -207,7 +201,7 @@ def _effort(share: Floats, measures: Measures) -> Floats:
 
 
 def _resample(cells: _Cells, measures: Measures, draws: int, seed: int) -> Floats:
-    """Find the dollars saved per point of each measure, had other tickets come in: by draw."""
+    """Resample the dollars saved per point: an array of shape (draws, measures)."""
     rng = np.random.default_rng(seed)
     ratio = []
     for weights in draw_weights(cells.tickets, draws, rng):
@@ -218,7 +212,7 @@ def _resample(cells: _Cells, measures: Measures, draws: int, seed: int) -> Float
 
 
 def _find_interval(cells: _Cells, confidence: float) -> tuple[Floats, Floats]:
-    """Find the interval of what each segment loses, as that of a scenario on it."""
+    """Find the interval of each segment's loss, computed as that of a scenario."""
     members, lost = cells.members, cells.loss * cells.tickets
     if cells.prices is None:
         return student_interval(
@@ -240,13 +234,11 @@ def _find_best_set(cells: _Cells, table: pd.DataFrame, measures: Measures) -> Be
     pays = cells.loss > 0
     members = cells.members[:, np.flatnonzero(pays)]
     lost = measures.reduction * (cells.loss * cells.tickets)[pays]
-    # cells that the same measures cover are one
+    # merge the cells that are covered by the same measures
     key = pd.util.hash_array(np.arange(members.shape[0], dtype=np.uint64)).astype(np.float64)
-    code, kept = pd.factorize(members.T @ key)
+    code, _ = pd.factorize(members.T @ key)
     value = np.bincount(code, weights=lost)
-    representative = np.zeros(len(kept), dtype=np.int64)
-    representative[code[::-1]] = np.arange(len(code))[::-1]
-    covered = members[:, representative]
+    covered = members[:, np.unique(code, return_index=True)[1]]
     count, places = covered.shape
     limits = optimize.LinearConstraint(
         sparse.vstack(
@@ -264,7 +256,7 @@ def _find_best_set(cells: _Cells, table: pd.DataFrame, measures: Measures) -> Be
         constraints=limits,
         options={"time_limit": _SECONDS, "mip_rel_gap": 0.0},
     )
-    if solved.x is None:  # out of time before any set was found: nothing is in it
+    if solved.x is None:  # out of time before any set was found
         chosen, bound = np.array([], dtype=np.int64), float(value.sum())
     else:
         chosen, bound = np.flatnonzero(solved.x[:count] > 0.5), -float(solved.mip_dual_bound)

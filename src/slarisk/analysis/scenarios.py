@@ -1,8 +1,7 @@
-"""What if: fewer breaches in a segment.
+"""Scenarios: the effect of preventing a share of the breaches of a segment.
 
-A scenario is config: a segment, the share of its breaches that a measure prevents, and what the
-measure costs. Its results are expected values over all breaches of the segment. The reduction is
-an assumption; intervals speak of the tickets alone.
+A scenario is config: a segment, the share of its breaches that a measure prevents, and the cost of
+the measure. The share is an assumption; the intervals cover the sampling of tickets alone.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ _RANGE = ("at_least", "below")
 
 
 @dataclass(frozen=True)
-class Simulated:
-    """What a scenario comes to.
+class ScenarioResult:
+    """The result of a scenario.
 
-    ``avoided`` is a whole number of breaches, as the notebook counts them, and ``saved``,
-    ``new_rate``, ``new_cost`` and ``net`` (dollars) go with it; ``expected`` breaches and
-    ``expected_saved`` dollars are the same before rounding, with their intervals.
+    ``avoided`` is a whole number of breaches, as in the notebook; ``saved``, ``new_cost`` and
+    ``net`` (dollars) and ``new_rate`` follow from it. ``expected`` breaches and ``expected_saved``
+    dollars are the same before rounding, with their intervals.
     """
 
     key: str
@@ -55,16 +54,16 @@ class Simulated:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A scenario that these tickets cannot answer, and why."""
+class SkippedScenario:
+    """A scenario that does not apply to these tickets, and the reason."""
 
     key: str
     title: str
     reason: str
 
 
-def refuse_unclear_segments(scenarios: Mapping[str, Scenario]) -> None:
-    """Refuse scenarios that name their segment in two ways, or the costliest of no fields.
+def validate_scenarios(scenarios: Mapping[str, Scenario]) -> None:
+    """Validate that scenarios define their segment in one way, and the costliest by some fields.
 
     Raises
     ------
@@ -86,13 +85,13 @@ def simulate_scenarios(
     data: DataPolicy,
     outcomes: Outcomes,
     confidence: float,
-) -> list[Simulated | LeftOut]:
+) -> list[ScenarioResult | SkippedScenario]:
     """Simulate each scenario on the tickets.
 
     Raises
     ------
     InputError
-        A scenario names a field that the policy does not have, or a condition that is none.
+        A scenario names an unknown field, or an invalid condition.
     """
     return [
         _simulate(key, scenario, tickets, data, outcomes, confidence)
@@ -107,14 +106,16 @@ def _simulate(
     data: DataPolicy,
     outcomes: Outcomes,
     confidence: float,
-) -> Simulated | LeftOut:
+) -> ScenarioResult | SkippedScenario:
     costliest = scenario.costliest
     conditions = scenario.any_of or [scenario.segment]
     names = costliest.by if costliest else [name for each in conditions for name in each]
     place = f"scenarios.{key}"
-    there = require_fields(tickets, data, names, place)
-    if missing := [name for name in names if name not in there]:
-        return LeftOut(key, scenario.title, f"the data policy has no field {', '.join(missing)}")
+    present = require_fields(tickets, data, names, place)
+    if missing := [name for name in names if name not in present]:
+        return SkippedScenario(
+            key, scenario.title, f"the data policy has no field {', '.join(missing)}"
+        )
     if costliest:
         conditions = find_costliest(
             [code_field(tickets, data, name) for name in names], outcomes, costliest.count
@@ -123,22 +124,17 @@ def _simulate(
     for each in conditions:
         mask |= find_segment(tickets, data, each, place)
     if not mask.any():
-        return LeftOut(key, scenario.title, f"no ticket has {describe_segment(conditions)}")
+        return SkippedScenario(key, scenario.title, f"no ticket has {describe_segment(conditions)}")
     return simulate(key, scenario, describe_segment(conditions), mask, outcomes, confidence)
 
 
 def simulate(
-    key: str,
-    scenario: Scenario,
-    segment: str,
-    mask: Bools,
-    outcomes: Outcomes,
-    confidence: float,
-) -> Simulated:
-    """Take a share of the breaches away from the tickets in ``mask``, which has some.
+    key: str, scenario: Scenario, segment: str, mask: Bools, outcomes: Outcomes, confidence: float
+) -> ScenarioResult:
+    """Simulate preventing a share of the breaches of the tickets in ``mask`` (at least one).
 
-    Each breach of the segment is as likely as any other to be prevented, so the expected saving
-    is the same share of what the segment loses.
+    Each breach of the segment is equally likely to be prevented, so the expected saving is the same
+    share of the segment's loss.
     """
     breach, price = outcomes.breach[mask], outcomes.price[mask]
     lost, breaches, share = float(outcomes.loss[mask].sum()), int(breach.sum()), scenario.reduction
@@ -147,7 +143,7 @@ def simulate(
     low, high = loss_interval(breach, np.ones(len(breach)), confidence)
     saved_low, saved_high = loss_interval(breach, price, confidence)
     cost = scenario.cost + scenario.cost_per_ticket * len(breach)
-    return Simulated(
+    return ScenarioResult(
         key=key,
         title=scenario.title,
         segment=segment,
@@ -170,7 +166,7 @@ def simulate(
 
 
 def find_costliest(fields: Sequence[Field], outcomes: Outcomes, count: int) -> list[dict[str, Any]]:
-    """Find the combinations of values that cost most, as conditions."""
+    """Find the combinations of levels with the highest total cost, as conditions."""
     table = break_down(fields, outcomes, 0.95).table.sort_values(
         "total_cost", ascending=False, kind="stable"
     )
@@ -186,13 +182,13 @@ def find_segment(
     Parameters
     ----------
     tickets : DataFrame
-        That have the fields named.
+        With the fields that the conditions name.
     data : DataPolicy
     conditions : mapping
         By field: a value, a list of values, ``{not: value or list}``, or a range of numbers
-        ``{at_least: 8, below: 18}``. No condition is met by every ticket.
+        ``{at_least: 8, below: 18}``. Without any, all tickets are meant.
     key : str
-        Where in the config the conditions stand.
+        The config key of the conditions, for messages.
     """
     mask = np.ones(len(tickets), dtype=bool)
     for name, condition in conditions.items():
@@ -216,8 +212,9 @@ def _is_one_of(tickets: pd.DataFrame, data: DataPolicy, name: str, values: Any) 
     field = code_field(tickets, data, name)
     if name == "hour":
         wanted = {value.zfill(2) for value in wanted}
-    found: Bools = np.isin(field.codes, [i for i, x in enumerate(field.levels) if x in wanted])
-    return found
+    wanted_levels = np.array([level in wanted for level in field.levels], dtype=bool)
+    mask: Bools = wanted_levels[field.codes]
+    return mask
 
 
 def _is_between(
@@ -233,8 +230,8 @@ def _is_between(
         if not number or not math.isfinite(value):
             raise InputError(f"{place}.{limit}={value}: must be a number.")
         inside &= (numbers >= value if limit == "at_least" else numbers < value).to_numpy()
-    found: Bools = inside[field.codes]
-    return found
+    mask: Bools = inside[field.codes]
+    return mask
 
 
 def describe_segment(conditions: Sequence[Mapping[str, Any]]) -> str:

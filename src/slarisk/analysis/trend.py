@@ -1,22 +1,19 @@
-"""How breaches move over time, how long resolutions take, and whether the KPI is met."""
+"""Breach rates over time, the distribution of resolution hours, and the KPI."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from slarisk.analysis.fields import Field, Outcomes
+from slarisk.arrays import Floats
 from slarisk.stats.rates import wilson_interval
 
-if TYPE_CHECKING:
-    from slarisk.arrays import Floats
-
 _PERIODS = (("M", "month", 24 * 30.4), ("W", "week", 24 * 7), ("D", "day", 24), ("h", "hour", 1))
-_FEWEST, _MOST = 6, 60  # points that make a line worth looking at
+_FEWEST, _MOST = 6, 60  # points of a readable line
 _BINS = 30
 
 
@@ -50,12 +47,12 @@ class Kpi:
 
 
 @dataclass(frozen=True, eq=False)
-class Hours:
+class HoursHistogram:
     """The distribution of resolution hours of one priority (or of all tickets).
 
-    ``edges`` has one number more than ``counts``; in hours, evenly spaced on a logarithmic scale.
-    ``late`` counts those of each bin that took longer than their own target; ``target`` is the
-    median of the targets, or NaN.
+    ``edges`` of the bins are hours, one more than ``counts``, evenly spaced on a logarithmic scale.
+    ``late`` counts the tickets of each bin that took longer than their own target; ``target`` is
+    the median of the targets, or NaN.
     """
 
     name: str
@@ -67,7 +64,7 @@ class Hours:
 
 
 def find_trend(outcomes: Outcomes, confidence: float) -> Trend | None:
-    """Follow the breach rate over time, by the longest unit that gives enough points.
+    """Calculate the breach rate over time, by the longest unit that gives enough points.
 
     Returns
     -------
@@ -79,12 +76,10 @@ def find_trend(outcomes: Outcomes, confidence: float) -> Trend | None:
         return None
     created = pd.Series(outcomes.created[known])
     span = (created.max() - created.min()).total_seconds() / 3600
-    fitting = [each for each in _PERIODS if _FEWEST <= span / each[2] <= _MOST]
-    if not fitting:
-        fitting = [_PERIODS[0]] if span > _MOST * _PERIODS[0][2] else []
-    if not fitting:
+    units = [each for each in _PERIODS if _FEWEST <= span / each[2] <= _MOST]
+    if not units and span <= _MOST * _PERIODS[0][2]:
         return None
-    code, unit, _ = fitting[0]
+    code, unit, _ = (units or _PERIODS)[0]
     start = created.dt.floor("h") if code == "h" else created.dt.to_period(code).dt.start_time
     frame = pd.DataFrame(
         {"start": start, "breach": outcomes.breach[known], "loss": outcomes.loss[known]}
@@ -101,11 +96,9 @@ def find_trend(outcomes: Outcomes, confidence: float) -> Trend | None:
 def measure_kpi(
     field: Field, level: str, outcomes: Outcomes, target: float, confidence: float
 ) -> Kpi | None:
-    """Hold the breach rate of one level against a target; None where it has no ticket."""
-    if level not in field.levels:
-        return None
-    mine = field.codes == field.levels.index(level)
-    tickets, breaches = int(mine.sum()), int(outcomes.breach[mine].sum())
+    """Compare the breach rate of one level with a target; None where it has no ticket."""
+    inside = np.asarray(field.levels)[field.codes] == level
+    tickets, breaches = int(inside.sum()), int(outcomes.breach[inside].sum())
     if not tickets:
         return None
     low, high = wilson_interval([breaches], [tickets], confidence)
@@ -116,35 +109,35 @@ def measure_kpi(
     )
 
 
-def spread_hours(field: Field | None, outcomes: Outcomes) -> list[Hours]:
-    """Spread resolution hours over bins, by the levels of a field; all share their bins."""
+def count_hours(field: Field | None, outcomes: Outcomes) -> list[HoursHistogram]:
+    """Count resolution hours by level of a field, in the same bins for all levels."""
     resolved = outcomes.hours > 0
     if not resolved.any():
         return []
     hours = outcomes.hours[resolved]
     low, high = np.quantile(hours, [0.001, 0.999])
-    # between two bins a factor of at least 1.05, so that equal hours make no picture of rounding
+    # bins grow by a factor of at least 1.05, so that nearly equal hours do not fill many bins
     high = max(high, low * 1.05**_BINS)
     edges = np.geomspace(low, high, _BINS + 1)
     codes = np.zeros(len(hours), np.int64) if field is None else field.codes[resolved]
     names = ("All tickets",) if field is None else field.levels
-    spread = []
+    histograms = []
     for code, name in enumerate(names):
-        mine = codes == code
-        if not mine.any():
+        inside = codes == code
+        if not inside.any():
             continue
-        target = outcomes.target[resolved][mine]
-        inside = np.clip(hours[mine], edges[0], edges[-1])
-        counts, _ = np.histogram(inside, edges)
-        late, _ = np.histogram(inside[hours[mine] > target], edges)
-        spread.append(
-            Hours(
+        target = outcomes.target[resolved][inside]
+        clipped = np.clip(hours[inside], edges[0], edges[-1])
+        counts, _ = np.histogram(clipped, edges)
+        late, _ = np.histogram(clipped[hours[inside] > target], edges)
+        histograms.append(
+            HoursHistogram(
                 name,
                 edges,
                 counts.astype(float),
                 late.astype(float),
                 float(np.nanmedian(target)) if not np.isnan(target).all() else float("nan"),
-                float(np.median(hours[mine])),
+                float(np.median(hours[inside])),
             )
         )
-    return spread
+    return histograms

@@ -28,9 +28,8 @@ import pandas as pd
 from numpy.random import PCG64, Generator
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from slarisk.arrays import Bools, Floats, Integers
+
 Times = NDArray[np.datetime64]
 
 TICKETS_FILE: Final = "sample_tickets.csv"
@@ -568,14 +567,14 @@ def measure_work_hours(requests: pd.DataFrame) -> Floats:
     return hours
 
 
-def find_difficulty(product: "pd.Series[str]", technical: Flags) -> Floats:
+def find_difficulty(product: "pd.Series[str]", technical: Bools) -> Floats:
     """Give the factor of each ticket's product, in full for technical issues only."""
     difficulty = {name: entry.difficulty for name, entry in PRODUCTS.items()}
     factor = product.map(difficulty).fillna(UNKNOWN_PRODUCT_DIFFICULTY).to_numpy(np.float64)
     return np.where(technical, factor, factor**DIFFICULTY_OUTSIDE_TECHNICAL)
 
 
-def is_incident(created: Times, product: "pd.Series[str]") -> Flags:
+def is_incident(created: Times, product: "pd.Series[str]") -> Bools:
     """Tell which tickets name a product while it fails.
 
     This looks at the ticket and not at why it was drawn, for the truth must follow from what the
@@ -698,16 +697,16 @@ def find_weekday(times: Times) -> Integers:
     return (times.astype("datetime64[D]").astype(np.int64) + 3) % 7
 
 
-def find_holidays(times: Times) -> Flags:
+def find_holidays(times: Times) -> Bools:
     """Tell which times fall on a holiday."""
     return np.isin(times.astype("datetime64[D]"), np.array(HOLIDAYS, dtype="datetime64[D]"))
 
 
-def is_desk_open(times: Times) -> Flags:
+def is_desk_open(times: Times) -> Bools:
     """Tell at which times the desk is staffed."""
     hour = find_hour(times)
     office_hours = (hour >= OPENS_HOUR) & (hour < CLOSES_HOUR)
-    open_now: Flags = office_hours & (find_weekday(times) < 5) & ~find_holidays(times)
+    open_now: Bools = office_hours & (find_weekday(times) < 5) & ~find_holidays(times)
     return open_now
 
 

@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Counts = NDArray[np.int64]
+    from slarisk.arrays import Counts
 
 _BINS = 10  # of a number: tenths of the training tickets
 _CATEGORIES = 50  # of a feature, the most frequent first; the rest share a bin

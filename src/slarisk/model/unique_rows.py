@@ -10,11 +10,9 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from slarisk.arrays import Floats, Integers
 
-    Floats = NDArray[np.float64]
-    Integers = NDArray[np.int64]
-    Score = Callable[[pd.DataFrame], NDArray[np.float64]]
+    Score = Callable[[pd.DataFrame], Floats]
 
 
 MOST_BITS = 62

@@ -1,4 +1,4 @@
-"""The figures of the report, as Plotly figures with a text that says what each shows."""
+"""The Plotly figures of the report, each with a text alternative."""
 
 from __future__ import annotations
 
@@ -16,31 +16,41 @@ from plotly.subplots import make_subplots
 
 from slarisk.analysis.breakdowns import Breakdown
 from slarisk.analysis.changes import Changes
-from slarisk.analysis.drivers import Driver, Verdict
-from slarisk.analysis.escalation import PRIORITY, PROBABILITY, RANDOM, SAVING, Escalation
+from slarisk.analysis.drivers import Driver, DriverVerdict
+from slarisk.analysis.escalation import (
+    BY_CHANCE,
+    BY_PRIORITY,
+    BY_PROBABILITY,
+    BY_SAVING,
+    Escalation,
+)
 from slarisk.analysis.fields import CALENDAR, label_field
 from slarisk.analysis.groups import Groups
 from slarisk.analysis.interventions import Ranked
-from slarisk.analysis.trend import Hours, Trend
+from slarisk.analysis.trend import HoursHistogram, Trend
 from slarisk.decisions.costs import dollars
 from slarisk.reports.formats import format_interval
 from slarisk.reports.palette import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, PURPLE, VERMILION
 
 MOST_BARS = 15
 RANKING_WORDS = {
-    SAVING: "model: by expected saving",
-    PROBABILITY: "model: by probability",
-    PRIORITY: "by priority",
-    RANDOM: "at random",
+    BY_SAVING: "model: by expected saving",
+    BY_PROBABILITY: "model: by probability",
+    BY_PRIORITY: "by priority",
+    BY_CHANCE: "at random",
 }
 _PALE = "#9DB7C9"
-_LINES = {SAVING: (BLUE, "solid"), PROBABILITY: (ORANGE, "dash")}
-_LINES |= {PRIORITY: (GREEN, "dashdot"), RANDOM: (GREY, "dot")}
+_LINES = {
+    BY_SAVING: (BLUE, "solid"),
+    BY_PROBABILITY: (ORANGE, "dash"),
+    BY_PRIORITY: (GREEN, "dashdot"),
+    BY_CHANCE: (GREY, "dot"),
+}
 _VERDICT_COLOURS = {
-    Verdict.matters: BLUE,
-    Verdict.by_priority: ORANGE,
-    Verdict.weak: _PALE,
-    Verdict.no_evidence: LIGHT,
+    DriverVerdict.matters: BLUE,
+    DriverVerdict.by_priority: ORANGE,
+    DriverVerdict.weak: _PALE,
+    DriverVerdict.no_evidence: LIGHT,
 }
 # kinds of axes
 _SHARES = {"tickformat": ".0%", "rangemode": "tozero"}
@@ -49,15 +59,15 @@ _NAMES = {"type": "category", "showgrid": False}
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A figure, and what it shows in words, for readers who do not see it."""
+    """A figure and its text alternative, for screen readers."""
 
     plot: go.Figure
-    says: str
+    text: str
 
 
 @cache
 def register_template() -> str:
-    """Register the look that all figures share with Plotly; return its name there."""
+    """Register the template of all figures with Plotly, and return its name."""
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
     axis = {
         "showgrid": True,
@@ -90,7 +100,7 @@ def register_template() -> str:
 
 
 def draw_rates(breakdown: Breakdown, fewest: int, average: float) -> Figure:
-    """Draw the breach rates of one field with their intervals, beside that of all tickets."""
+    """Draw the breach rates of one field with their intervals, and the average as a line."""
     name = breakdown.fields[0]
     table = breakdown.at_least(fewest)
     top = table.iloc[int(table["breach_rate"].argmax())]
@@ -99,22 +109,19 @@ def draw_rates(breakdown: Breakdown, fewest: int, average: float) -> Figure:
         table = table.head(MOST_BARS).iloc[::-1]
     labels = [label(text) for text in table[name]]
     rates = table["breach_rate"].to_numpy()
-    of, along = ("x", "y") if upright else ("y", "x")
-    interval = _span(rates, table["rate_low"], table["rate_high"])
+    category, value = ("x", "y") if upright else ("y", "x")
+    interval = _error_bars(rates, table["rate_low"], table["rate_high"])
     plot = _start(300 if upright else 90 + 26 * len(table))
     plot.add_bar(
-        **{of: labels, along: rates, f"error_{along}": interval},
+        **{category: labels, value: rates, f"error_{value}": interval},
         orientation="v" if upright else "h",
         customdata=np.column_stack([table["tickets"], table["total_cost"]]),
-        hovertemplate=f"<b>%{{{of}}}</b>: %{{{along}:.1%}} breached<br>"
+        hovertemplate=f"<b>%{{{category}}}</b>: %{{{value}:.1%}} breached<br>"
         "%{customdata[0]:,} tickets, $%{customdata[1]:,.0f} lost<extra></extra>",
     )
-    if upright:
-        plot.add_hline(average)
-    else:
-        plot.add_vline(average)
-    plot.update_layout({f"{along}axis": {**_SHARES, "title_text": "Breach rate"}})
-    plot.update_layout({f"{of}axis": _NAMES})
+    (plot.add_hline if upright else plot.add_vline)(average)
+    axis = {**_SHARES, "title_text": "Breach rate"}
+    plot.update_layout({f"{value}axis": axis, f"{category}axis": _NAMES})
     rate = format_interval(top["breach_rate"], top["rate_low"], top["rate_high"])
     return Figure(
         plot, f"Breach rates by {label_field(name).lower()}; the highest is {rate} for {top[name]}."
@@ -122,7 +129,7 @@ def draw_rates(breakdown: Breakdown, fewest: int, average: float) -> Figure:
 
 
 def draw_heat(breakdown: Breakdown, fewest: int, order: Mapping[str, Sequence[str]]) -> Figure:
-    """Draw the breach rate of two fields as colour, with the dollars lost written in.
+    """Draw the breach rate by two fields as colour, with the dollars lost as text.
 
     Parameters
     ----------
@@ -131,7 +138,7 @@ def draw_heat(breakdown: Breakdown, fewest: int, order: Mapping[str, Sequence[st
     fewest : int
         Combinations with fewer tickets are left out.
     order : mapping of str to sequence of str
-        The levels of each field that has an order of its own.
+        The levels of each ordered field.
     """
     down, across = breakdown.fields
     table = breakdown.at_least(fewest)
@@ -169,23 +176,31 @@ def draw_heat(breakdown: Breakdown, fewest: int, order: Mapping[str, Sequence[st
 def _take_levels(
     table: pd.DataFrame, name: str, order: Mapping[str, Sequence[str]], most: int
 ) -> list[str]:
-    """Take the levels that cost most, in their own order or the costliest first."""
+    """Choose the levels that cost most, in the order of the field or the costliest first."""
     cost = table.groupby(name)["total_cost"].sum().sort_values(ascending=False, kind="stable")
     kept = [str(level) for level in cost.index[:most]]
     return [level for level in order[name] if level in kept] if name in order else kept
 
 
-def draw_hours(hours: Sequence[Hours]) -> Figure:
+def draw_hours(hours: Sequence[HoursHistogram]) -> Figure:
     """Draw the distribution of resolution hours of each priority, split at the target."""
-    says = "; ".join(f"{each.name}: median {each.median:,.1f}" for each in hours)
+    medians = "; ".join(f"{each.name}: median {each.median:,.1f}" for each in hours)
     hours = hours[:8]
-    space = min(0.08, 0.4 / len(hours))  # for the title above each
-    plot = make_subplots(rows=len(hours), cols=1, shared_xaxes=True, vertical_spacing=space)
+    titles = [
+        f"<b>{label(each.name)}</b>: median {each.median:,.1f} h"
+        + ("" if np.isnan(each.target) else f", target {each.target:g} h")
+        for each in hours
+    ]
+    space = min(0.08, 0.4 / len(hours))  # for the titles
+    plot = make_subplots(
+        rows=len(hours), cols=1, shared_xaxes=True, vertical_spacing=space, subplot_titles=titles
+    )
     _start(90 + 120 * len(hours), plot)
+    plot.update_annotations(x=0, xanchor="left", font_size=13)
     for row, each in enumerate(hours, start=1):
         middle = np.sqrt(each.edges[:-1] * each.edges[1:])
-        met = each.counts - each.late
-        for part, colour, name in ((met, BLUE, "within target"), (each.late, VERMILION, "beyond")):
+        parts = {"within target": (each.counts - each.late, BLUE), "beyond": (each.late, VERMILION)}
+        for name, (part, colour) in parts.items():
             plot.add_bar(
                 x=np.log10(middle),
                 y=part / each.counts.sum(),
@@ -202,18 +217,6 @@ def draw_hours(hours: Sequence[Hours]) -> Figure:
             )
         if not np.isnan(each.target):
             plot.add_vline(float(np.log10(each.target)), line_color=INK, row=row, col=1)
-        target = "" if np.isnan(each.target) else f", target {each.target:g} h"
-        axis = "" if row == 1 else row
-        plot.add_annotation(
-            text=f"<b>{label(each.name)}</b>: median {each.median:,.1f} h{target}",
-            xref=f"x{axis} domain",
-            yref=f"y{axis} domain",
-            x=0,
-            y=1,
-            showarrow=False,
-            xanchor="left",
-            yanchor="bottom",
-        )
     plot.update_layout(bargap=0.06, barmode="stack", showlegend=True, legend_y=1.04, margin_t=60)
     plot.update_yaxes(showticklabels=False, showgrid=False)
     low, high = hours[0].edges[0], hours[0].edges[-1]
@@ -221,11 +224,11 @@ def draw_hours(hours: Sequence[Hours]) -> Figure:
     marks = [m * 10.0**e for e in exponents for m in (1, 2, 5) if low <= m * 10.0**e <= high]
     plot.update_xaxes(tickvals=np.log10(marks), ticktext=[f"{mark:g}" for mark in marks])
     plot.update_xaxes(title_text="Hours to resolution (logarithmic)", row=len(hours), col=1)
-    return Figure(plot, f"Histograms of resolution hours: {says}")
+    return Figure(plot, f"Histograms of resolution hours: {medians}")
 
 
 def draw_trend(trend: Trend, average: float) -> Figure:
-    """Draw the breach rate over time with its interval, above the number of tickets."""
+    """Draw the breach rate over time with its interval, and below it the number of tickets."""
     table = trend.table
     plot = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06
@@ -266,25 +269,24 @@ def draw_trend(trend: Trend, average: float) -> Figure:
     plot.update_xaxes(showgrid=False)
     first, last = table["breach_rate"].iloc[[0, -1]]
     return Figure(
-        plot,
-        f"Breach rate from {first:.1%} in the first {trend.unit} to {last:.1%} in the last.",
+        plot, f"Breach rate from {first:.1%} in the first {trend.unit} to {last:.1%} in the last."
     )
 
 
 def draw_drivers(drivers: Sequence[Driver]) -> Figure:
-    """Draw the size of the effect of each candidate, in the colour of its verdict."""
+    """Draw the effect size of each candidate, in the colour of its verdict."""
     plot = _start(110 + 24 * len(drivers), showlegend=True, barmode="overlay")
     for verdict, colour in _VERDICT_COLOURS.items():
-        mine = [driver for driver in drivers if driver.verdict is verdict]
-        if not mine:
+        chosen = [driver for driver in drivers if driver.verdict is verdict]
+        if not chosen:
             continue
         plot.add_bar(
-            y=[label(label_field(driver.name)) for driver in mine],
-            x=[abs(driver.effect) for driver in mine],
+            y=[label(label_field(driver.name)) for driver in chosen],
+            x=[abs(driver.effect) for driver in chosen],
             orientation="h",
             name=verdict.value,
             marker={"color": colour, "line": {"color": GREY, "width": 0.6}},
-            customdata=[driver.measure for driver in mine],
+            customdata=[driver.measure for driver in chosen],
             hovertemplate="<b>%{y}</b>: %{customdata} %{x:.2f}<extra></extra>",
         )
     order = [label(label_field(driver.name)) for driver in drivers][::-1]
@@ -295,7 +297,7 @@ def draw_drivers(drivers: Sequence[Driver]) -> Figure:
 
 
 def draw_groups(groups: Groups) -> Figure:
-    """Draw the share of tickets beside the share of the cost of each group."""
+    """Draw the share of the tickets and the share of the cost of each group."""
     table = groups.table.iloc[::-1]
     plot = _start(110 + 44 * len(table), showlegend=True, barmode="group", bargap=0.25)
     for column, of, colour in (
@@ -323,14 +325,13 @@ def draw_measures(ranked: Ranked) -> Figure:
     """Draw the dollars saved per point of effort of the best measures, with their intervals."""
     table = ranked.table.head(MOST_BARS).iloc[::-1]
     effort = table["effort"]
+    saved, low, high = (table[name] / effort for name in ("saved", "saved_low", "saved_high"))
     plot = _start(90 + 26 * len(table))
     plot.add_bar(
         y=[label(text) for text in table["segment"]],
         x=table["per_point"],
         orientation="h",
-        error_x=_span(
-            table["saved"] / effort, table["saved_low"] / effort, table["saved_high"] / effort
-        ),
+        error_x=_error_bars(saved, low, high),
         customdata=np.column_stack([table["saved"], effort]),
         hovertemplate="<b>%{y}</b>: $%{x:,.0f} a point<br>$%{customdata[0]:,.0f} for "
         "%{customdata[1]:.1f} points<extra></extra>",
@@ -346,17 +347,15 @@ def draw_measures(ranked: Ranked) -> Figure:
 
 
 def draw_capacity(escalation: Escalation) -> Figure:
-    """Draw what each capacity averts net of its cost, by ranking."""
+    """Draw the net dollars that each capacity averts, by ranking."""
     plot = _start(360, showlegend=True)
-    for name, (colour, dash) in _LINES.items():
+    for name in RANKING_WORDS:
         table = escalation.table[escalation.table["ranking"] == name]
         plot.add_scatter(
-            x=[name_capacity(x) for x in table["per_day"]],
+            **_line(name, "lines+markers"),
+            x=table["per_day"].map(format_capacity),
             y=table["net"],
-            name=RANKING_WORDS[name],
-            mode="lines+markers",
-            line={"color": colour, "dash": dash, "width": 2.5},
-            marker={"size": 7},
+            marker_size=7,
             customdata=np.column_stack([table["averted_share"], table["spent"]]),
             hovertemplate=f"%{{x}} a day, {name}: $%{{y:,.0f}} net<br>%{{customdata[0]:.0%}} of "
             "the loss averted for $%{customdata[1]:,.0f}<extra></extra>",
@@ -368,16 +367,14 @@ def draw_capacity(escalation: Escalation) -> Figure:
 
 
 def draw_capture(escalation: Escalation) -> Figure:
-    """Draw the share of the loss among the tickets that rank highest."""
+    """Draw the share of the loss among the tickets of the highest ranks."""
     plot = _start(360, showlegend=True)
-    for name, (colour, dash) in _LINES.items():
+    for name in RANKING_WORDS:
         tickets, captured = escalation.curves[name]
         plot.add_scatter(
+            **_line(name, "lines"),
             x=tickets.round(4),
             y=captured.round(4),
-            name=RANKING_WORDS[name],
-            mode="lines",
-            line={"color": colour, "dash": dash, "width": 2.5},
             hovertemplate="the first %{x:.0%} of tickets hold %{y:.0%} of the loss<extra></extra>",
         )
     plot.update_xaxes(tickformat=".0%", title_text="Tickets, highest rank first", range=[0, 1])
@@ -385,23 +382,30 @@ def draw_capture(escalation: Escalation) -> Figure:
     return Figure(plot, "Share of the loss among the tickets that rank highest.")
 
 
+def _line(ranking: str, mode: str) -> dict[str, Any]:
+    colour, dash = _LINES[ranking]
+    line = {"color": colour, "dash": dash, "width": 2.5}
+    return {"name": RANKING_WORDS[ranking], "mode": mode, "line": line}
+
+
 def draw_changes(changes: Changes) -> Figure:
     """Draw the breach rates of the segments that changed most, before and now."""
     table = changes.table.head(MOST_BARS).iloc[::-1]
-    labels = [
-        label(f"{label_field(field)}: {segment}")
-        for field, segment in zip(table["field"], table["segment"], strict=True)
-    ]
+    names = table["field"].map(label_field) + ": " + table["segment"]
+    labels = [label(text) for text in names]
     plot = _start(110 + 26 * len(table), showlegend=True)
-    for name, before, now in zip(labels, table["rate_before"], table["rate"], strict=True):
-        plot.add_scatter(
-            x=[before, now],
-            y=[name, name],
-            mode="lines",
-            line={"color": GREY, "width": 2},
-            hoverinfo="skip",
-            showlegend=False,
-        )
+    plot.add_scatter(  # a line for each segment: None ends it
+        x=[
+            x
+            for ends in zip(table["rate_before"], table["rate"], strict=True)
+            for x in (*ends, None)
+        ],
+        y=[y for name in labels for y in (name, name, None)],
+        mode="lines",
+        line={"color": GREY, "width": 2},
+        hoverinfo="skip",
+        showlegend=False,
+    )
     for column, name, symbol, colour in (
         ("rate_before", "before", "circle-open", GREY),
         ("rate", "now", "circle", PURPLE),
@@ -419,7 +423,7 @@ def draw_changes(changes: Changes) -> Figure:
 
 
 def label(text: str, most: int = 44) -> str:
-    """Shorten text of the data and escape the tags that Plotly would render in a label.
+    """Shorten a text of the data for a label, and escape the tags that Plotly would render.
 
     Examples
     --------
@@ -430,8 +434,8 @@ def label(text: str, most: int = 44) -> str:
     return escape(text if len(text) <= most else f"{text[: most - 1]}…", quote=False)
 
 
-def name_capacity(per_day: float) -> str:
-    """Write a number of escalations a day; NaN is no limit."""
+def format_capacity(per_day: float) -> str:
+    """Format a number of escalations a day; NaN is no limit."""
     return "no limit" if np.isnan(per_day) else f"{per_day:.0f}"
 
 
@@ -439,12 +443,12 @@ def _short_dollars(amount: float) -> str:
     return f"${amount / 1000:,.1f}k" if abs(amount) >= 10_000 else f"${amount:,.0f}"
 
 
-def _span(values: Any, low: Any, high: Any) -> dict[str, Any]:
-    """Describe intervals the way Plotly draws them: as distances from the values."""
+def _error_bars(values: Any, low: Any, high: Any) -> dict[str, Any]:
+    """Express intervals as distances from the values, as Plotly does."""
     return {"type": "data", "symmetric": False, "array": high - values, "arrayminus": values - low}
 
 
 def _start(height: int, plot: go.Figure | None = None, **layout: Any) -> go.Figure:
-    """Start a figure, or give the common look to one with subplots."""
+    """Create a figure with the template, or apply it to one with subplots."""
     plot = go.Figure() if plot is None else plot
     return plot.update_layout(template=register_template(), height=height, **layout)

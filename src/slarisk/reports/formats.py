@@ -1,4 +1,4 @@
-"""How the report writes numbers: one function for each kind of number."""
+"""Number formats of the report: one function for each kind of number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MISSING = "\u2013"
 
 
 def format_value(value: Any, kind: str) -> str:
-    """Write a value of a kind named in `FORMATS`; a missing number is a dash.
+    """Format a value of a kind named in `FORMATS`; a missing number is a dash.
 
     Examples
     --------
@@ -24,18 +24,40 @@ def format_value(value: Any, kind: str) -> str:
 
 
 def format_cents(amount: float) -> str:
-    """Write dollars and cents, with the sign before the dollar.
+    """Format dollars and cents, with the sign before the dollar.
 
     Examples
     --------
-    >>> format_cents(-1234.5)
-    '-$1,234.50'
+    >>> format_cents(-1234.5), format_cents(-0.001)
+    ('-$1,234.50', '$0.00')
     """
-    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
+    return f"{'-' if round(amount, 2) < 0 else ''}${abs(amount):,.2f}"
+
+
+def format_points(points: float) -> str:
+    """Format percentage points with their sign.
+
+    Examples
+    --------
+    >>> format_points(-2.04), format_points(-0.04)
+    ('-2.0', '+0.0')
+    """
+    return f"{round(points, 1) + 0.0:+.1f}"  # -0.0 + 0.0 is 0.0
+
+
+def format_share(share: float) -> str:
+    """Format a share that the config states: a percentage with all its digits.
+
+    Examples
+    --------
+    >>> format_share(0.15), format_share(0.075), format_share(0.999)
+    ('15%', '7.5%', '99.9%')
+    """
+    return f"{100 * share:g}%"
 
 
 def format_p(p_value: float) -> str:
-    """Write a p-value as short as it can be without claiming more than it says.
+    """Format a p-value with two or three digits.
 
     Examples
     --------
@@ -48,7 +70,7 @@ def format_p(p_value: float) -> str:
 
 
 def format_interval(rate: float, low: float, high: float) -> str:
-    """Write a rate with its interval.
+    """Format a rate with its interval.
 
     Examples
     --------
@@ -59,7 +81,7 @@ def format_interval(rate: float, low: float, high: float) -> str:
 
 
 def format_count(number: float, noun: str) -> str:
-    """Write a number of things.
+    """Format a number with its noun, in the plural unless it is 1.
 
     Examples
     --------
@@ -86,10 +108,10 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "text": str,
     "right": str,  # text that is aligned like a number
     "whole": "{:,.0f}".format,
-    "share": "{:.0%}".format,
+    "share": format_share,
     "rate": "{:.1%}".format,
     "rate4": "{:.2%}".format,
-    "points": "{:+.1f}".format,
+    "points": format_points,
     "dollars": dollars,
     "cents": format_cents,
     "one": "{:,.1f}".format,

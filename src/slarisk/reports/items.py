@@ -1,19 +1,19 @@
-"""What an analysis logs to MLflow, and what a later one reads of it."""
+"""The MLflow items of an analysis, and the fetching of an earlier one."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
-from slarisk.analysis.changes import SEGMENT_COLUMNS, Period, list_segments
+from slarisk.analysis.changes import SEGMENT_COLUMNS, EarlierAnalysis, Period, list_segments
 from slarisk.analysis.drivers import tabulate_drivers
 from slarisk.analysis.escalation import Escalation
-from slarisk.analysis.scenarios import Simulated
+from slarisk.analysis.scenarios import ScenarioResult
 from slarisk.errors import InputError
 from slarisk.reports.findings import describe_dropped, list_caveats, list_findings, name_policies
 from slarisk.tickets.spreadsheets import neutralise
@@ -25,7 +25,7 @@ from slarisk.tracking.tags import CONFIG_FILE, DATA_TAG, DESCRIPTION_TAG, KIND_T
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from slarisk.analysis.results import Analysis
+    from slarisk.analysis.analyse import Analysis
     from slarisk.config import AnalyzeConfig
     from slarisk.tracking.source import Source
 
@@ -33,21 +33,13 @@ ANALYSIS = "analysis"
 PERIOD_FILE, SEGMENTS_FILE, REPORT_FILE = "period.json", "segments.csv", "report.html"
 
 
-@dataclass(frozen=True, eq=False)
-class EarlierAnalysis:
-    """What an earlier analysis found: its tickets in all, and by segment."""
-
-    period: Period
-    segments: pd.DataFrame
-
-
 def identify_analysis(data: str, policy: str, source: Source) -> dict[str, str]:
-    """Tags by which a run is an analysis, of which tickets under which policy, by which code."""
+    """Build the tags of an analysis: its kind, and the fingerprints of data, policy and code."""
     return {KIND_TAG: ANALYSIS, DATA_TAG: data, POLICY_TAG: policy, **identify_source(source)}
 
 
 def analysis_start_items(config: AnalyzeConfig, source: Source) -> Iterator[Item]:
-    """What is known before anything is found, so that a failed run can be explained too."""
+    """Yield the items logged before the analysis, which a failed run has too."""
     yield Params(name_policies(config) | {"compare": config.compare or "none"})
     # without the store's address: it may hold a password
     written = replace(config, tracking=replace(config.tracking, uri=None))
@@ -57,7 +49,7 @@ def analysis_start_items(config: AnalyzeConfig, source: Source) -> Iterator[Item
 
 
 def analysis_items(analysis: Analysis, page: str) -> Iterator[Item]:
-    """What was found: figures, words, tables and the page itself."""
+    """Yield the results: metrics, description, tables and the page."""
     period = analysis.period
     metrics = {
         "tickets": float(period.tickets),
@@ -81,7 +73,7 @@ def _list_tables(analysis: Analysis) -> Iterator[tuple[str, pd.DataFrame]]:
     for fields, breakdown in analysis.breakdowns.items():
         yield f"where_{'_x_'.join(fields)}", breakdown.table
     yield "drivers", tabulate_drivers(analysis.drivers)
-    simulated = [asdict(each) for each in analysis.scenarios if isinstance(each, Simulated)]
+    simulated = [asdict(each) for each in analysis.scenarios if isinstance(each, ScenarioResult)]
     if simulated:
         yield "scenarios", pd.DataFrame(simulated)
     parts = {
@@ -96,14 +88,14 @@ def _list_tables(analysis: Analysis) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def write_description(analysis: Analysis) -> str:
-    """Write the run's description in Markdown: the findings, what was dropped, the caveats."""
+    """Write the run's description in Markdown: findings, dropped tickets and caveats."""
     lines = [f"- **{each.topic}.** {each.text}" for each in list_findings(analysis)]
-    doubts = [describe_dropped(analysis), *list_caveats(analysis)]
-    return "\n".join([*lines, "", *(f"- {doubt}" for doubt in doubts)])
+    caveats = [describe_dropped(analysis), *list_caveats(analysis)]
+    return "\n".join([*lines, "", *(f"- {caveat}" for caveat in caveats)])
 
 
 def fetch_earlier(run_id: str) -> EarlierAnalysis:
-    """Fetch what an earlier analysis logged.
+    """Fetch the period and the segments of an earlier analysis.
 
     Raises
     ------

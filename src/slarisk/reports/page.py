@@ -1,4 +1,4 @@
-"""Pages from the templates beside this file: the environment they are rendered in, and tables."""
+"""The Jinja2 environment of the templates, and the tables of the page."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table ready to be shown, and the whole of it as CSV.
+class PageTable:
+    """A table formatted for the page, and all of it as CSV.
 
     Attributes
     ----------
@@ -51,24 +51,23 @@ class Table:
     csv: str
 
 
-def lay_out(frame: pd.DataFrame, columns: Sequence[Column]) -> Table:
-    """Lay out a table for the page.
+def format_table(frame: pd.DataFrame, columns: Sequence[Column]) -> PageTable:
+    """Format a table for the page.
 
     Parameters
     ----------
     frame : DataFrame
-        All of it goes into the CSV, text that a spreadsheet would run as a formula neutralised.
+        The CSV has all of it; text that a spreadsheet would run as a formula is neutralised.
     columns : sequence of (key, heading, kind)
-        What the page shows: the kinds are the keys of `FORMATS`. A key ``low..high`` shows two
-        columns as one interval. Columns that the frame does not have, or that hold no value at
-        all, are left out.
+        The columns shown; kinds are the keys of `FORMATS`. A key ``low..high`` shows two columns as
+        one interval. Columns that are missing in the frame, or empty, are left out.
     """
     present = {*frame.columns[frame.notna().any()]} if len(frame) else {*frame}
     shown = [column for column in columns if present.issuperset(column[0].split(".."))]
-    return Table(
+    return PageTable(
         headings=[Cell(heading, _align(kind)) for _, heading, kind in shown],
         rows=[
-            [_write_cell([row[name] for name in key.split("..")], kind) for key, _, kind in shown]
+            [_format_cell([row[name] for name in key.split("..")], kind) for key, _, kind in shown]
             for row in frame.head(MOST_ROWS).to_dict("records")
         ],
         total=len(frame),
@@ -80,7 +79,7 @@ def _align(kind: str) -> str:
     return "text" if kind == "text" else ""
 
 
-def _write_cell(values: list[Any], kind: str) -> Cell:
+def _format_cell(values: list[Any], kind: str) -> Cell:
     text = " to ".join(format_value(value, kind) for value in values)
     if kind == "rate":
         text = text.replace("% to", " to")
@@ -90,12 +89,12 @@ def _write_cell(values: list[Any], kind: str) -> Cell:
 
 
 def render(template: str, **data: Any) -> str:
-    """Render a template of this package; everything in the data is escaped.
+    """Render a template of this package, escaping all data.
 
     Raises
     ------
     jinja2.UndefinedError
-        The template uses a name that the data does not have.
+        The template uses a name that ``data`` lacks.
     """
     next_id = itertools.count(1).__next__
     return _make_environment().get_template(template).render(data, next_id=next_id)
@@ -111,9 +110,13 @@ def _make_environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= FORMATS
-    environment.filters |= {"lay_out": lay_out, "label_field": label_field, "number": format_count}
+    environment.filters |= {
+        "format_table": format_table,
+        "label_field": label_field,
+        "number": format_count,
+    }
     environment.globals |= {"few_rows": FEW_ROWS, "most_rows": MOST_ROWS}
-    # Plotly's writer knows arrays; `tojson` then escapes what could end a script element
+    # Plotly's encoder handles arrays; `tojson` then escapes what could end a script element
     environment.policies["json.dumps_function"] = to_json_plotly
     environment.policies["json.dumps_kwargs"] = {}
     return environment

@@ -1,21 +1,16 @@
-"""The pictures of a run. Each function returns a figure and leaves no trace in matplotlib."""
+"""The plots of a run. Each function returns a figure outside of matplotlib's global state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
-from matplotlib.transforms import blended_transform_factory
-from sklearn.metrics import (
-    average_precision_score,
-    precision_recall_curve,
-    roc_auc_score,
-    roc_curve,
-)
+from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
 from slarisk.arrays import Bools, Floats
 from slarisk.decisions.thresholds import ThresholdCurve
@@ -24,13 +19,14 @@ from slarisk.reports.palette import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, PURPL
 from slarisk.stats.drift import MAJOR, MODERATE
 from slarisk.stats.rates import wilson_interval
 
-_POINTS = 2000  # a longer curve shows no more at this size, and makes a slow picture
-_MOST_DRIFT = 1.0  # a longer bar would hide where the bands are
+_POINTS = 2000  # of a curve: more are not visible at this size, and slow
+_MOST_DRIFT = 1.0  # the longest bar: with a longer one the bands would be too close to tell apart
+_CURVE = {"color": BLUE, "linewidth": 2}
 _LINES = ((ORANGE, "--"), (GREEN, "-."), (PURPLE, (0, (5, 1))), (SKY, ":"))
 
 
 def plot_roc(breach: Bools, probability: Floats) -> Figure:
-    """Draw the share of breaches caught against the share of false alarms.
+    """Draw the ROC curve: breaches caught against false alarms.
 
     Parameters
     ----------
@@ -42,67 +38,44 @@ def plot_roc(breach: Bools, probability: Floats) -> Figure:
     Figure
         Without a curve when all tickets or none breached.
     """
-    figure, axes = _start("ROC curve", "False alarms among met tickets", "Breaches caught")
-    _make_unit_square(axes)
-    if not breach.any() or breach.all():
-        return _say_one_outcome(figure, axes, breach)
-    alarms, caught, _ = roc_curve(breach, probability)
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
-    axes.text(0.7, 0.65, "chance", color=GREY, rotation=45, ha="center", va="center", size=9)
-    axes.plot(alarms, caught, color=BLUE, linewidth=2)
-    axes.fill_between(alarms, caught, color=BLUE, alpha=0.08, linewidth=0)
-    _subtitle(axes, f"area {roc_auc_score(breach, probability):.3f} · {_count(breach)}")
-    return figure
+    figure, axes = _start("ROC curve")
+    if _has_both(breach, axes):
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+        axes.text(0.7, 0.65, "chance", color=GREY, rotation=45, ha="center", va="center", size=9)
+        roc = RocCurveDisplay.from_predictions(breach, probability, ax=axes, curve_kwargs=_CURVE)
+        axes.fill_between(roc.fpr, roc.tpr, color=BLUE, alpha=0.08, linewidth=0)
+        _subtitle(axes, f"area {roc.roc_auc:.3f} · {_count(breach)}")
+    return _finish_square(figure, axes, "False alarms among met tickets", "Breaches caught")
 
 
 def plot_precision_recall(breach: Bools, probability: Floats) -> Figure:
-    """Draw the share of escalations that were needed against the share of breaches caught.
-
-    Parameters
-    ----------
-    breach : bool array of shape (n,)
-    probability : array of shape (n,)
-
-    Returns
-    -------
-    Figure
-        Without a curve when all tickets or none breached.
-    """
-    figure, axes = _start(
-        "Precision and recall", "Breaches caught (recall)", "Escalations needed (precision)"
+    """Draw the precision of escalations against recall; parameters as in :func:`plot_roc`."""
+    figure, axes = _start("Precision and recall")
+    if _has_both(breach, axes):
+        rate = float(breach.mean())
+        axes.axhline(rate, color=GREY, linewidth=1, linestyle="--")
+        # The curve seldom dips below the rate, so there is room for its name.
+        side, va = (-0.015, "top") if rate > 0.1 else (0.015, "bottom")
+        axes.text(0.01, rate + side, f"breach rate {rate:.1%}", color=GREY, size=9, va=va)
+        curve = PrecisionRecallDisplay.from_predictions(
+            breach, probability, ax=axes, curve_kwargs=_CURVE
+        )
+        _subtitle(axes, f"average precision {curve.average_precision:.3f} · {_count(breach)}")
+    return _finish_square(
+        figure, axes, "Breaches caught (recall)", "Escalations needed (precision)"
     )
-    _make_unit_square(axes)
-    if not breach.any() or breach.all():
-        return _say_one_outcome(figure, axes, breach)
-    precision, recall, _ = precision_recall_curve(breach, probability)
-    rate = float(breach.mean())
-    axes.axhline(rate, color=GREY, linewidth=1, linestyle="--")
-    # The curve seldom dips below the rate, so there is room for its name.
-    side, va = (-0.015, "top") if rate > 0.1 else (0.015, "bottom")
-    axes.text(0.01, rate + side, f"breach rate {rate:.1%}", color=GREY, size=9, va=va)
-    axes.step(recall, precision, where="pre", color=BLUE, linewidth=2)
-    average = average_precision_score(breach, probability)
-    _subtitle(axes, f"average precision {average:.3f} · {_count(breach)}")
-    return figure
 
 
 def plot_calibration(breach: Bools, probability: Floats) -> Figure:
-    """Draw observed breach rates against predicted ones, over how often each is predicted.
+    """Draw observed breach rates against predicted ones; parameters as in :func:`plot_roc`.
 
-    Parameters
-    ----------
-    breach : bool array of shape (n,)
-    probability : array of shape (n,)
-
-    Returns
-    -------
-    Figure
-        Ten bins of about equal size, with 95% Wilson intervals, and a histogram below.
+    Ten bins of about equal size, with 95% Wilson intervals, and below them a histogram of the
+    predictions.
     """
     figure = Figure(figsize=(6.4, 6.4), dpi=150, layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-    _dress(top, "Calibration", "", "Observed breach rate")
-    _dress(bottom, "", "Predicted probability of breach", "Tickets")
+    _style(top, "Calibration", "", "Observed breach rate")
+    _style(bottom, "", "Predicted probability of breach", "Tickets")
     bins = bin_by_mass(probability)
     tickets = np.bincount(bins)
     filled = tickets > 0
@@ -116,7 +89,7 @@ def plot_calibration(breach: Bools, probability: Floats) -> Figure:
     _format_shares(top)
     error = measure_calibration_error(breach, probability)
     _subtitle(top, f"expected error {error:.3f} · {_count(breach)} · bars: 95% intervals")
-    # Where breaches are rare, all that happens lies in a corner of the unit square.
+    # Where breaches are rare, all points lie in a corner of the unit square.
     reach = min(1.0, 1.08 * max(float(high.max()), float(probability.max())))
     top.set(xlim=(0, reach), ylim=(-0.015 * reach, 1.015 * reach))
     bottom.hist(probability, bins=np.linspace(0, reach, 41), color=BLUE, alpha=0.75, linewidth=0)
@@ -136,7 +109,7 @@ def plot_loss_curve(
     title: str = "Loss by threshold",
     decision_label: str = "per-ticket rule",
 ) -> Figure:
-    """Draw what one threshold for all tickets loses, beside the baselines.
+    """Draw the loss of a single threshold, with the losses of the baselines.
 
     Parameters
     ----------
@@ -149,10 +122,8 @@ def plot_loss_curve(
         Dollars that each baseline loses on the same tickets.
     decision_loss : float, optional
         Dollars that the run's own decision policy loses on them.
-    title : str
-        Which tickets these are, say.
-    decision_label : str
-        What to call the run's own decision policy.
+    title, decision_label : str
+        Of the plot, and of the run's decision policy.
 
     Returns
     -------
@@ -182,7 +153,9 @@ def plot_loss_curve(
         zorder=5,
         clip_on=False,
     )
-    _fit_losses(axes, [*losses, *(loss for _, loss, _, _ in lines)])
+    drawn = [*losses, *(loss for _, loss, _, _ in lines)]
+    margin = 0.06 * (max(drawn) - min(drawn)) or 1.0
+    axes.set_ylim(min(drawn) - margin, max(drawn) + margin)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: format_dollars(y)))
     _label_lines(axes, [(f"{name}  ${loss:,.0f}", loss, colour) for name, loss, colour, _ in lines])
     where = f"at {chosen:.3f}" if np.isfinite(chosen) else "by escalating nobody"
@@ -193,15 +166,14 @@ def plot_loss_curve(
 def plot_importance(
     names: Sequence[str], mean: Floats, std: Floats, measure: str = "average precision"
 ) -> Figure:
-    """Draw how much worse the model gets when one column is shuffled, the worst on top.
+    """Draw the loss of the measure when one column is shuffled, the largest on top.
 
     Parameters
     ----------
     names : sequence of str, of length m
     mean, std : arrays of shape (m,)
-        Of what the measure loses, over the repeats.
+        Of the loss over the repeats.
     measure : str
-        What is lost.
 
     Returns
     -------
@@ -217,10 +189,9 @@ def plot_importance(
         height=len(order) * 0.3 + 1.5,
     )
     colours = [BLUE if mean[i] > 0 else LIGHT for i in order]
-    axes.barh(rows, mean[order], color=colours, height=0.68, linewidth=0)
-    axes.errorbar(
-        mean[order], rows, xerr=std[order], fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5
-    )
+    bars: dict[str, Any] = {"color": colours, "height": 0.68, "linewidth": 0}
+    whiskers: dict[str, Any] = {"ecolor": INK, "elinewidth": 1.1, "capsize": 2.5}
+    axes.barh(rows, mean[order], xerr=std[order], error_kw=whiskers, **bars)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(rows, [names[i] for i in order], color=INK)
     axes.set_ylim(-0.6, len(order) - 0.4)
@@ -231,7 +202,7 @@ def plot_importance(
 
 
 def read_loss(curve: ThresholdCurve, threshold: float) -> float:
-    """Find what a threshold loses, also one between two scores.
+    """Read the loss of a threshold, which may lie between two scores.
 
     Examples
     --------
@@ -244,7 +215,7 @@ def read_loss(curve: ThresholdCurve, threshold: float) -> float:
 
 
 def format_dollars(dollars: float) -> str:
-    """Write an amount as short as an axis needs it.
+    """Format an amount for an axis.
 
     Examples
     --------
@@ -259,14 +230,14 @@ def format_dollars(dollars: float) -> str:
 
 
 def plot_drift(drift: pd.DataFrame, probability: str) -> Figure:
-    """Draw how far each feature has moved, against the bands of the index.
+    """Draw the population stability index of each feature, and the bands of the index.
 
     Parameters
     ----------
     drift : DataFrame
-        ``feature`` and ``psi``, in the order to be drawn, from the top.
+        ``feature`` and ``psi``, in the order to draw, from the top.
     probability : str
-        The name under which the probability of breach is among the features.
+        The feature that is the probability of breach.
 
     Returns
     -------
@@ -276,38 +247,29 @@ def plot_drift(drift: pd.DataFrame, probability: str) -> Figure:
     figure, axes = _start("Drift since training", "Population stability index", "", height=height)
     names = ["probability of breach" if name == probability else name for name in drift["feature"]]
     colours = [VERMILION if x > MAJOR else ORANGE if x >= MODERATE else BLUE for x in drift["psi"]]
-    axes.barh(names, drift["psi"].clip(upper=_MOST_DRIFT), color=colours, height=0.62)
+    bars = axes.barh(names, drift["psi"].clip(upper=_MOST_DRIFT), color=colours, height=0.62)
+    axes.bar_label(bars, [f"{x:.2f}" for x in drift["psi"]], padding=3, size=9.5, color=INK)
     axes.invert_yaxis()
     for edge, name in ((MODERATE, "moderate"), (MAJOR, "major")):
         axes.axvline(edge, color=GREY, linewidth=1, linestyle="--")
-        axes.annotate(
-            name,
-            (edge, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, 2),
-            textcoords="offset points",
-            size=9,
-            color=GREY,
-        )
+        above = axes.get_xaxis_transform()
+        axes.text(edge, 1, f" {name}", transform=above, size=9, color=GREY, va="bottom")
     shown = min(max(float(drift["psi"].max()), 1.4 * MAJOR), _MOST_DRIFT)
     axes.set_xlim(0, 1.12 * shown)
-    for row, index in enumerate(drift["psi"]):
-        end = (min(float(index), shown), row)
-        axes.annotate(f" {index:.2f}", end, va="center", size=9.5, color=INK)
     return figure
 
 
 def _start(
-    title: str, xlabel: str, ylabel: str, width: float = 6.4, height: float = 5.2
+    title: str, xlabel: str = "", ylabel: str = "", width: float = 6.4, height: float = 5.2
 ) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     axes = figure.subplots()
-    _dress(axes, title, xlabel, ylabel)
+    _style(axes, title, xlabel, ylabel)
     return figure, axes
 
 
-def _dress(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
-    """Give all pictures one look."""
+def _style(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
+    """Apply the style of all plots."""
     axes.set_title(title, loc="left", size=13, weight="bold", color=INK, pad=26 if title else 0)
     axes.set_xlabel(xlabel, size=10.5, color=INK, labelpad=6)
     axes.set_ylabel(ylabel, size=10.5, color=INK, labelpad=6)
@@ -318,73 +280,62 @@ def _dress(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
     axes.spines[["left", "bottom"]].set_color("#B5B5B5")
 
 
-def _make_unit_square(axes: Axes) -> None:
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    _format_shares(axes)
-
-
 def _format_shares(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
 def _subtitle(axes: Axes, text: str) -> None:
-    axes.annotate(
-        text,
-        xy=(0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 10),
-        textcoords="offset points",
-        size=9.5,
-        color=GREY,
-    )
+    place: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "xytext": (0, 10),
+        "textcoords": "offset points",
+    }
+    axes.annotate(text, xy=(0, 1), size=9.5, color=GREY, **place)
 
 
 def _count(breach: Bools) -> str:
     return f"{len(breach):,} tickets, {int(breach.sum()):,} breached"
 
 
-def _say_one_outcome(figure: Figure, axes: Axes, breach: Bools) -> Figure:
-    _subtitle(axes, f"no curve without both outcomes · {_count(breach)}")
+def _has_both(breach: Bools, axes: Axes) -> bool:
+    """Whether there are both outcomes; otherwise the plot says that it has no curve."""
+    both = bool(breach.any() and not breach.all())
+    if not both:
+        _subtitle(axes, f"no curve without both outcomes · {_count(breach)}")
+    return both
+
+
+def _finish_square(figure: Figure, axes: Axes, xlabel: str, ylabel: str) -> Figure:
+    """Replace the labels and the legend of scikit-learn, and show percentages."""
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", xlabel=xlabel, ylabel=ylabel)
+    _format_shares(axes)
+    if legend := axes.get_legend():
+        legend.remove()
     return figure
 
 
 def _trace_steps(curve: ThresholdCurve) -> tuple[Floats, Floats]:
-    """Turn a curve into the corners of a line from 0 to just beyond the highest score."""
+    """Convert a curve to the corners of steps from 0 to just above the highest score."""
     ascending, losses = curve.thresholds[::-1], curve.losses[::-1]
     top = float(ascending[-2]) if len(ascending) > 1 else 1.0
     thresholds = np.concatenate([[0.0], ascending[:-1], [max(1.05 * top, 0.05)]])
     losses = np.concatenate([losses[:1], losses])
     shown = np.unique(np.linspace(0, len(losses) - 1, _POINTS).astype(int))
-    # The lowest point is what the picture is about: thinning must not lose it.
+    # thinning must keep the minimum
     shown = np.union1d(shown, np.argmin(losses))
     return thresholds[shown], losses[shown]
 
 
-def _fit_losses(axes: Axes, losses: Sequence[float]) -> None:
-    low, high = min(losses), max(losses)
-    margin = 0.06 * (high - low) or 1.0
-    axes.set_ylim(low - margin, high + margin)
-
-
 def _label_lines(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None:
-    """Name each horizontal line at its right end, moving apart names that would overlap."""
+    """Label each horizontal line at its right end, moving apart labels that would overlap."""
     bottom, top = axes.get_ylim()
     ranked = sorted(labels, key=lambda label: label[1])
     heights = [(loss - bottom) / (top - bottom) for _, loss, _ in ranked]
-    transform = blended_transform_factory(axes.transAxes, axes.transAxes)
+    outside: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
     for (text, _, colour), height, place in zip(ranked, heights, _spread(heights), strict=True):
-        axes.plot(
-            [1.0, 1.03],
-            [height, place],
-            color=colour,
-            linewidth=1,
-            transform=transform,
-            clip_on=False,
-        )
-        axes.text(
-            1.04, place, text, color=INK, size=9.5, ha="left", va="center", transform=transform
-        )
+        axes.plot([1.0, 1.03], [height, place], color=colour, linewidth=1, **outside)
+        axes.text(1.04, place, text, color=INK, size=9.5, va="center", **outside)
 
 
 def _spread(heights: Sequence[float], gap: float = 0.06) -> list[float]:

@@ -1,25 +1,24 @@
-"""The analysis report: its tables, figures and sentences, handed to the page's templates."""
+"""The analysis report: tables, figures and sentences for the page's templates."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from slarisk.analysis.analyse import Analysis
 from slarisk.analysis.breakdowns import Breakdown
 from slarisk.analysis.changes import Changes
 from slarisk.analysis.drivers import tabulate_drivers
 from slarisk.analysis.escalation import Escalation
 from slarisk.analysis.fields import CALENDAR, label_field
 from slarisk.analysis.groups import Groups
-from slarisk.analysis.results import Analysis
-from slarisk.analysis.scenarios import LeftOut, Simulated
+from slarisk.analysis.scenarios import ScenarioResult, SkippedScenario
 from slarisk.decisions.costs import dollars
 from slarisk.reports.figures import (
     RANKING_WORDS,
-    Figure,
     draw_capacity,
     draw_capture,
     draw_changes,
@@ -30,7 +29,7 @@ from slarisk.reports.figures import (
     draw_measures,
     draw_rates,
     draw_trend,
-    name_capacity,
+    format_capacity,
 )
 from slarisk.reports.findings import (
     describe_driver,
@@ -41,13 +40,13 @@ from slarisk.reports.findings import (
     name_policies,
 )
 from slarisk.reports.formats import format_cents
-from slarisk.reports.page import Column, render
+from slarisk.reports.page import render
 
-_OPEN = 4  # breakdowns by a single field that are not folded away, beside the calendar's
+_OPEN = 4  # breakdowns by a single field that are not folded, apart from the calendar's
 
 
 def write_report(analysis: Analysis) -> str:
-    """Write the report as one HTML page; sections that the data cannot fill are left out."""
+    """Write the report as one HTML page, without the sections that have no results."""
     return render(
         "report.html.j2",
         plotlyjs=get_plotlyjs(),
@@ -56,45 +55,21 @@ def write_report(analysis: Analysis) -> str:
         period=analysis.period,
         policies=name_policies(analysis.config),
         findings=list_findings(analysis),
-        where=_show_where(analysis),
-        why=_show_drivers(analysis),
-        groups=_show_groups(analysis.groups),
-        scenarios=_show_scenarios(analysis),
+        where=_prepare_where(analysis),
+        why=_prepare_drivers(analysis),
+        groups=_prepare_groups(analysis.groups),
+        scenarios=_prepare_scenarios(analysis),
         measures=None if analysis.ranked is None else {"figure": draw_measures(analysis.ranked)},
-        model=_show_escalation(analysis.escalation),
-        changes=_show_changes(analysis.changes),
-        basis=_show_basis(analysis),
+        model=_prepare_escalation(analysis.escalation),
+        changes=_prepare_changes(analysis.changes),
+        basis=_prepare_basis(analysis),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Segments:
-    """A breakdown as the page shows it.
-
-    Attributes
-    ----------
-    name, title : str
-        Of the CSV file, and of the page.
-    labels : list of (key, heading, kind)
-        The columns that name a segment.
-    table : DataFrame
-        The segments with enough tickets.
-    hidden : int
-        Segments with too few.
-    figure : Figure or None
-        None where there is no segment to draw, or more than two fields.
-    """
-
-    name: str
-    title: str
-    labels: list[Column]
-    table: pd.DataFrame
-    hidden: int
-    figure: Figure | None
-
-
-def _show_where(analysis: Analysis) -> dict[str, Any]:
-    shown = {names: _show_breakdown(analysis, each) for names, each in analysis.breakdowns.items()}
+def _prepare_where(analysis: Analysis) -> dict[str, Any]:
+    shown = {
+        names: _prepare_breakdown(analysis, each) for names, each in analysis.breakdowns.items()
+    }
     singles = {names[0]: each for names, each in shown.items() if len(names) == 1}
     plain = [each for name, each in singles.items() if name not in CALENDAR]
     trend = analysis.trend
@@ -106,16 +81,16 @@ def _show_where(analysis: Analysis) -> dict[str, Any]:
         "by_priority": "priority" in singles,
         "hours": draw_hours(analysis.hours) if analysis.hours else None,
         "trend": None if trend is None else draw_trend(trend, analysis.period.rate),
-        "trend_table": None if trend is None else _write_start(trend.table, trend.unit),
+        "trend_table": None if trend is None else _format_start(trend.table, trend.unit),
     }
 
 
-def _write_start(table: pd.DataFrame, unit: str) -> pd.DataFrame:
-    written = "%Y-%m-%d %H:%M" if unit == "hour" else "%Y-%m-%d"
-    return table.assign(**{"from": table["start"].dt.strftime(written)})
+def _format_start(table: pd.DataFrame, unit: str) -> pd.DataFrame:
+    pattern = "%Y-%m-%d %H:%M" if unit == "hour" else "%Y-%m-%d"
+    return table.assign(**{"from": table["start"].dt.strftime(pattern)})
 
 
-def _show_breakdown(analysis: Analysis, breakdown: Breakdown) -> Segments:
+def _prepare_breakdown(analysis: Analysis, breakdown: Breakdown) -> dict[str, Any]:
     fewest, fields = analysis.config.min_tickets, breakdown.fields
     table = breakdown.at_least(fewest)
     figure = None
@@ -125,17 +100,17 @@ def _show_breakdown(analysis: Analysis, breakdown: Breakdown) -> Segments:
         priority = analysis.breakdowns.get(("priority",))
         order = {} if priority is None else {"priority": list(priority.table["priority"])}
         figure = draw_heat(breakdown, fewest, order)
-    return Segments(
-        name=f"where_{'_x_'.join(fields)}",
-        title=breakdown.title,
-        labels=[(name, label_field(name), "text") for name in fields],
-        table=table,
-        hidden=len(breakdown.table) - len(table),
-        figure=figure,
-    )
+    return {
+        "name": f"where_{'_x_'.join(fields)}",
+        "title": breakdown.title,
+        "labels": [(name, label_field(name), "text") for name in fields],
+        "table": table,
+        "hidden": len(breakdown.table) - len(table),
+        "figure": figure,
+    }
 
 
-def _show_drivers(analysis: Analysis) -> dict[str, Any] | None:
+def _prepare_drivers(analysis: Analysis) -> dict[str, Any] | None:
     if not analysis.drivers:
         return None
     return {
@@ -145,22 +120,22 @@ def _show_drivers(analysis: Analysis) -> dict[str, Any] | None:
     }
 
 
-def _show_groups(groups: Groups | None) -> dict[str, Any] | None:
+def _prepare_groups(groups: Groups | None) -> dict[str, Any] | None:
     if groups is None:
         return None
     table = groups.table.assign(name=[f"Group {i + 1}" for i in groups.table.index])
     return {"found_on": groups.found_on, "figure": draw_groups(groups), "table": table}
 
 
-def _show_scenarios(analysis: Analysis) -> dict[str, Any]:
-    simulated = [asdict(each) for each in analysis.scenarios if isinstance(each, Simulated)]
+def _prepare_scenarios(analysis: Analysis) -> dict[str, Any]:
+    simulated = [asdict(each) for each in analysis.scenarios if isinstance(each, ScenarioResult)]
     return {
         "table": pd.DataFrame(simulated),
-        "left_out": [each for each in analysis.scenarios if isinstance(each, LeftOut)],
+        "left_out": [each for each in analysis.scenarios if isinstance(each, SkippedScenario)],
     }
 
 
-def _show_escalation(escalation: Escalation | str) -> dict[str, Any] | None:
+def _prepare_escalation(escalation: Escalation | str) -> dict[str, Any] | None:
     if isinstance(escalation, str):
         return None
     table = escalation.table
@@ -169,12 +144,12 @@ def _show_escalation(escalation: Escalation | str) -> dict[str, Any] | None:
         "capacity": draw_capacity(escalation),
         "capture": draw_capture(escalation),
         "table": table.assign(
-            capacity=table["per_day"].map(name_capacity), who=table["ranking"].map(RANKING_WORDS)
+            capacity=table["per_day"].map(format_capacity), who=table["ranking"].map(RANKING_WORDS)
         ),
     }
 
 
-def _show_changes(changes: Changes | None) -> dict[str, Any] | None:
+def _prepare_changes(changes: Changes | None) -> dict[str, Any] | None:
     if changes is None:
         return None
     periods = [
@@ -190,30 +165,20 @@ def _show_changes(changes: Changes | None) -> dict[str, Any] | None:
     ]
     what = ["Tickets", "Breach rate", "Cost", "Cost per ticket", "From", "To"]
     table = changes.table
-    points = {
-        name: 100 * table[column]
-        for name, column in (
-            ("points", "change"),
-            ("points_low", "change_low"),
-            ("points_high", "change_high"),
-        )
-    }
+    points = {f"points{end}": 100 * table[f"change{end}"] for end in ("", "_low", "_high")}
     return {
         "run_id": changes.earlier.run_id,
         "periods": pd.DataFrame({"what": what, "before": periods[0], "now": periods[1]}),
         "split": pd.DataFrame(
-            {
-                "field": [label_field(name) for name in changes.mix],
-                "mix": [100 * value for value in changes.mix.values()],
-                "own": [100 * value for value in changes.own.values()],
-            }
+            [(label_field(x), 100 * changes.mix[x], 100 * changes.own[x]) for x in changes.mix],
+            columns=["field", "mix", "own"],
         ),
         "table": table.assign(name=table["field"].map(label_field), **points),
         "figure": draw_changes(changes) if len(table) else None,
     }
 
 
-def _show_basis(analysis: Analysis) -> dict[str, Any]:
+def _prepare_basis(analysis: Analysis) -> dict[str, Any]:
     sla = analysis.config.sla
     account = [("labelled", analysis.period.tickets), *analysis.dropped.items()]
     return {

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from slarisk.arrays import Floats, Integers
+
     Codes = NDArray[np.uint16]
-    Floats = NDArray[np.float64]
-    Integers = NDArray[np.int64]
-    Score = Callable[[pd.DataFrame], NDArray[np.float64]]
+    Score = Callable[[pd.DataFrame], Floats]
 
 
 _MOST_ROWS = 1 << 20  # that are scored ahead and remembered: 16 MB

@@ -1,19 +1,12 @@
-"""Association measures used by the checks."""
+"""Association measures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+from scipy import stats
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Bools = NDArray[np.bool_]
-    Codes = NDArray[np.int64]
+from slarisk.arrays import Bools, Codes, Floats
 
 _BINS = 20
 
@@ -29,7 +22,7 @@ def measure_auc(breach: Bools, score: Floats) -> float:
     breached, met = int(breach.sum()), int((~breach).sum())
     if not breached or not met:
         return float("nan")
-    ranks = rankdata(score)[breach].sum()
+    ranks = stats.rankdata(score)[breach].sum()
     return float((ranks - breached * (breached + 1) / 2) / (breached * met))
 
 
@@ -44,6 +37,34 @@ def auc_error(auc: float, breach: Bools) -> float:
     return float(np.sqrt(max(variance, 0.0) / (breached * met)))
 
 
+def cramers_v(table: Floats) -> float:
+    """Measure association by Cramér's V with bias correction: 0 none, 1 complete.
+
+    Parameters
+    ----------
+    table : array of shape (r, c)
+        Counts; empty rows and columns are left out.
+
+    References
+    ----------
+    W. Bergsma (2013), "A bias-correction for Cramér's V and Tschuprow's T", Journal of the Korean
+    Statistical Society 42.
+
+    Examples
+    --------
+    >>> round(cramers_v(np.array([[40.0, 10.0], [10.0, 40.0]])), 4)
+    0.5945
+    """
+    table = table[table.any(axis=1)][:, table.any(axis=0)]
+    n, (rows, columns) = table.sum(), table.shape
+    if min(rows, columns) < 2:
+        return 0.0
+    square = stats.chi2_contingency(table, correction=False).statistic / n
+    square = max(0.0, square - (rows - 1) * (columns - 1) / (n - 1))
+    sides = [size - (size - 1) ** 2 / (n - 1) for size in (rows, columns)]
+    return float(min(1.0, (square / (min(sides) - 1)) ** 0.5))
+
+
 def code_values(known: pd.Series, new: pd.Series, bins: int = _BINS) -> tuple[Codes, Codes, int]:
     """Code the values of a feature: categories and repeated numbers as such, others in bins.
 
@@ -52,14 +73,15 @@ def code_values(known: pd.Series, new: pd.Series, bins: int = _BINS) -> tuple[Co
     known, new : Series
         The feature of the training and of other tickets: text, or floats with NaN for unknown.
     bins : int
-        Of about equal size among the known values, where most numbers are different ones.
+        Number of bins, of about equal size among the known values; used where most numbers
+        differ.
 
     Returns
     -------
     known, new : int arrays
         Codes from 0. A missing number has a code of its own.
     levels : int
-        How many there are. What is not among the known values has the last code.
+        Number of codes. Values that are not among the known ones have the last code.
     """
     if not pd.api.types.is_float_dtype(known):
         values = pd.Index(known.unique())
@@ -86,7 +108,7 @@ def _code(values: pd.Index, series: pd.Series) -> Codes:
 
 
 def rate_values(codes: Codes, breach: Bools, levels: int) -> Floats:
-    """Estimate the breach rate of each code, drawn by one ticket towards the rate of all."""
+    """Estimate the breach rate of each code, smoothed by one ticket of the overall rate."""
     count = np.bincount(codes, minlength=levels)
     breached = np.bincount(codes, weights=breach, minlength=levels)
     rates: Floats = (breached + breach.mean()) / (count + 1)
@@ -94,7 +116,7 @@ def rate_values(codes: Codes, breach: Bools, levels: int) -> Floats:
 
 
 def share_information(codes: Codes, other: Codes, levels: tuple[int, int]) -> Floats:
-    """Measure how much each value of one code tells of another, in nats.
+    """Measure how much information each value of one code carries about another, in nats.
 
     Parameters
     ----------
@@ -104,9 +126,9 @@ def share_information(codes: Codes, other: Codes, levels: tuple[int, int]) -> Fl
     Returns
     -------
     array of shape (levels[0],)
-        The Kullback-Leibler divergence of the other code given the value from the other code at
-        large, without what chance alone adds to it (Miller 1955). Weighted by their tickets they
-        make the mutual information. 0 for a value that nobody has.
+        The Kullback-Leibler divergence of the other code's distribution given the value from its
+        overall distribution, less the expected bias of a sample (Miller 1955). Their mean weighted
+        by tickets is the mutual information. 0 for a value without tickets.
     """
     table = np.bincount(codes * levels[1] + other, minlength=levels[0] * levels[1])
     table = table.reshape(levels).astype(float)
@@ -116,7 +138,7 @@ def share_information(codes: Codes, other: Codes, levels: tuple[int, int]) -> Fl
     logs = np.zeros_like(table)
     np.log(np.divide(table, expected, where=filled, out=logs), where=filled, out=logs)
     tickets = np.maximum(rows, 1)
-    # of a sample against one that it is a part of
+    # the bias of a part of the tickets against all of them
     noise = np.maximum(filled.sum(1) - 1, 0) / (2 * tickets) * (1 - rows / table.sum())
     information: Floats = (table * logs).sum(1) / tickets - noise
     return information

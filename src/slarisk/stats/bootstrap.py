@@ -1,11 +1,10 @@
-"""How sure we are of a difference in dollars."""
+"""Bootstrap intervals of a difference in dollars."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slarisk.arrays import Floats
+from slarisk.arrays import Floats, Integers
 from slarisk.stats.resampling import draw_weights
 
 
@@ -41,8 +40,7 @@ def paired_interval(
     >>> paired_interval(np.array([3.0, 3.0]), 100, 0.95, np.random.default_rng(0))
     (6.0, 6.0)
     """
-    # Where the policies agree the difference is 0, and where not one of a few costs: tickets that
-    # differ alike are drawn together.
+    # Most differences are 0 or one of a few costs: tickets with equal differences share a cell.
     values, counts = np.unique(difference, return_counts=True)
     sums = np.concatenate([weights @ values for weights in draw_weights(counts, draws, rng)])
     tail = (1 - confidence) / 2
@@ -51,35 +49,18 @@ def paired_interval(
 
 
 def day_interval(
-    difference: Floats,
-    day: NDArray[np.int64],
-    draws: int,
-    confidence: float,
-    rng: np.random.Generator,
+    difference: Floats, day: Integers, draws: int, confidence: float, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Find the percentile bootstrap interval of the sum of differences, resampling whole days.
 
-    Tickets of one day share what happened on it (an outage, a team that was short of people), so
-    they tell less than as many independent tickets. Days are drawn with replacement, each with all
-    its tickets: a cluster bootstrap.
+    The tickets of one day are correlated (an outage, a short-staffed team). Days are drawn with
+    replacement, each with all its tickets: a cluster bootstrap. With one ticket a day it equals
+    :func:`paired_interval`, whose parameters and result it shares.
 
     Parameters
     ----------
-    difference : array of shape (n,)
-        Dollars that one policy loses more than another, ticket by ticket; n at least 1.
     day : int array of shape (n,)
-        The day each ticket was created on; -1 where that is not known. Such a ticket is drawn by
-        itself.
-    draws : int
-        Resamples, each of as many days as there are.
-    confidence : float
-        The share of them inside the interval, such as 0.95.
-    rng : numpy Generator
-
-    Returns
-    -------
-    low, high : float
-        Dollars on all n tickets. With a day for each ticket, this is :func:`paired_interval`.
+        The day each ticket was created on; -1 where unknown: such a ticket is a cluster of its own.
 
     References
     ----------

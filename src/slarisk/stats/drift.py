@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
 MODERATE, MAJOR = 0.1, 0.25  # the bands in use since the index comes from credit scoring
 _SMOOTHING = 0.5  # tickets added to each bin, so that an empty one does not make the index infinite
@@ -16,14 +16,12 @@ Band = Literal["stable", "moderate", "major"]
 
 
 def population_stability_index(expected_counts: ArrayLike, actual_counts: ArrayLike) -> float:
-    """Measure how far a distribution has moved: the population stability index.
+    """Measure how far a distribution has moved.
 
     Parameters
     ----------
-    expected_counts : array of shape (bins,)
-        How many tickets lay in each bin, such as those a model learned from.
-    actual_counts : array of shape (bins,)
-        How many lie in each of the same bins now.
+    expected_counts, actual_counts : arrays of shape (bins,)
+        Tickets in each bin, such as those of the training part and those of now.
 
     Returns
     -------
@@ -59,14 +57,9 @@ def population_stability_index(expected_counts: ArrayLike, actual_counts: ArrayL
     if not (expected.sum() > 0 and actual.sum() > 0):
         raise ValueError("no tickets to compare")
     filled = (expected > 0) | (actual > 0)
-    before, now = (_share(side[filled]) for side in (expected, actual))
+    smoothed = [side[filled] + _SMOOTHING for side in (expected, actual)]
+    before, now = (side / side.sum() for side in smoothed)
     return float(np.sum((now - before) * np.log(now / before)))
-
-
-def _share(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    smoothed = counts + _SMOOTHING
-    share: NDArray[np.float64] = smoothed / smoothed.sum()
-    return share
 
 
 def band(index: float) -> Band:

@@ -1,4 +1,4 @@
-"""Shares and sums of money with their intervals."""
+"""Confidence intervals of breach rates and of losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_PRICES = 10  # with more, a price has too few tickets for a rate of its own
 def wilson_interval(
     successes: npt.ArrayLike, trials: npt.ArrayLike, confidence: float = 0.95
 ) -> tuple[Floats, Floats]:
-    """Find the score interval of a share.
+    """Find the Wilson score interval of a proportion.
 
     Parameters
     ----------
@@ -48,9 +48,20 @@ def wilson_interval(
 
 
 def difference_interval(
-    counts: tuple[float, float], trials: tuple[float, float], confidence: float = 0.95
-) -> tuple[float, float]:
-    """Find the interval of the second share minus the first, from their Wilson intervals.
+    counts: npt.ArrayLike, trials: npt.ArrayLike, confidence: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Find the interval of the second proportion minus the first (Newcombe's hybrid score).
+
+    Parameters
+    ----------
+    counts, trials : arrays of shape (2, ...)
+        Of the first and the second sample.
+    confidence : float
+
+    Returns
+    -------
+    low, high : arrays of shape (...)
+        From -1 to 1.
 
     References
     ----------
@@ -60,22 +71,22 @@ def difference_interval(
     Examples
     --------
     >>> low, high = difference_interval((48, 56), (80, 70))
-    >>> round(low, 4), round(high, 4)
+    >>> round(float(low), 4), round(float(high), 4)
     (0.0524, 0.3339)
     """
     low, high = wilson_interval(counts, trials, confidence)
-    first, second = counts[0] / trials[0], counts[1] / trials[1]
-    down = float(np.hypot(second - low[1], high[0] - first))
-    up = float(np.hypot(high[1] - second, first - low[0]))
+    first, second = np.asarray(counts, dtype=np.float64) / np.asarray(trials, dtype=np.float64)
+    down = np.hypot(second - low[1], high[0] - first)
+    up = np.hypot(high[1] - second, first - low[0])
     return second - first - down, second - first + up
 
 
 def loss_interval(breach: Bools, price: Floats, confidence: float) -> tuple[float, float]:
     """Find the interval of what a group of tickets loses in a period like this one.
 
-    The tickets of one price have a breach rate with a Wilson interval, and the intervals of the
-    prices are added up in quadrature, each side for itself. Where nearly every ticket has a price
-    of its own, Student's interval of the mean loss stands in.
+    The tickets of one price have a breach rate with a Wilson interval; the intervals of the prices
+    are added in quadrature, each side for itself. With more than `MOST_PRICES` prices it is
+    Student's interval of the mean loss.
 
     Parameters
     ----------

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 def mean_interval(
     values: Floats, overlap: float = 0.0, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """Give the mean of replicates and Student's interval of it.
+    """Calculate the mean of replicates and its Student's interval.
 
     Parameters
     ----------
     values : array of shape (n,)
         One for each replicate.
     overlap : float
-        0 for replicates that share no tickets. Random splits of the same tickets do, so that they
-        differ less than new tickets would: for these, test tickets by training tickets.
+        0 for replicates that share no tickets. For random splits of the same tickets, the ratio of
+        test to training tickets: such replicates are correlated.
     confidence : float
 
     Returns

@@ -10,17 +10,16 @@ import numpy as np
 if TYPE_CHECKING:
     from slarisk.arrays import Counts
 
-
 _CHUNK = 1_000_000  # numbers per array while resampling: 8 MB each, about five at a time
 
 
 def draw_weights(counts: Counts, draws: int, rng: np.random.Generator) -> Iterator[Counts]:
-    """Resample tickets with replacement: how often each cell of like tickets is drawn.
+    """Resample tickets with replacement, and count how often each cell is drawn.
 
     Parameters
     ----------
     counts : int array of shape (m,)
-        The tickets of each cell; n in all, at least 1.
+        Tickets of each cell (which are interchangeable); n in all, at least 1.
     draws : int
         Resamples of n tickets each.
     rng : numpy Generator
@@ -28,7 +27,7 @@ def draw_weights(counts: Counts, draws: int, rng: np.random.Generator) -> Iterat
     Yields
     ------
     int array of shape (chunk, m)
-        One row per draw; each sums to n. The chunks have ``draws`` rows together.
+        One row per draw, which sums to n; ``draws`` rows over all chunks.
     """
     total, cells = int(counts.sum()), len(counts)
     # Drawing the count of a cell takes about eight times as long as drawing one ticket.
