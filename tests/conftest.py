@@ -340,3 +340,85 @@ def _undone() -> Iterator[None]:
         os.environ.pop("HYDRA_FULL_ERROR", None)
         if full_error is not None:
             os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+# A training run whose parts are looked at --------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def judge_tickets(
+    composed: Callable[..., Any],
+    write_tickets: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Any]:
+    """Train and evaluate a small model, and log nothing."""
+    from slarisk.training.fit import fit_and_evaluate
+    from slarisk.training.prepare import prepare
+
+    export = write_tickets(tmp_path_factory.mktemp("export") / "tickets.csv")
+
+    def judge(*overrides: str) -> Any:
+        config = composed(
+            f"data.path={export}",
+            "data.truth=null",
+            "model=lr",
+            "evaluation.bootstrap_draws=50",
+            "evaluation.threshold_draws=5",
+            "evaluation.importance_repeats=1",
+            *overrides,
+        )
+        config.choices = {"data": "sample", "model": "lr"}
+        return fit_and_evaluate(config, prepare(config))
+
+    return judge
+
+
+@pytest.fixture(scope="session")
+def report() -> Callable[[Any], list[Any]]:
+    """All that a single run logs of its result."""
+    from slarisk.training.items import model_items, result_items
+    from slarisk.training.run import find_importance
+
+    return lambda trained: [
+        *result_items(trained),
+        *model_items(trained, find_importance(trained)),
+    ]
+
+
+@pytest.fixture(scope="session")
+def judged(judge_tickets: Callable[..., Any]) -> Any:
+    """The result of a small training run."""
+    return judge_tickets()
+
+
+@pytest.fixture(scope="session")
+def logged_store(
+    judged: Any,
+    report: Callable[[Any], list[Any]],
+    migrated_store: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, str]:
+    """A store with one run, its config and its model: logging one takes a second, a copy none."""
+    from slarisk.config import Tracking
+    from slarisk.tracking.log import log_items
+    from slarisk.tracking.source import Source
+    from slarisk.tracking.store import open_store, tracked_run
+    from slarisk.training.items import start_items
+
+    folder = tmp_path_factory.mktemp("logged")
+    shutil.copy(migrated_store, folder / "mlflow.db")
+    with at_store(folder / "mlflow.db"):
+        open_store(Tracking(name="local"))
+        with tracked_run("run", {}) as run_id:
+            log_items(start_items(judged.config, Source("abc", "")))
+            log_items(report(judged))
+    return folder, run_id
+
+
+@pytest.fixture
+def logged_run(logged_store: tuple[Path, str], place: Path) -> str:
+    """A run with a model, in a store of its own."""
+    folder, run_id = logged_store
+    shutil.copytree(folder, place, dirs_exist_ok=True)
+    follow_move(place / "mlflow.db")
+    return run_id
