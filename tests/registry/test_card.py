@@ -179,7 +179,7 @@ def test_names_and_reasons_are_no_markup_of_a_card(write, run, judged):
     assert section(card, "Limits")[0].endswith("line # title")
 
 
-# Replaced versions ---------------------------------------------------------------------------------
+# Replaced versions --------------------------------------------------------------------------------
 
 REPLACED = Change(
     2, "promoted", "2", "1", "2026-01-01T00:00:00+00:00", "Fewer *false* alarms.\n\n### Data", "me"

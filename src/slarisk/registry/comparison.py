@@ -23,7 +23,7 @@ from slarisk.registry.gate import (
 from slarisk.registry.models import fetch_version
 from slarisk.registry.policy_differences import describe_policy, format_differences
 from slarisk.tickets.contract import take_facts
-from slarisk.training.fit import decide_baselines
+from slarisk.training.fit import breach_labels, decide_baselines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ def compare_candidate(
     all intervals are those of ``config``. What the run logged is only checked against them.
     """
     context, costs = candidate.context, candidate.context.test_costs
-    losses, breach = _losses(candidate.decided, context), _breach(context.test)
+    losses, breach = _losses(candidate.decided, context), breach_labels(context.test)
     day = take_facts(context.test).day
     result = GateResult(
         list(candidate.reasons),
@@ -125,7 +125,7 @@ def compare_with_champion(
         else f"Compared with version {number} on {common:,} of the {total:,} test tickets: it "
         "was trained on the others."
     )
-    breach = _breach(context.test)[untouched]
+    breach = breach_labels(context.test)[untouched]
     if too_few := list_sample_size_reasons(breach, config):
         if common < total:  # of all test tickets there is a reason already
             result.reasons.append(
@@ -197,9 +197,4 @@ def _list_fields(data: DataPolicy) -> set[str]:
 
 def _losses(decided: pd.DataFrame, context: ComparisonContext) -> NDArray[np.float64]:
     escalate = decided[ESCALATE].to_numpy(dtype=bool)
-    return context.test_costs.losses(_breach(context.test), escalate)
-
-
-def _breach(tickets: pd.DataFrame) -> NDArray[np.bool_]:
-    breach: NDArray[np.bool_] = tickets["breach"].to_numpy(dtype=bool)
-    return breach
+    return context.test_costs.losses(breach_labels(context.test), escalate)
