@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -44,34 +43,19 @@ _SECTION = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class LossRow:
-    """A line of the gate's table: dollars lost by a rule, ``candidate`` or ``champion``."""
-
-    name: str
-    loss: float
-    tickets: int
-    saved: tuple[float, float, float] | None = None
-
-
-def list_losses(result: GateResult) -> list[LossRow]:
-    """List the losses that the gate compared, the least per ticket first."""
-    rows = [LossRow("candidate", result.loss, result.tickets)]
-    rows += [
-        LossRow(name, rule.rival_loss, rule.tickets, rule.saved)
-        for name, rule in result.rules.items()
-    ]
-    if (champion := result.champion) is not None:
-        if champion.tickets != result.tickets:
-            rows.append(LossRow("candidate", champion.candidate_loss, champion.tickets))
-        rows.append(LossRow("champion", champion.rival_loss, champion.tickets, champion.saved))
-    return sorted(rows, key=lambda row: row.loss / row.tickets)
-
-
 def _describe_result(result: GateResult, champion: Version | None) -> dict[str, object]:
+    """Collect what the templates of the tables need, the least loss per ticket first."""
+    losses: list[tuple[str, float, int, object]] = [
+        ("candidate", result.loss, result.tickets, None),
+        *((name, each.rival_loss, each.tickets, each.saved) for name, each in result.rules.items()),
+    ]
+    if (rival := result.champion) is not None:
+        if rival.tickets != result.tickets:
+            losses.append(("candidate", rival.candidate_loss, rival.tickets, None))
+        losses.append(("champion", rival.rival_loss, rival.tickets, rival.saved))
     return {
         "result": result,
-        "losses": list_losses(result),
+        "losses": sorted(losses, key=lambda row: row[1] / row[2]),
         "champion": champion.number if champion else None,
         "rules": BASELINE_WORDS,
         "metrics": _METRIC_WORDS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slarisk.config import CreationKind, DataPolicy, PromoteConfig, Resample, TrainConfig
+from slarisk.config import CreationKind, PromoteConfig, Resample, TrainConfig
 from slarisk.errors import InputError
 from slarisk.model.bundle import ESCALATE, ORIGIN, PROBABILITY
 from slarisk.model.seen_tickets import OUT_OF_FOLD, as_scored
@@ -115,7 +115,11 @@ def compare_with_champion(
     if reasons:
         result.reasons += reasons
         return
-    result.notes += describe_policy_changes(bundle.manifest, context.config)
+    if differences := find_policy_differences(bundle.manifest, context.config):
+        result.notes.append(
+            f"The champion was made under another policy: {differences}. Its decisions are "
+            "compared as they stand, under the candidate's policy: allow_policy_change=true."
+        )
     decided = bundle.decide(as_scored(context.test, context.config.data))
     untouched = (decided[ORIGIN] != OUT_OF_FOLD).to_numpy()
     common, total = int(untouched.sum()), len(untouched)
@@ -151,48 +155,35 @@ def compare_with_champion(
     result.reasons += list_challenge_reasons(result.champion, config.margin)
 
 
+def find_policy_differences(champion: Manifest, config: TrainConfig) -> str:
+    """Name the config keys in which the policies of a run and the champion differ."""
+    return format_differences(describe_policy(config), describe_policy(champion))
+
+
 def list_policy_reasons(champion: Manifest, config: TrainConfig, allowed: bool) -> list[str]:
     """List reasons in policies of the run that differ from the champion's.
 
     Even where a change is allowed, the tickets of the candidate must have the fields that the
     champion decides by.
     """
-    ours, theirs = describe_policy(config), describe_policy(champion)
     if not allowed:
-        return (
-            []
-            if ours == theirs
-            else [
-                "the champion reads, labels or prices tickets by another policy: "
-                f"{format_differences(ours, theirs)}. allow_policy_change=true compares both under "
-                "this run's; another registered model can hold this one too: "
-                "tracking.registered_model=<name>"
-            ]
-        )
-    fields = _list_fields(config.data)
-    if lacking := [name for name in champion.required_fields() if name not in fields]:
+        differences = find_policy_differences(champion, config)
+        if not differences:
+            return []
         return [
-            f"the champion decides by {', '.join(lacking)}, which the data policy of this run "
-            f"({config.data.name}) does not have: it cannot be compared under it"
+            f"the champion reads, labels or prices tickets by another policy: {differences}. "
+            "allow_policy_change=true compares both under this run's; another registered model can "
+            "hold this one too: tracking.registered_model=<name>"
         ]
-    return []
-
-
-def describe_policy_changes(champion: Manifest, config: TrainConfig) -> list[str]:
-    """Note the policies in which champion and candidate differ."""
-    ours, theirs = describe_policy(config), describe_policy(champion)
-    if ours == theirs:
+    imputed = config.data.creation.kind is CreationKind.imputed
+    fields = {*config.data.columns} | ({"created_at"} if imputed else set())
+    lacking = [name for name in champion.required_fields() if name not in fields]
+    if not lacking:
         return []
     return [
-        f"The champion was made under another policy: {format_differences(ours, theirs)}. Its "
-        "decisions are compared as they stand, under the candidate's policy: "
-        "allow_policy_change=true."
+        f"the champion decides by {', '.join(lacking)}, which the data policy of this run "
+        f"({config.data.name}) does not have: it cannot be compared under it"
     ]
-
-
-def _list_fields(data: DataPolicy) -> set[str]:
-    imputed = data.creation.kind is CreationKind.imputed
-    return {*data.columns} | ({"created_at"} if imputed else set())
 
 
 def _losses(decided: pd.DataFrame, context: ComparisonContext) -> NDArray[np.float64]:

@@ -58,22 +58,9 @@ class Comparison:
 class GateResult:
     """Reasons against a promotion, and the figures they rest on.
 
-    Attributes
-    ----------
-    reasons : list of str
-        None if the candidate may be promoted.
-    notes : list of str
-        On which tickets and under which policy the comparison was made, where it matters.
-    tickets, breached : int
-        Test tickets of the candidate.
-    loss : float
-        The candidate's loss on them, in dollars.
-    rules : dict of str to Comparison
-        With each trivial rule, on all test tickets.
-    champion : Comparison or None
-        With the champion, on the test tickets that it was not trained on.
-    quality : dict of str to (float, float)
-        Metrics of candidate and champion on the same tickets.
+    ``notes`` say on which tickets and under which policy the comparison was made. ``tickets``,
+    ``breached``, ``loss`` (dollars) and ``rules`` are of all test tickets; ``champion`` and
+    ``quality`` (metrics of candidate and champion) of those that the champion was not trained on.
     """
 
     reasons: list[str] = field(default_factory=list)

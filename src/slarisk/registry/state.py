@@ -43,21 +43,9 @@ class Change:
 
 @dataclass(frozen=True)
 class RegistryState:
-    """The registered model at one moment.
+    """The registered model at one moment; versions and changes are listed oldest first.
 
-    Attributes
-    ----------
-    registered : bool
-        Whether there is such a model.
-    champion : Version or None
-    previous : str or None
-        Number of the version with the alias ``previous``.
-    versions : tuple of Version
-        Oldest first.
-    changes : tuple of Change
-        Oldest first.
-    aliased : frozenset of str
-        Numbers of the versions with an alias.
+    ``previous`` is the version with the alias of that name, ``aliased`` are those with any alias.
     """
 
     registered: bool = False
