@@ -1,3 +1,4 @@
+import json
 import random
 import shutil
 from dataclasses import replace
@@ -7,6 +8,7 @@ import pytest
 from slarisk.errors import InputError
 from slarisk.registry.models import fetch_bundle, fetch_checksums, fetch_run_bundle, read_checksums
 from slarisk.registry.versions import Version
+from slarisk.tracking.log import checksum_model
 from slarisk.tracking.runs import find_run, run_model_uri
 
 
@@ -93,3 +95,13 @@ def test_a_run_without_a_model_is_told(logged_run):
         fetch_run_bundle(run)
     with pytest.raises(InputError, match="runs:/nope/model"):
         fetch_bundle("runs:/nope/model", {})
+
+
+def test_a_model_of_another_format_is_refused_with_what_to_do(logged_run, place):
+    (manifest,) = place.glob("mlruns/*/models/*/artifacts/data/bundle/bundle.json")
+    written = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(written | {"format": written["format"] - 1}))
+    checksums = checksum_model(manifest.parents[2])
+    with pytest.raises(InputError, match=r"(?s)bundle\.json.*python train\.py$") as refused:
+        fetch_bundle(run_model_uri(logged_run), checksums)
+    assert "\n" not in str(refused.value)

@@ -252,3 +252,11 @@ def test_a_config_of_another_version_is_alike_to_none(record, place):
     path.write_text("unknown_key: 1\n")
     with pytest.raises(InputError, match=r"python train\.py"):
         best(record)
+
+
+def test_an_unreadable_run_hides_no_older_one_under_its_policy(record, place):
+    """A store can hold runs of a later or earlier version of the package."""
+    readable, newest = record(2.0), record(1.0, "model.num_leaves=3")
+    (path,) = place.glob(f"mlruns/*/{newest}/artifacts/config.yaml")
+    path.write_text("unknown_key: 1\n")
+    assert best(record) == readable

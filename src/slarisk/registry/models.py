@@ -100,7 +100,10 @@ def fetch_bundle(model_uri: str, checksums: Mapping[str, str]) -> Bundle:
         try:
             return load_bundle(path / "data" / DATA_FOLDER)
         except (InputError, OSError, ValueError, LookupError, BadZipFile) as error:
-            raise InputError(f"The model {model_uri} cannot be loaded: {error}") from error
+            reason = str(error).rstrip(".")
+            raise InputError(
+                f"The model {model_uri} cannot be loaded: {reason}. Train again: python train.py"
+            ) from error
 
 
 def fetch_version(name: str, version: Version) -> Bundle:

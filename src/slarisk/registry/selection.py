@@ -157,17 +157,16 @@ def _group_by_policy(candidates: Iterable[RunRecord]) -> list[PolicyGroup]:
 
     Runs with the same fingerprints of policy and data have the same policy, which is fetched once.
     """
-    policies: dict[tuple[str | None, str | None], Policy | None] = {}
+    policies: dict[tuple[str | None, str | None], Policy] = {}
     groups: list[PolicyGroup] = []
     for run in candidates:
         pair = run.tags.get(POLICY_TAG), run.tags.get(DATA_TAG)
         if pair not in policies:
             try:
                 policies[pair] = describe_policy(fetch_config(run.run_id))
-            except InputError:
-                policies[pair] = None
-        if (policy := policies[pair]) is None:
-            continue
+            except InputError:  # of another version of slarisk; the next run of the pair may not be
+                continue
+        policy = policies[pair]
         members = next((members for other, members in groups if other == policy), None)
         if members is None:
             groups.append((policy, [run]))
