@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from slarisk.errors import InputError
+from slarisk.model.bundle import write_bundle_checksums
 from slarisk.registry.models import fetch_bundle, fetch_checksums, fetch_run_bundle, read_checksums
 from slarisk.registry.versions import Version
 from slarisk.tracking.log import checksum_model
@@ -101,6 +102,7 @@ def test_a_model_of_another_format_is_refused_with_what_to_do(logged_run, place)
     (manifest,) = place.glob("mlruns/*/models/*/artifacts/data/bundle/bundle.json")
     written = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(written | {"format": written["format"] - 1}))
+    write_bundle_checksums(manifest.parent)
     checksums = checksum_model(manifest.parents[2])
     with pytest.raises(InputError, match=r"(?s)bundle\.json.*python train\.py$") as refused:
         fetch_bundle(run_model_uri(logged_run), checksums)
