@@ -91,10 +91,10 @@ def choose_run(experiment_id: str, select_by: str, champion: Policy | None = Non
     with_model = [run for run in runs if run.model_id is not None]
     candidates = [run for run in with_model if not _is_untested_trial(run)]
     if not candidates:
-        others = f", only {len(runs)} without: jobs of sweeps that were not the best, and runs "
+        unsuitable = f", only {len(runs)} without: jobs of sweeps that were not the best, and runs "
         raise InputError(
             f"There is no finished run with the metric {select_by!r} and a model to promote"
-            + (f"{others}{_SET_ASIDE}. " if runs else ". ")
+            + (f"{unsuitable}{_SET_ASIDE}. " if runs else ". ")
             + "Train first: python train.py"
         )
     groups = _group_by_policy(candidates)
