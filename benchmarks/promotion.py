@@ -38,7 +38,8 @@ import sys
 import tempfile
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,10 +84,9 @@ def trained(values, **environment):
 
 
 def connect(uri=None):
-    """Use a store from this process; give its finished runs with a model, and how to promote."""
-    uri = (
-        uri or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-    )  # MLflow keeps stores open by their address
+    """Use a store from this process; return its runs with a model, and a config to promote them."""
+    # MLflow keeps stores open by their address
+    uri = uri or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
     import mlflow
 
     from slarisk.config import PromoteConfig, Tracking
@@ -107,14 +107,10 @@ def connect(uri=None):
 
 def promote_quietly(run, config):
     """Promote a run; every run of the sample that adds anything passes."""
-    from slarisk.commands.promote import promote_run
+    from slarisk.commands.promote import promote
 
-    with open(os.devnull, "w") as nowhere:
-        sys.stdout = nowhere
-        try:
-            promote_run(NAME, run, config)
-        finally:
-            sys.stdout = sys.__stdout__
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        promote(replace(config, run_id=run.run_id))
 
 
 def promote_apart(run_id):
@@ -134,7 +130,7 @@ def is_whole(version):
     """Whether a version has its evidence and its card, and its files are those registered."""
     import mlflow
 
-    from slarisk.registry.comparison import VERDICT_TAG, WHY_TAG
+    from slarisk.registry.card import VERDICT_TAG, WHY_TAG
     from slarisk.registry.models import fetch_version
 
     fetch_version(NAME, version)
@@ -145,7 +141,7 @@ def is_whole(version):
 
 def kill_promotions(rounds, seed=0):
     """Kill promotions, look at what they left, and promote again."""
-    from slarisk.registry.promotion import read_state
+    from slarisk.registry.state import fetch_state
     from slarisk.registry.versions import find_champion
 
     rng = random.Random(seed)
@@ -185,19 +181,18 @@ def kill_promotions(rounds, seed=0):
             took, kept = took + new, kept + (not new)
             writes[when] = [*writes.get(when, []), new]
             promote_quietly(other, config)
-            standing = read_state(NAME)
+            state = fetch_state(NAME)
             settled = (
-                standing.champion.run_id == other.run_id
-                and is_whole(standing.champion)
-                and standing.previous == after.number
-                and (standing.pending, standing.begun) == (None, [])
-                and not find_gaps(standing.changes)
-                and [each.number for each in standing.versions]
-                == [each.new for each in standing.changes]
+                state.champion.run_id == other.run_id
+                and is_whole(state.champion)
+                and state.previous == after.number
+                and (state.pending, state.unfinished) == (None, [])
+                and not find_gaps(state.changes)
+                and [each.number for each in state.versions] == [each.new for each in state.changes]
             )
             good += whole and settled
             if not (whole and settled):
-                print(f"round {number + 1}: killed {when}: {whole=} {settled=} {standing}")
+                print(f"round {number + 1}: killed {when}: {whole=} {settled=} {state}")
         for when, outcomes in sorted(writes.items()):
             print(f"killed {when}: {len(outcomes)} times, {sum(outcomes)} with the new champion")
     print(
@@ -268,7 +263,7 @@ def start_server(folder, port=5187):
 
 
 def _race(number, many, folder, uri=None):
-    from slarisk.registry.promotion import read_state
+    from slarisk.registry.state import fetch_state
 
     runs, _ = connect(uri)
     assert len(runs) == many, runs
@@ -278,24 +273,24 @@ def _race(number, many, folder, uri=None):
     commands = [start("promote", [f"run_id={run.run_id}", *easy], folder) for run in runs]
     said = [command.communicate()[0] for command in commands]
     seconds = time.perf_counter() - started
-    standing = read_state(NAME)
-    replaced = {each.number: each.tags.get("replaced_version") for each in standing.versions}
+    state = fetch_state(NAME)
+    replaced = {each.number: each.tags.get("replaced_version") for each in state.versions}
     # only a first promotion can fail here: a run that adds nothing over a trivial rule
     chain = (
         all(command.returncode == 0 for command in commands)
-        and len(standing.changes) == many
-        and not find_gaps(standing.changes)
-        and standing.changes[0].old is None
-        and {each.new for each in standing.changes} == set(replaced)
-        and all(replaced[each.new] == each.old for each in standing.changes)
-        and len({version.run_id for version in standing.versions}) == many
-        and (standing.pending, standing.begun) == (None, [])
-        and all(is_whole(version) for version in standing.versions)
+        and len(state.changes) == many
+        and not find_gaps(state.changes)
+        and state.changes[0].old is None
+        and {each.new for each in state.changes} == set(replaced)
+        and all(replaced[each.new] == each.old for each in state.changes)
+        and len({version.run_id for version in state.versions}) == many
+        and (state.pending, state.unfinished) == (None, [])
+        and all(is_whole(version) for version in state.versions)
     )
-    again = sum(text.count("ScoredTickets again") for text in said)
-    order = " -> ".join(str(each.new) for each in standing.changes)
+    again = sum(text.count("Compared again") for text in said)
+    order = " -> ".join(str(each.new) for each in state.changes)
     print(
-        f"round {number + 1}: {'one chain' if chain else 'BROKEN'} {order}, judged again {again} "
+        f"round {number + 1}: {'one chain' if chain else 'BROKEN'} {order}, compared again {again} "
         f"times, {seconds:.0f} s",
         flush=True,
     )
@@ -310,7 +305,8 @@ def tamper(seed=0):
 
     from slarisk.errors import InputError
     from slarisk.registry.models import fetch_version, read_checksums
-    from slarisk.registry.promotion import find_rollback, read_state
+    from slarisk.registry.promotion import find_rollback
+    from slarisk.registry.state import fetch_state
     from slarisk.registry.versions import find_champion
 
     rng = random.Random(seed)
@@ -322,10 +318,10 @@ def tamper(seed=0):
         refused, tried = 0, 0
         for number, load in (
             ("2", lambda: fetch_version(NAME, find_champion(NAME))),
-            ("1", lambda: find_rollback(NAME, read_state(NAME))),
+            ("1", lambda: find_rollback(NAME, fetch_state(NAME))),
         ):
             folder = Path(client.get_model_version_download_uri(NAME, number))
-            for name in read_checksums(read_state(NAME).versions[int(number) - 1]):
+            for name in read_checksums(fetch_state(NAME).versions[int(number) - 1]):
                 sound = (folder / name).read_bytes()
                 altered = bytearray(sound or b" ")
                 if sound:
@@ -376,12 +372,13 @@ def judge_pairs(pairs, make_models, title):
     from slarisk.decisions.policies import PerTicket
     from slarisk.learning.features import make_features
     from slarisk.learning.models import breach_scores, fit_pipeline
-    from slarisk.model.bundle import creation_days
     from slarisk.registry.gate import compare_losses, list_challenge_reasons
+    from slarisk.tickets.contract import take_facts
     from slarisk.training.estimator import build_estimator
 
     models, config, labelled, chance = read_sample()
     gate, tickets, costs = PromoteConfig(), labelled.frame, labelled.costs
+    days = take_facts(tickets).day
     frame, breach = make_features(tickets, config.features), tickets["breach"].to_numpy()
     promoted, differences, really = 0, [], []
     for pair in range(pairs):
@@ -400,7 +397,7 @@ def judge_pairs(pairs, make_models, title):
             escalate = PerTicket().decide(probability, of_test)
             losses.append(of_test.losses(breach[test], escalate))
             expected.append(expect_losses(chance[test], escalate, of_test).mean())
-        comparison = compare_losses(*losses, creation_days(tickets.iloc[test]), gate)
+        comparison = compare_losses(*losses, days[test], gate)
         promoted += not list_challenge_reasons(comparison, gate.margin)
         differences.append(comparison.difference)
         really.append(expected[0] - expected[1])
@@ -431,14 +428,14 @@ def promote_first(exports, sizes=(200, 100, 40)):
     from slarisk.decisions.policies import PerTicket
     from slarisk.learning.features import make_features
     from slarisk.learning.models import breach_scores, fit_pipeline
-    from slarisk.model.bundle import creation_days
-    from slarisk.registry.gate import compare_losses, list_value_reasons, refuse_few
+    from slarisk.registry.gate import compare_losses, list_sample_size_reasons, list_value_reasons
+    from slarisk.tickets.contract import take_facts
     from slarisk.training.estimator import build_estimator
     from slarisk.training.fit import decide_baselines
-    from slarisk.training.run import price
 
-    models, config, tickets, chance = read_sample()
-    gate = PromoteConfig()
+    models, config, labelled, chance = read_sample()
+    gate, any_number = PromoteConfig(), PromoteConfig(fewest_tickets=1)
+    tickets, days = labelled.frame, take_facts(labelled.frame).day
     frame, breach = make_features(tickets, config.features), tickets["breach"].to_numpy()
     print("really worse than the best rule among those that pass, with any number of breaches, and")
     print(f"with fewest_breaches={gate.fewest_breaches}; of {exports} exports each", flush=True)
@@ -454,10 +451,13 @@ def promote_first(exports, sizes=(200, 100, 40)):
                 breach[training],
             )
             losses, rules, true = {}, {}, {}
+            training_costs = labelled.costs.take(training)
             for part in (test, others):
-                costs = price(tickets.iloc[part], config)
+                costs = labelled.costs.take(part)
                 decided = PerTicket().decide(breach_scores(pipeline, frame.iloc[part]), costs)
-                found = decide_baselines(tickets.iloc[training], tickets.iloc[part], config)
+                found = decide_baselines(
+                    tickets.iloc[training], tickets.iloc[part], training_costs, costs, config
+                )
                 if part is test:
                     losses = costs.losses(breach[part], decided)
                     rules = {rule: costs.losses(breach[part], each) for rule, each in found.items()}
@@ -467,11 +467,9 @@ def promote_first(exports, sizes=(200, 100, 40)):
                         for rule, each in (found | {"model": decided}).items()
                     }
             best = min(rules, key=lambda rule: rules[rule].sum())
-            comparison = compare_losses(
-                losses, rules[best], creation_days(tickets.iloc[test]), gate
-            )
+            comparison = compare_losses(losses, rules[best], days[test], gate)
             passed.append(not list_value_reasons(comparison, best, True))
-            enough.append(not refuse_few(breach[test], 1, gate.fewest_breaches))
+            enough.append(not list_sample_size_reasons(breach[test], any_number))
             worse.append(true.pop("model") > min(true.values()))
         passed, enough, worse = np.array(passed), np.array(enough), np.array(worse)
         said = [f"{(each & worse).sum()} of {each.sum()}" for each in (passed, passed & enough)]

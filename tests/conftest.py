@@ -347,12 +347,20 @@ def _undone() -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = full_error
 
 
+# A training run whose parts are looked at --------------------------------------------------------
+
+
 @pytest.fixture(scope="session")
-def judge_tickets(composed, write_tickets, tmp_path_factory):
-    """Trains and judges a small model, and tells MLflow nothing."""
+def judge_tickets(
+    composed: Callable[..., Any],
+    write_tickets: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Any]:
+    """Train and evaluate a small model, and log nothing."""
+
     export = write_tickets(tmp_path_factory.mktemp("export") / "tickets.csv")
 
-    def judge(*overrides):
+    def judge(*overrides: str) -> Any:
         config = composed(
             f"data.path={export}",
             "data.truth=null",
@@ -369,8 +377,9 @@ def judge_tickets(composed, write_tickets, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def report():
-    """All that a single run says of what it found."""
+def report() -> Callable[[Any], list[Any]]:
+    """All that a single run logs of its result."""
+
     return lambda trained: [
         *result_items(trained),
         *model_items(trained, find_importance(trained)),
@@ -378,12 +387,18 @@ def report():
 
 
 @pytest.fixture(scope="session")
-def judged(judge_tickets):
+def judged(judge_tickets: Callable[..., Any]) -> Any:
+    """The result of a small training run."""
     return judge_tickets()
 
 
 @pytest.fixture(scope="session")
-def logged_store(judged, report, migrated_store, tmp_path_factory, at_store):
+def logged_store(
+    judged: Any,
+    report: Callable[[Any], list[Any]],
+    migrated_store: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, str]:
     """A store with one run, its config and its model: logging one takes a second, a copy none."""
     from slarisk.tracking.log import log_items
     from slarisk.tracking.source import Source
@@ -401,7 +416,7 @@ def logged_store(judged, report, migrated_store, tmp_path_factory, at_store):
 
 
 @pytest.fixture
-def logged_run(logged_store, place):
+def logged_run(logged_store: tuple[Path, str], place: Path) -> str:
     """A run with a model, in a store of its own."""
     folder, run_id = logged_store
     shutil.copytree(folder, place, dirs_exist_ok=True)

@@ -4,7 +4,7 @@ from slarisk.registry.policy_differences import (
     describe_policy,
     find_differing_keys,
     flatten_config,
-    say_differences,
+    format_differences,
 )
 
 
@@ -27,7 +27,7 @@ def test_the_key_that_differs_is_named(composed, override, key):
     ours, theirs = describe_policy(composed(override)), describe_policy(composed())
     assert find_differing_keys([ours, theirs]) == [key]
     assert find_differing_keys([theirs, ours]) == [key]
-    assert say_differences(ours, theirs).startswith(f"{key}=")
+    assert format_differences(ours, theirs).startswith(f"{key}=")
 
 
 def test_what_is_no_policy_does_not_differ(composed):
@@ -38,9 +38,9 @@ def test_what_is_no_policy_does_not_differ(composed):
 
 def test_both_values_are_named(composed):
     ours, theirs = describe_policy(composed("cost.escalation_cost=5")), describe_policy(composed())
-    assert say_differences(ours, theirs) == "cost.escalation_cost=5 (champion: 20)"
+    assert format_differences(ours, theirs) == "cost.escalation_cost=5 (champion: 20)"
     gone = describe_policy(composed("~data.columns.channel"))
-    assert say_differences(gone, theirs) == (
+    assert format_differences(gone, theirs) == (
         "data.columns.channel=nothing (champion: Ticket Channel)"
     )
 
@@ -49,7 +49,7 @@ def test_many_keys_are_counted(composed):
     ours, theirs = (describe_policy(composed(f"data={name}")) for name in ("servicenow", "sample"))
     keys = find_differing_keys([ours, theirs])
     assert len(keys) > 8
-    assert say_differences(ours, theirs).endswith(f"{len(keys) - 8} more keys")
+    assert format_differences(ours, theirs).endswith(f"{len(keys) - 8} more keys")
 
 
 def test_a_part_that_is_not_there_is_one_key():

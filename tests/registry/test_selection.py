@@ -45,8 +45,8 @@ def record(place, composed):
     return record_run
 
 
-def best(record, select_by="objective", in_charge=None):
-    return choose_run(record.experiment, select_by, in_charge).run.run_id
+def best(record, select_by="objective", champion=None):
+    return choose_run(record.experiment, select_by, champion).run.run_id
 
 
 def what_if(record, objective, **more):
@@ -136,9 +136,9 @@ def test_runs_under_the_policy_of_the_champion_compete(record, composed):
     assert "best of 1 run " in chosen.words
     assert "cost.escalation_cost=20" in chosen.words
     assert "1 under other policies (cost.escalation_cost=5)" in chosen.words
-    assert best(record, in_charge=cheap) == other
+    assert best(record, champion=cheap) == other
     with pytest.raises(InputError) as refused:
-        best(record, in_charge=describe_policy(composed("cost=notebook")))
+        best(record, champion=describe_policy(composed("cost=notebook")))
     assert kept in str(refused.value)
     assert "cost.charged=" in str(refused.value)
 
@@ -155,9 +155,7 @@ def test_only_runs_on_the_tickets_of_the_newest_compete(record, tag):
 
 
 def test_all_pages_are_looked_at(record, monkeypatch):
-    from slarisk.registry import models as registry
-
-    monkeypatch.setattr(registry, "_PAGE", 2)
+    monkeypatch.setattr("slarisk.tracking.runs.PAGE", 2)
     first = record(1.0)
     for leaves in range(3, 7):
         record(2.0, f"model.num_leaves={leaves}")
@@ -254,3 +252,11 @@ def test_a_config_of_another_version_is_alike_to_none(record, place):
     path.write_text("unknown_key: 1\n")
     with pytest.raises(InputError, match=r"python train\.py"):
         best(record)
+
+
+def test_an_unreadable_run_hides_no_older_one_under_its_policy(record, place):
+    """A store can hold runs of a later or earlier version of the package."""
+    readable, newest = record(2.0), record(1.0, "model.num_leaves=3")
+    (path,) = place.glob(f"mlruns/*/{newest}/artifacts/config.yaml")
+    path.write_text("unknown_key: 1\n")
+    assert best(record) == readable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from slarisk.config import Engine
 from slarisk.decisions.costs import dollars
-from slarisk.decisions.policies import validate_decision, find_policy
+from slarisk.decisions.policies import find_policy, validate_decision
 from slarisk.errors import InputError, StoreError
 from slarisk.model.bundle import BUCKETS
 from slarisk.registry.models import fetch_run_bundle, fetch_version

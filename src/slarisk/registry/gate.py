@@ -1,4 +1,4 @@
-"""The gate between a run and the registry: reasons, not scores."""
+"""Comparisons on the same test tickets, and the reasons that they give against a promotion."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from slarisk.checks.check import NO_CHECKS
 from slarisk.config import Resample
 from slarisk.decisions.costs import dollars
 from slarisk.evaluation.metrics import probability_metrics
+from slarisk.reports.markdown import format_saving
 from slarisk.stats.bootstrap import day_interval, paired_interval
 
 if TYPE_CHECKING:
@@ -19,18 +20,9 @@ if TYPE_CHECKING:
 
     from slarisk.config import PromoteConfig
 
-# The metrics that the gate compares with what it finds itself.
-EVIDENCE = (
-    "expected_loss",
-    "expected_loss_per_ticket",
-    "best_baseline_loss",
-    "value_over_baseline",
-    "value_over_baseline_low",
-    "value_over_baseline_high",
-    "test_tickets",
-    "objective",
-)
-_SAME_LOSS = 1e-9  # relative: the sum of the same dollars in another order
+# Metrics of every run of train.py; others are reported where they are compared.
+REQUIRED_METRICS = ("objective", "expected_loss", "best_baseline_loss", "value_over_baseline")
+_ROUNDING = 1e-9  # relative error of a sum of the same dollars in another order
 # With few clusters a cluster bootstrap is itself a matter of luck: A. C. Cameron, J. B. Gelbach and
 # D. L. Miller (2008), "Bootstrap-Based Improvements for Inference with Clustered Errors".
 FEWEST_DAYS = 10
@@ -38,10 +30,10 @@ FEWEST_DAYS = 10
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against a rival, a rule or the champion, on the same tickets.
+    """The losses of a candidate and a rival (a rule, or the champion) on the same tickets.
 
-    ``difference`` is the candidate's loss minus the rival's, in dollars per ticket, with the ends
-    of its paired interval; ``resampled`` says what was drawn for it, tickets or days.
+    ``difference`` is the candidate's loss minus the rival's in dollars per ticket, ``low`` and
+    ``high`` are the ends of its paired bootstrap interval, and ``resampled`` is the unit drawn.
     """
 
     tickets: int
@@ -54,7 +46,7 @@ class Comparison:
 
     @property
     def saved(self) -> tuple[float, float, float]:
-        """Dollars that the candidate saves on all tickets, with the ends of their interval."""
+        """Dollars that the candidate saves on all tickets, with the ends of the interval."""
         return (
             self.rival_loss - self.candidate_loss,
             -self.high * self.tickets,
@@ -63,12 +55,12 @@ class Comparison:
 
 
 @dataclass
-class Verdict:
-    """What the gate found: reasons against a promotion, and the figures they rest on.
+class GateResult:
+    """Reasons against a promotion, and the figures they rest on.
 
-    ``notes`` say on which tickets and under which policy was judged, where that needs saying.
-    ``rules`` are the trivial rules on all test tickets, ``champion`` the one in charge on those
-    that it was not trained on, and ``quality`` the figures of both there, candidate first.
+    ``notes`` say on which tickets and under which policy the comparison was made. ``tickets``,
+    ``breached``, ``loss`` (dollars) and ``rules`` are of all test tickets; ``champion`` and
+    ``quality`` (metrics of candidate and champion) of those that the champion was not trained on.
     """
 
     reasons: list[str] = field(default_factory=list)
@@ -92,7 +84,7 @@ def compare_losses(
     day: NDArray[np.int64],
     config: PromoteConfig,
 ) -> Comparison:
-    """Compare two decisions on the same tickets, pair by pair.
+    """Compare two sets of decisions on the same tickets by a paired bootstrap.
 
     Parameters
     ----------
@@ -106,17 +98,16 @@ def compare_losses(
     """
     saved = rival - candidate
     draws, confidence = config.bootstrap_draws, config.confidence
+    enough_days = count_days(day) >= FEWEST_DAYS
     intervals = {}
-    if config.resample is not Resample.days or count_days(day) < FEWEST_DAYS:
-        intervals[Resample.tickets] = paired_interval(
-            saved, draws, confidence, np.random.default_rng(config.seed)
-        )
-    if config.resample is not Resample.tickets and count_days(day) >= FEWEST_DAYS:
-        intervals[Resample.days] = day_interval(
-            saved, day, draws, confidence, np.random.default_rng(config.seed)
-        )
-    # the first of equals: tickets
-    resampled = max(intervals, key=lambda drawn: intervals[drawn][1] - intervals[drawn][0])
+    if config.resample is not Resample.days or not enough_days:
+        rng = np.random.default_rng(config.seed)
+        intervals[Resample.tickets] = paired_interval(saved, draws, confidence, rng)
+    if config.resample is not Resample.tickets and enough_days:
+        rng = np.random.default_rng(config.seed)
+        intervals[Resample.days] = day_interval(saved, day, draws, confidence, rng)
+    # the wider one; of equals tickets, which come first
+    resampled = max(intervals, key=lambda unit: intervals[unit][1] - intervals[unit][0])
     low, high = intervals[resampled]
     tickets = len(saved)
     return Comparison(
@@ -138,72 +129,64 @@ def count_days(day: NDArray[np.int64]) -> int:
 def measure_quality(
     breach: NDArray[np.bool_], probability: NDArray[np.float64], escalate: NDArray[np.bool_]
 ) -> dict[str, float]:
-    """Measure what a change of champion changes beside the loss.
-
-    Returns
-    -------
-    dict
-        ``roc_auc``, ``pr_auc`` and ``calibration_error``, where they are defined, and
-        ``escalation_rate``.
-    """
+    """Measure calibration error, escalation rate and, where they are defined, ROC and PR AUC."""
     metrics = probability_metrics(breach, probability)
-    found = {
-        name: metrics[name]
-        for name in ("roc_auc", "pr_auc", "calibration_error")
-        if name in metrics
-    }
-    return found | {"escalation_rate": float(escalate.mean())}
+    names = ("roc_auc", "pr_auc", "calibration_error")
+    quality = {name: metrics[name] for name in names if name in metrics}
+    return quality | {"escalation_rate": float(escalate.mean())}
 
 
 def list_record_reasons(status: str, metrics: Mapping[str, float]) -> list[str]:
-    """Find out whether there is a finished training run to judge at all."""
+    """List reasons why a record is not that of a finished training run."""
     if status != "FINISHED":
         return [f"the run is {status}, not FINISHED"]
-    missing = [name for name in EVIDENCE if name not in metrics]
-    if missing:
-        return [f"the run has no metric {', '.join(missing)}: it is none of train.py"]
+    if missing := [name for name in REQUIRED_METRICS if name not in metrics]:
+        return [
+            f"the run has no metric {', '.join(missing)}: it is not a training run; name one with "
+            "run_id=<id>"
+        ]
     return []
 
 
 def list_run_reasons(tags: Mapping[str, str], optimistic: bool, failed: str) -> list[str]:
-    """Find reasons in how the run was made.
+    """List reasons in how the run was made.
 
     Parameters
     ----------
     tags : mapping of str to str
-        Of the run. They may add to the reasons, but take none away.
+        Of the run. They can add reasons but not remove any.
     optimistic : bool
-        Whether, by its config, the run chose its threshold on the test tickets.
+        Whether the run's config chose the threshold on the test tickets.
     failed : str
-        The codes of its failed checks, as its table of checks has them.
+        Codes of failed checks according to the run's table of checks.
     """
     if optimistic or tags.get("optimistic") == "true":
         return ["the run is optimistic: its threshold was picked on the test tickets"]
     if "failed_checks" not in tags:
-        return ["the run does not say which of its checks failed: train again"]
+        return ["the run has no tag failed_checks: train again"]
     codes = {code for text in (tags["failed_checks"], failed) for code in text.split()}
     if codes := codes - {NO_CHECKS}:
         return [f"failed checks: {' '.join(sorted(codes))}"]
     return []
 
 
-def refuse_few(breach: NDArray[np.bool_], fewest_tickets: int, fewest_breaches: int) -> list[str]:
-    """Find out whether there are tickets enough for an interval that can be trusted."""
+def list_sample_size_reasons(breach: NDArray[np.bool_], config: PromoteConfig) -> list[str]:
+    """List what there is too few of for an interval that can be trusted."""
     tickets, breached = len(breach), int(breach.sum())
-    if tickets < fewest_tickets:
-        return [f"{tickets:,} tickets are too few (fewest_tickets={fewest_tickets})"]
-    if min(breached, tickets - breached) < fewest_breaches:
+    if tickets < config.fewest_tickets:
+        return [f"{tickets:,} tickets are too few (fewest_tickets={config.fewest_tickets})"]
+    if min(breached, tickets - breached) < config.fewest_breaches:
         return [
             f"{breached:,} of {tickets:,} tickets breached: too few of a kind "
-            f"(fewest_breaches={fewest_breaches})"
+            f"(fewest_breaches={config.fewest_breaches})"
         ]
     return []
 
 
 def list_value_reasons(comparison: Comparison, rule: str, clearly: bool) -> list[str]:
-    """Find out whether the candidate loses less than the best trivial rule."""
-    value, low, high = comparison.saved
-    figures = f"value {dollars(value)} [{dollars(low)} to {dollars(high)}]"
+    """List reasons in the comparison with the best trivial rule."""
+    value, low, _ = comparison.saved
+    figures = f"value {format_saving(comparison.saved)}"
     if value <= 0:
         return [f"the rule {rule!r} loses no more than this model: {figures}"]
     if clearly and low <= 0:
@@ -214,13 +197,13 @@ def list_value_reasons(comparison: Comparison, rule: str, clearly: bool) -> list
     return []
 
 
-def list_loss_mismatches(found: Mapping[str, float], logged: Mapping[str, float]) -> list[str]:
-    """Find amounts that the run logged and that do not come out when its model decides again.
+def list_loss_mismatches(computed: Mapping[str, float], logged: Mapping[str, float]) -> list[str]:
+    """List metrics that the run did not log as they are computed from its stored model.
 
     Parameters
     ----------
-    found : mapping of str to float
-        Dollars on the test tickets, by the metric that has them.
+    computed : mapping of str to float
+        Dollars on the test tickets, by metric.
     logged : mapping of str to float
         The metrics of the run.
     """
@@ -229,13 +212,13 @@ def list_loss_mismatches(found: Mapping[str, float], logged: Mapping[str, float]
         f"{dollars(logged[name])} that its run logged"
         if name in logged
         else f"its run did not log {name}: another version of slarisk made it; train again"
-        for name, amount in found.items()
-        if not np.isclose(amount, logged.get(name, np.nan), rtol=_SAME_LOSS, atol=1e-6)
+        for name, amount in computed.items()
+        if not np.isclose(amount, logged.get(name, np.nan), rtol=_ROUNDING, atol=1e-6)
     ]
 
 
 def list_challenge_reasons(comparison: Comparison, margin: float) -> list[str]:
-    """Find out whether the candidate clearly loses less than the champion."""
+    """List reasons in the comparison with the champion; ``margin`` is in dollars per ticket."""
     if comparison.high < -margin:
         return []
     verb = "loses more than" if comparison.difference > 0 else "is not clearly better than"

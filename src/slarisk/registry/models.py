@@ -1,7 +1,8 @@
-"""Fetch the model of a run or a version: complete, unchanged, or not at all."""
+"""Fetch the model of a run or a version, and refuse one of which a file was changed."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
     from slarisk.registry.versions import Version
     from slarisk.tracking.runs import RunRecord
 
+_CHECKSUMS = TypeAdapter(dict[str, str])
+_MOST_FILES = 5  # named in a message
+
 
 def fetch_checksums(run: RunRecord) -> dict[str, str]:
-    """Fetch what a run wrote down of the files of its model.
+    """Fetch the SHA-256 of each file of a run's model, as the run logged them.
 
     Raises
     ------
     InputError
-        It logged no model, or the list is gone or was changed.
+        The run logged no model, or the list is gone or was changed.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -37,29 +41,29 @@ def fetch_checksums(run: RunRecord) -> dict[str, str]:
     if run.model_id is None:
         raise InputError("it logged no model: a job of a sweep does only if it is the best")
     if SEAL_TAG not in run.tags:
-        raise InputError("it did not write down what the files of its model are: train again")
+        raise InputError(f"it has no tag {SEAL_TAG}, the checksum of its model: train again")
     try:
         text = mlflow.artifacts.load_text(f"runs:/{run.run_id}/{SEAL_FILE}")
-        seal = TypeAdapter(dict[str, str]).validate_json(text)
+        checksums = _CHECKSUMS.validate_json(text)
     except (MlflowException, OSError) as error:
         raise InputError(f"{SEAL_FILE} cannot be fetched: {error}") from error
-    except ValueError:  # not JSON, not text, or no seal
-        seal = {}
-    if fingerprint_checksums(seal) != run.tags[SEAL_TAG]:
+    except ValueError:  # neither text nor JSON of that shape
+        checksums = {}
+    if fingerprint_checksums(checksums) != run.tags[SEAL_TAG]:
         raise InputError(f"{SEAL_FILE} was changed after the run logged it")
-    return seal
+    return checksums
 
 
 def read_checksums(version: Version) -> dict[str, str]:
-    """Read what a version's files were when it was registered.
+    """Read the SHA-256 of each file of a version from its tag.
 
     Raises
     ------
     InputError
-        It was registered by other means than ``promote.py``.
+        It was not registered by ``promote.py``.
     """
     try:
-        return TypeAdapter(dict[str, str]).validate_json(version.tags.get(FILES_TAG, ""))
+        return _CHECKSUMS.validate_json(version.tags.get(FILES_TAG, ""))
     except ValueError as error:
         raise InputError(
             f"version {version.number} does not say what its files are (tag {FILES_TAG}): it was "
@@ -67,22 +71,20 @@ def read_checksums(version: Version) -> dict[str, str]:
         ) from error
 
 
-def fetch_bundle(model_uri: str, seal: Mapping[str, str]) -> Bundle:
+def fetch_bundle(model_uri: str, checksums: Mapping[str, str]) -> Bundle:
     """Fetch and load the bundle of a logged or registered model.
 
     Parameters
     ----------
     model_uri : str
-    seal : mapping of str to str
-        What its files have to be.
+    checksums : mapping of str to str
+        The SHA-256 that each of its files must have.
 
     Raises
     ------
     InputError
         There is no such model, or a file of it is gone or was changed, which is named.
     """
-    import tempfile
-
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -91,28 +93,28 @@ def fetch_bundle(model_uri: str, seal: Mapping[str, str]) -> Bundle:
             path = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder))
         except (MlflowException, OSError) as error:
             raise InputError(f"The model {model_uri} cannot be fetched: {error}") from error
-        if damage := list_changed_files(seal, checksum_model(path)):
-            raise InputError(f"The model {model_uri} is not what was logged: {_list_few(damage)}.")
+        if changed := list_changed_files(checksums, checksum_model(path)):
+            more = len(changed) - _MOST_FILES
+            parts = changed[:_MOST_FILES] + ([f"and {more} more"] if more > 0 else [])
+            raise InputError(f"The model {model_uri} is not what was logged: {'; '.join(parts)}.")
         try:
             return load_bundle(path / "data" / DATA_FOLDER)
         except (InputError, OSError, ValueError, LookupError, BadZipFile) as error:
-            raise InputError(f"The model {model_uri} cannot be loaded: {error}") from error
-
-
-def _list_few(items: list[str], most: int = 5) -> str:
-    more = f"; and {len(items) - most} more" if len(items) > most else ""
-    return "; ".join(items[:most]) + more
+            reason = str(error).rstrip(".")
+            raise InputError(
+                f"The model {model_uri} cannot be loaded: {reason}. Train again: python train.py"
+            ) from error
 
 
 def fetch_version(name: str, version: Version) -> Bundle:
-    """Fetch and load a registered version, if its files are those that were registered."""
+    """Fetch the bundle of a registered version; see `fetch_bundle` and `read_checksums`."""
     return fetch_bundle(version_model_uri(name, version.number), read_checksums(version))
 
 
 def fetch_run_bundle(run: RunRecord) -> Bundle:
-    """Fetch and load the model of a run, if its files are those that it logged."""
+    """Fetch the bundle that a run logged; see `fetch_bundle` and `fetch_checksums`."""
     try:
-        seal = fetch_checksums(run)
+        checksums = fetch_checksums(run)
     except InputError as error:
         raise InputError(f"run {run.run_id}: {error}.") from error
-    return fetch_bundle(run_model_uri(run.run_id), seal)
+    return fetch_bundle(run_model_uri(run.run_id), checksums)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from slarisk.model.bundle import Manifest
 
     Policies = TrainConfig | AnalyzeConfig | Manifest
+    Policy = Mapping[str, object]  # values by config key
 
-_UNSET = "nothing"  # how a key that a config does not have is written
+_UNSET = "nothing"  # the value of a key that a config does not have
 _MOST_KEYS = 8
 _NAMING = ("data.name", "sla.name", "cost.name")  # names mean nothing by themselves
 
@@ -29,21 +30,20 @@ def flatten_config(value: object, key: str = "") -> dict[str, object]:
     1
     """
     if is_dataclass(value) and not isinstance(value, type):
-        parts: Mapping[str, object] = {
-            each.name: getattr(value, each.name) for each in fields(value)
-        }
-    elif isinstance(value, dict):
-        parts = value
-    else:
+        value = {each.name: getattr(value, each.name) for each in fields(value)}
+    elif not isinstance(value, dict):
         return {key: value}
     flat: dict[str, object] = {}
-    for name, part in parts.items():
+    for name, part in value.items():
         flat |= flatten_config(part, f"{key}.{name}" if key else str(name))
     return flat
 
 
 def describe_data_policy(data: DataPolicy) -> dict[str, object]:
-    """What a data policy makes of an export, wherever the file lies and however it is written."""
+    """Collect the keys that say what the rows of an export mean, by config key.
+
+    The file's place and format are not among them.
+    """
     return {
         key: value
         for part in ("columns", "values", "events", "creation")
@@ -52,7 +52,7 @@ def describe_data_policy(data: DataPolicy) -> dict[str, object]:
 
 
 def describe_policy(config: Policies) -> dict[str, object]:
-    """What labels and prices a ticket, and what its export means, by config key.
+    """Collect the keys that say how tickets are read, labelled and priced.
 
     Runs of equal policies may compete for the same registered model.
     """
@@ -65,47 +65,52 @@ def describe_policy(config: Policies) -> dict[str, object]:
     }
 
 
-def find_differing_keys(policies: Sequence[Mapping[str, object]]) -> list[str]:
+def find_differing_keys(policies: Sequence[Policy]) -> list[str]:
     """List the keys that do not have the same value in all policies."""
+    first, *others = policies
     keys = dict.fromkeys(key for policy in policies for key in policy)
-    return [key for key in keys if any(_differs(key, each, policies[0]) for each in policies[1:])]
+    return [
+        key
+        for key in keys
+        if any(
+            (key in each) != (key in first) or each.get(key) != first.get(key) for each in others
+        )
+    ]
 
 
-def _differs(key: str, one: Mapping[str, object], other: Mapping[str, object]) -> bool:
-    return (key in one) != (key in other) or one.get(key) != other.get(key)
-
-
-def say_keys(policy: Mapping[str, object], keys: Sequence[str]) -> str:
+def format_keys(policy: Policy, keys: Sequence[str]) -> str:
     """Write some keys of a policy with their values, as on a command line."""
-    said = [f"{key}={_say(policy.get(key, _UNSET))}" for key in keys[:_MOST_KEYS]]
-    more = [f"{len(keys) - _MOST_KEYS} more keys"] if len(keys) > _MOST_KEYS else []
-    return ", ".join([*said, *more])
+    return _join([f"{key}={_format_value(policy, key)}" for key in keys])
 
 
-def say_differences(ours: Mapping[str, object], theirs: Mapping[str, object]) -> str:
+def format_differences(ours: Policy, theirs: Policy) -> str:
     """Write in which keys a run's policy differs from that of the champion.
 
     Examples
     --------
-    >>> say_differences({"cost.escalation_cost": 5.0}, {"cost.escalation_cost": 20.0})
+    >>> format_differences({"cost.escalation_cost": 5.0}, {"cost.escalation_cost": 20.0})
     'cost.escalation_cost=5 (champion: 20)'
     """
-    keys = find_differing_keys([ours, theirs])
-    said = [
-        f"{key}={_say(ours.get(key, _UNSET))} (champion: {_say(theirs.get(key, _UNSET))})"
-        for key in keys[:_MOST_KEYS]
-    ]
-    more = [f"{len(keys) - _MOST_KEYS} more keys"] if len(keys) > _MOST_KEYS else []
-    return ", ".join([*said, *more])
+    return _join(
+        [
+            f"{key}={_format_value(ours, key)} (champion: {_format_value(theirs, key)})"
+            for key in find_differing_keys([ours, theirs])
+        ]
+    )
 
 
-def say_policy(policy: Mapping[str, object]) -> str:
-    """Write what a policy is told apart by: its names, and what an escalation costs."""
-    keys = [key for key in policy if key.startswith("cost.") or key in _NAMING]
-    return say_keys(policy, keys)
+def format_policy(policy: Policy) -> str:
+    """Write the names of a policy and what an escalation costs under it."""
+    return format_keys(policy, [key for key in policy if key.startswith("cost.") or key in _NAMING])
 
 
-def _say(value: object) -> str:
+def _join(parts: Sequence[str]) -> str:
+    more = [f"{len(parts) - _MOST_KEYS} more keys"] if len(parts) > _MOST_KEYS else []
+    return ", ".join([*parts[:_MOST_KEYS], *more])
+
+
+def _format_value(policy: Policy, key: str) -> str:
+    value = policy.get(key, _UNSET)
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, float):

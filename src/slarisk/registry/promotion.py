@@ -1,41 +1,50 @@
-"""Who is in charge, who was before, and why.
+"""Move the alias ``champion``, by a promotion or a rollback, so that it cannot be left half done.
 
-The alias ``champion`` decides, and moving it is one write of the registry: before it the old
-version is in charge, after it the new one. Around it a promotion writes in this order:
+The alias decides which version is in charge, and moving it is one write. A promotion writes in this
+order:
 
 1. the version, with all its evidence and its card (one write),
 2. the change, on record as not done yet,
 3. **the alias champion**,
 4. the mark of the version that it was in charge, the alias ``previous``, and the change as done.
 
-Whatever ends a promotion in between, what it left can be told from this order, and the next one
-settles it first (:func:`recover`): before 3 nothing has happened, and what was begun is taken back;
-after 3 all of it has, and what is missing is added.
+A promotion that ends in between is completed or undone by the next one (:func:`recover`): before 3
+nothing has happened, and what was begun is taken back; after 3 all of it has, and what is missing
+is added.
 
-One promotion at a time: on a local store a lock file sees to that, which the system lets go when
-its process ends, however it ends. The API of a tracking server has neither locks nor conditional
-writes, but it numbers versions one after the other. So a version that finds another promotion's
-between itself and the one that it was judged against gives way (:class:`OvertakenError`), and nobody
-judges anything while a younger version is about to take charge.
+On a local store a lock file, which the system releases when its process ends, allows one promotion
+at a time. The API of a tracking server has neither locks nor conditional writes, but it numbers
+versions one after the other. So a promotion withdraws its version if another promotion registered
+one since the champion was compared (:class:`OvertakenError`), and none starts a comparison while a
+younger version is about to take charge.
 """
 
 from __future__ import annotations
 
 import getpass
-import json
-import re
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from slarisk.errors import InputError, Refused
+from slarisk.errors import Refused
+from slarisk.registry.card import date_card
 from slarisk.registry.models import fetch_version
-from slarisk.registry.versions import CHAMPION, FILES_TAG, Version, list_versions
+from slarisk.registry.state import (
+    BY_HAND,
+    PREVIOUS,
+    PROMOTED,
+    ROLLED_BACK,
+    SINCE_TAG,
+    Change,
+    RegistryState,
+    fetch_state,
+)
+from slarisk.registry.versions import CHAMPION, FILES_TAG, Version
 from slarisk.tracking.runs import mlflow_client
 
 if TYPE_CHECKING:
@@ -44,138 +53,29 @@ if TYPE_CHECKING:
     from slarisk.tracking.runs import RunRecord
 
 
-PREVIOUS = "previous"
-
-
-SINCE_TAG = "in_charge_since"
-
-
-CHANGE_TAG = "change_"
-
-
-IN_CHARGE, WAS_IN_CHARGE = "Why it is in charge", "Why it was in charge"  # titles in a model card
-
-
-PROMOTED, ROLLED_BACK, BY_HAND = "promoted", "rolled back", "moved by hand"
-
-
-_UNTIL = "In charge until"
-
-
 _ABOUT = "Decides which support tickets to escalate before they breach."
-
-
 _LEASE = 60.0  # seconds without progress after which another machine's promotion counts as dead
-
-
-_HASTE = 20.0  # seconds within which a version takes charge or gives way: well below the lease
-
-
+_DEADLINE = 20.0  # seconds within which a version takes charge or is withdrawn: below the lease
 _POLL = 0.5  # seconds
 
 
-@dataclass(frozen=True)
-class Change:
-    """The alias moved from one version to another; None is no version."""
-
-    number: int
-    action: str
-    new: str | None
-    old: str | None
-    at: str
-    why: str
-    by: str
-    done: bool = True
-
-
-@dataclass(frozen=True)
-class RegistryState:
-    """The registered model at one moment.
-
-    ``previous`` is what the alias of that name says; ``registered`` whether there is such a model.
-    """
-
-    registered: bool
-    champion: Version | None
-    previous: str | None
-    versions: tuple[Version, ...]
-    changes: tuple[Change, ...]
-    aliased: frozenset[str]
-
-    @property
-    def in_charge(self) -> str | None:
-        """The number of the champion."""
-        return self.champion.number if self.champion else None
-
-    @property
-    def newest(self) -> int:
-        """The highest version number there is."""
-        return max((int(version.number) for version in self.versions), default=0)
-
-    @property
-    def pending(self) -> Change | None:
-        """The change on record that is not known to be done."""
-        return self.changes[-1] if self.changes and not self.changes[-1].done else None
-
-    @property
-    def settled_changes(self) -> list[Change]:
-        """Changes that have taken place, also if that is not on record yet."""
-        return [each for each in self.changes if each.done or each.new == self.in_charge]
-
-    @property
-    def begun(self) -> list[str]:
-        """Versions that a promotion registered and that never were in charge."""
-        charged = {change.new for change in self.changes if change.done}
-        return [
-            version.number
-            for version in self.versions
-            if FILES_TAG in version.tags
-            and SINCE_TAG not in version.tags
-            and version.number not in charged | self.aliased
-        ]
-
-    def end_of(self, number: str) -> Change | None:
-        """Find the change that took charge from a version; None if it is in charge, or never was.
-
-        A version that comes back in charge has no end until it is replaced again.
-        """
-        if number == self.in_charge:
-            return None
-        return next((each for each in self.settled_changes[::-1] if each.old == number), None)
-
-    def before(self, number: str) -> str | None:
-        """Find the version that was in charge before another first was, leaving out deleted ones.
-
-        Every step leads to a version that was in charge earlier, so there is an end to them.
-        """
-        there = {version.number for version in self.versions}
-        first: dict[str | None, str | None] = {}
-        for change in self.changes:
-            if change.done and change.action != ROLLED_BACK:
-                first.setdefault(change.new, change.old)
-        found = first.get(number)
-        while found is not None and found not in there:
-            found = first.get(found)
-        return found
-
-
 class OvertakenError(Exception):
-    """Another promotion came first: what this one was judged against is not in charge any more."""
+    """Another promotion came first: the champion that a run was compared with was replaced."""
 
 
 @contextmanager
-def promotion_lock(say: Callable[[str], None]) -> Iterator[bool]:
-    """Wait for the promotions of this store that are under way, and hold up those that follow.
+def promotion_lock(notify: Callable[[str], None]) -> Iterator[bool]:
+    """Wait for other promotions of this store, and keep further ones waiting.
 
     Parameters
     ----------
-    say : function
-        Told, in words, if there is one to wait for.
+    notify : function
+        Called with a sentence if there is one to wait for.
 
     Yields
     ------
     bool
-        Whether no other promotion can be under way now; not known of a tracking server.
+        Whether no other promotion can be running; not known of a tracking server.
     """
     import mlflow
 
@@ -187,7 +87,7 @@ def promotion_lock(say: Callable[[str], None]) -> Iterator[bool]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say("Waiting for another promotion to end.")
+        notify("Waiting for another promotion to end.")
         lock.acquire()
     try:
         yield True
@@ -195,80 +95,51 @@ def promotion_lock(say: Callable[[str], None]) -> Iterator[bool]:
         lock.release()
 
 
-def read_state(name: str) -> RegistryState:
-    """See how a registered model stands, changing nothing."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = mlflow_client().get_registered_model(name)
-    except MlflowException as error:
-        # a store that fails must not pass for an empty one
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return RegistryState(False, None, None, (), (), frozenset())
-    aliases = {alias: str(number) for alias, number in found.aliases.items()}
-    versions = tuple(list_versions(name))
-    in_charge = [each for each in versions if each.number == aliases.get(CHAMPION)]
-    changes = [
-        _read(name, key, value)
-        for key, value in found.tags.items()
-        if key.startswith(CHANGE_TAG) and key.removeprefix(CHANGE_TAG).isdigit()
-    ]
-    return RegistryState(
-        registered=True,
-        champion=in_charge[0] if in_charge else None,
-        previous=aliases.get(PREVIOUS),
-        versions=versions,
-        changes=tuple(sorted(changes, key=lambda change: change.number)),
-        aliased=frozenset(aliases.values()),
-    )
-
-
-def recover(name: str, alone: bool) -> RegistryState:
-    """Bring to an end what a promotion or rollback left half done, and see how the model stands.
+def recover(name: str, exclusive: bool) -> RegistryState:
+    """Complete or undo what a promotion or rollback left half done, and fetch the state.
 
     Parameters
     ----------
     name : str
         Of the registered model.
-    alone : bool
-        Whether no other promotion can be under way (:func:`promotion_lock`). If one can, it is given time
-        to end by itself.
+    exclusive : bool
+        Whether no other promotion can be running (:func:`promotion_lock`). If one can, it is given
+        time to end by itself.
     """
-    standing = read_state(name) if alone else _wait_for_others(name)
-    if not standing.registered:
-        return standing
+    state = fetch_state(name) if exclusive else _wait_for_others(name)
+    if not state.registered:
+        return state
     client = mlflow_client()
-    if (change := standing.pending) is not None:
-        if change.new == standing.in_charge:
+    if (change := state.pending) is not None:
+        if change.new == state.champion_number:
             _mark_done(client, name, change)
         else:
-            client.delete_registered_model_tag(name, _key(change))
-        standing = read_state(name)
-    recorded = standing.changes[-1].new if standing.changes else None
-    if recorded != standing.in_charge:
+            client.delete_registered_model_tag(name, change.tag)
+        state = fetch_state(name)
+    recorded = state.changes[-1].new if state.changes else None
+    if recorded != state.champion_number:
         why = "the alias was moved outside promote.py"
-        moved = _change(standing, BY_HAND, recorded, standing.in_charge, why)
-        client.set_registered_model_tag(name, _key(moved), _write(moved))
-    for number in standing.begun:
+        moved = _make_change(state, BY_HAND, recorded, state.champion_number, why)
+        client.set_registered_model_tag(name, moved.tag, moved.to_json())
+    for number in state.unfinished:
         client.delete_model_version(name, number)
-    _tidy_up(client, name, read_state(name))
-    return read_state(name)
+    _update_previous_and_cards(client, name)
+    return fetch_state(name)
 
 
 def _wait_for_others(name: str) -> RegistryState:
-    """Wait until nothing is half done, or has been for so long that nobody is at work on it."""
+    """Wait until nothing is half done, or has not changed for the lease."""
     seen: object = None
     since = time.monotonic()
     while True:
-        standing = read_state(name)
-        half_done = (standing.pending, standing.begun)
+        state = fetch_state(name)
+        half_done = (state.pending, state.unfinished)
         if half_done == (None, []):
-            return standing
+            return state
         if half_done != seen:
             seen, since = half_done, time.monotonic()
         elif time.monotonic() - since > _LEASE:
-            return standing
+            return state
         time.sleep(_POLL)
 
 
@@ -276,26 +147,26 @@ def promote_version(
     name: str,
     run: RunRecord,
     tags: Mapping[str, str],
-    description: str,
+    card: str,
     why: str,
-    standing: RegistryState,
+    state: RegistryState,
 ) -> Version:
-    """Register a run's model with all its evidence, and only then put it in charge.
+    """Register a run's model with all its evidence, then put it in charge.
 
     Parameters
     ----------
     name : str
         Of the registered model.
     run : RunRecord
-        Whose model it is.
+        The run that logged the model.
     tags : mapping of str to str
-        CheckContext; ``FILES_TAG`` is among it.
-    description : str
+        The evidence; ``FILES_TAG`` is among it.
+    card : str
         The model card.
     why : str
-        For the record.
-    standing : RegistryState
-        What the run was judged against.
+        The reason that goes on record.
+    state : RegistryState
+        Its champion is the one that the run was compared with.
 
     Raises
     ------
@@ -305,7 +176,7 @@ def promote_version(
     from mlflow.exceptions import MlflowException
 
     client = mlflow_client()
-    if not standing.registered:
+    if not state.registered:
         try:
             client.create_registered_model(name, description=_ABOUT)
         except MlflowException as error:
@@ -317,25 +188,25 @@ def promote_version(
         source=f"models:/{run.model_id}",
         run_id=run.run_id,
         tags=dict(tags),
-        description=description,
+        description=card,
         model_id=run.model_id,
     )
     version = Version(str(created.version), created.run_id, dict(created.tags))
-    now = read_state(name)
-    between = [
-        each.number
+    now = fetch_state(name)
+    overtaken = any(
+        FILES_TAG in each.tags and state.newest < int(each.number) < int(version.number)
         for each in now.versions
-        if FILES_TAG in each.tags and standing.newest < int(each.number) < int(version.number)
-    ]
-    late = time.monotonic() - started > _HASTE
-    if between or late or now.in_charge != standing.in_charge:
+    )
+    late = time.monotonic() - started > _DEADLINE
+    if overtaken or late or now.champion_number != state.champion_number:
         client.delete_model_version(name, version.number)
         raise OvertakenError
-    _move(client, name, _change(now, PROMOTED, standing.in_charge, version.number, why))
+    change = _make_change(now, PROMOTED, state.champion_number, version.number, why)
+    _move_champion(client, name, change)
     return version
 
 
-def roll_back(name: str, why: str, standing: RegistryState) -> tuple[Version, Version]:
+def roll_back(name: str, why: str, state: RegistryState) -> tuple[Version, Version]:
     """Put the version that was in charge before the champion back in charge.
 
     Returns
@@ -346,117 +217,69 @@ def roll_back(name: str, why: str, standing: RegistryState) -> tuple[Version, Ve
     Raises
     ------
     Refused
-        There is no champion, or none before it; or another came first.
+        There is no champion, or none before it; or another promotion came first.
     InputError
         Files of the version before were changed or are missing.
     """
-    old, restored = find_rollback(name, standing)
-    if read_state(name).in_charge != old.number:
+    old, restored = find_rollback(name, state)
+    if fetch_state(name).champion_number != old.number:
         raise Refused("Not rolled back: another promotion came first. Look, and try again.")
-    _move(mlflow_client(), name, _change(standing, ROLLED_BACK, old.number, restored.number, why))
+    change = _make_change(state, ROLLED_BACK, old.number, restored.number, why)
+    _move_champion(mlflow_client(), name, change)
     return old, restored
 
 
-def find_rollback(name: str, standing: RegistryState) -> tuple[Version, Version]:
+def find_rollback(name: str, state: RegistryState) -> tuple[Version, Version]:
     """Find the champion and the version that a rollback would put in charge; see `roll_back`."""
-    champion = standing.champion
+    champion = state.champion
     if champion is None:
         raise Refused(f"Not rolled back: {name} has no champion.")
-    before = standing.before(champion.number)
+    before = state.find_predecessor(champion.number)
     if before is None:
         raise Refused(f"Not rolled back: no champion before version {champion.number} is left.")
-    (restored,) = (version for version in standing.versions if version.number == before)
-    fetch_version(name, restored)  # what cannot be loaded cannot be in charge
+    (restored,) = (version for version in state.versions if version.number == before)
+    fetch_version(name, restored)  # a version that cannot be loaded cannot be in charge
     return champion, restored
 
 
-def _move(client: Any, name: str, change: Change) -> None:
-    client.set_registered_model_tag(name, _key(change), _write(replace(change, done=False)))
+def _move_champion(client: Any, name: str, change: Change) -> None:
+    client.set_registered_model_tag(name, change.tag, replace(change, done=False).to_json())
     client.set_registered_model_alias(name, CHAMPION, change.new)
     _mark_done(client, name, change)
-    _tidy_up(client, name, read_state(name))
+    _update_previous_and_cards(client, name)
 
 
 def _mark_done(client: Any, name: str, change: Change) -> None:
-    """Complete a change whose alias has moved; the record is last, for it says that all is done."""
+    """Complete a change whose alias has moved; the record is the last write."""
     if change.action == PROMOTED:
         client.set_model_version_tag(name, change.new, SINCE_TAG, change.at)
-    client.set_registered_model_tag(name, _key(change), _write(replace(change, done=True)))
+    client.set_registered_model_tag(name, change.tag, replace(change, done=True).to_json())
 
 
-def _tidy_up(client: Any, name: str, standing: RegistryState) -> None:
-    """Bring into line with the record of changes what only follows from it."""
-    _point_back(client, name, standing)
-    for version in standing.versions:
-        card = date_card(version.description, standing.end_of(version.number))
+def _update_previous_and_cards(client: Any, name: str) -> None:
+    """Derive the alias ``previous`` and the dates in the cards from the record of changes."""
+    state = fetch_state(name)
+    number = state.champion_number
+    before = state.find_predecessor(number) if number else None
+    if before is None and state.previous is not None:
+        client.delete_registered_model_alias(name, PREVIOUS)
+    elif before != state.previous:
+        client.set_registered_model_alias(name, PREVIOUS, before)
+    for version in state.versions:
+        card = date_card(version.description, state.find_replacement(version.number))
         if card != version.description:
             client.update_model_version(name, version.number, description=card)
 
 
-def date_card(card: str, end: Change | None) -> str:
-    """Let a model card say whether its version is in charge, or when and by what it was replaced.
-
-    Parameters
-    ----------
-    card : str
-        The description of a version; one without the section is left as it is.
-    end : Change, optional
-        What took charge from it; None if it is in charge.
-    """
-    titles = "|".join((IN_CHARGE, WAS_IN_CHARGE))
-    section = re.compile(rf"^### (?:{titles})\n\n(?:{_UNTIL} [^\n]*\n\n)?", re.MULTILINE)
-    if end is None:
-        return section.sub(f"### {IN_CHARGE}\n\n", card, count=1)
-    by = f"version {end.new} replaced it" if end.new else "no version took its place"
-    words = f"{_UNTIL} {format_time(end.at)}, when {by} ({end.action}). {' '.join(end.why.split())}"
-    return section.sub(lambda _: f"### {WAS_IN_CHARGE}\n\n{words}\n\n", card, count=1)
-
-
-def format_time(at: str) -> str:
-    """Write a time in UTC, to the minute."""
-    return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _point_back(client: Any, name: str, standing: RegistryState) -> None:
-    """Let the alias ``previous`` name the version that a rollback would put in charge."""
-    before = standing.before(standing.in_charge) if standing.in_charge else None
-    if before == standing.previous:
-        return
-    if before is None:
-        client.delete_registered_model_alias(name, PREVIOUS)
-    else:
-        client.set_registered_model_alias(name, PREVIOUS, before)
-
-
-def _change(
-    standing: RegistryState, action: str, old: str | None, new: str | None, why: str
+def _make_change(
+    state: RegistryState, action: str, old: str | None, new: str | None, why: str
 ) -> Change:
-    number = standing.changes[-1].number + 1 if standing.changes else 1
+    number = state.changes[-1].number + 1 if state.changes else 1
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Change(number, action, new, old, at, why, _user())
+    return Change(number, action, new, old, at, why, _find_user())
 
 
-def _user() -> str:
+def _find_user() -> str:
     with suppress(OSError, KeyError, ImportError):  # a container may have no name for its user
         return getpass.getuser()
     return "?"
-
-
-def _key(change: Change) -> str:
-    return f"{CHANGE_TAG}{change.number:04}"
-
-
-def _read(name: str, key: str, value: str) -> Change:
-    try:
-        return Change(number=int(key.removeprefix(CHANGE_TAG)), **json.loads(value))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{name}: its tag {key} is on record for a change of champion, but was edited and "
-            f"cannot be read: {error}. Correct or delete the tag."
-        ) from error
-
-
-def _write(change: Change) -> str:
-    fields = asdict(change)
-    del fields["number"]
-    return json.dumps(fields)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slarisk.config import Evaluation, ModelLog, Stage, SweepJob, Tracking
 from slarisk.errors import InputError
 from slarisk.evaluation.metrics import DIRECTIONS, Better
+from slarisk.registry.models import fetch_version
 from slarisk.registry.policy_differences import (
     describe_policy,
     find_differing_keys,
-    say_keys,
-    say_policy,
+    format_keys,
+    format_policy,
 )
 from slarisk.tracking.runs import fetch_config, list_finished_runs
 from slarisk.tracking.tags import (
@@ -29,41 +31,45 @@ from slarisk.tracking.tags import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from slarisk.config import TrainConfig
+    from slarisk.registry.policy_differences import Policy
+    from slarisk.registry.versions import Version
     from slarisk.tracking.runs import RunRecord
 
-    Policy = Mapping[str, object]
+    PolicyGroup = tuple[Policy, list[RunRecord]]
 
-_RECIPES = ("search", "experiment")  # choices that say where a config comes from, not what it is
+_RECIPES = ("search", "experiment")  # params that say where a config comes from, not what it is
+_SET_ASIDE = "of searches in which tuning did not help, or that have not said whether it does"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The run that was chosen, and in words: among which, by what."""
+    """The run that was chosen, and in words how."""
 
     run: RunRecord
     words: str
 
 
-def require_direction(select_by: str) -> Better:
-    """Look up which values of a metric are better.
-
-    Raises
-    ------
-    InputError
-        The metric is none, or none by which a model could be called better.
-    """
+def validate_select_by(select_by: str) -> None:
+    """Raise InputError if neither end of a metric is better, or there is no such metric."""
     if select_by not in DIRECTIONS:
         raise InputError(
             f"select_by={select_by}: no metric of which one end is better. Those that are: "
             f"{', '.join(DIRECTIONS)}."
         )
-    return DIRECTIONS[select_by]
 
 
-def choose_run(experiment_id: str, select_by: str, in_charge: Policy | None = None) -> Choice:
+def fetch_policy(name: str, champion: Version) -> Policy:
+    """Fetch the policy of the champion: of its run or, if that cannot be read, of its model."""
+    try:
+        return describe_policy(fetch_config(champion.run_id))
+    except InputError:
+        return describe_policy(fetch_version(name, champion).manifest)
+
+
+def choose_run(experiment_id: str, select_by: str, champion: Policy | None = None) -> Choice:
     """Choose the best run under the policy of the champion.
 
     Parameters
@@ -71,7 +77,7 @@ def choose_run(experiment_id: str, select_by: str, in_charge: Policy | None = No
     experiment_id : str
     select_by : str
         A metric with a direction.
-    in_charge : mapping, optional
+    champion : mapping, optional
         The policy of the champion (:func:`describe_policy`); None if there is none yet.
 
     Raises
@@ -80,58 +86,59 @@ def choose_run(experiment_id: str, select_by: str, in_charge: Policy | None = No
         There is no run to choose from, or there are several policies and no champion yet that says
         which of them counts.
     """
-    better = require_direction(select_by)
-    runs = [run for run in list_finished_runs(experiment_id) if _is_honest(run, select_by)]
-    candidates = [run for run in runs if run.model_id is not None and not _is_untested_trial(run)]
+    validate_select_by(select_by)
+    runs = [run for run in list_finished_runs(experiment_id) if _is_eligible(run, select_by)]
+    with_model = [run for run in runs if run.model_id is not None]
+    candidates = [run for run in with_model if not _is_untested_trial(run)]
     if not candidates:
+        unsuitable = f", only {len(runs)} without: jobs of sweeps that were not the best, and runs "
         raise InputError(
             f"There is no finished run with the metric {select_by!r} and a model to promote"
-            + (f", only {len(runs)} without: {_SET_ASIDE}. " if runs else ". ")
+            + (f"{unsuitable}{_SET_ASIDE}. " if runs else ". ")
             + "Train first: python train.py"
         )
-    policies = _read_policies(candidates)
-    under = _group(candidates, policies)
-    if not under:
+    groups = _group_by_policy(candidates)
+    if not groups:
         raise InputError(
             f"None of the {len(candidates)} finished runs with a model can be read: another "
             "version of slarisk made them. Train again: python train.py"
         )
-    if in_charge is None and len(under) > 1:
-        raise InputError(_list_policies(under, runs, select_by, better))
-    chosen, rivals = _take(under, in_charge)
+    if champion is None and len(groups) > 1:
+        raise InputError(
+            f"The finished runs were made under {len(groups)} policies, and there is no champion "
+            "yet that says which one counts. Name a run with run_id=<id>:"
+            + _list_policies(groups, runs, select_by)
+        )
+    policy = groups[0][0] if champion is None else champion
+    rivals = next((members for other, members in groups if other == policy), [])
     if not rivals:
         raise InputError(
-            "No finished run was made under the policy of the champion "
-            f"({say_policy(in_charge or {})}). Name one with run_id=<id> allow_policy_change=true:"
-            + _list_each(under, runs, select_by, better, in_charge)
+            f"No finished run was made under the policy of the champion ({format_policy(policy)}). "
+            "Name one with run_id=<id> allow_policy_change=true:"
+            + _list_policies(groups, runs, select_by, policy)
         )
-    ground = [run for run in rivals if run.fingerprints == rivals[0].fingerprints]
-    run, alike = choose_typical(ground, _share_ground(runs, ground[0]), select_by, better)
-    others = [policy for policy, _ in under if policy is not chosen]
+    comparable = _list_comparable(rivals, rivals[0])
+    run, alike = choose_typical(comparable, _list_comparable(runs, rivals[0]), select_by)
     words = [
-        f"best of {_count(len(ground), 'run')} by {select_by} ({run.metrics[select_by]:.6g}) under "
-        f"{say_policy(chosen)}"
+        f"best of {_count(len(comparable), 'run')} by {select_by} ({run.metrics[select_by]:.6g}) "
+        f"under {format_policy(policy)}"
     ]
     if alike > 1:
         words.append(f"the middle one of {alike} alike in all but the seed")
-    if others:
-        keys = find_differing_keys([chosen, *others])
-        said = "; ".join(say_keys(policy, keys) for policy in others)
+    if others := [other for other, _ in groups if other != policy]:
+        keys = find_differing_keys([policy, *others])
+        differing = "; ".join(format_keys(other, keys) for other in others)
         count = len(candidates) - len(rivals)
-        words.append(f"{count} under other policies ({said}) not looked at")
-    if len(rivals) > len(ground):
-        words.append(f"{len(rivals) - len(ground)} on other tickets not looked at")
-    if aside := sum(run.model_id is not None and _is_untested_trial(run) for run in runs):
-        words.append(f"{aside} set aside: {_SET_ASIDE_TUNED}")
+        words.append(f"{count} under other policies ({differing}) not looked at")
+    if len(rivals) > len(comparable):
+        words.append(f"{len(rivals) - len(comparable)} on other tickets not looked at")
+    if aside := len(with_model) - len(candidates):
+        words.append(f"{aside} set aside: {_SET_ASIDE}")
     return Choice(run, "; ".join(words))
 
 
-_SET_ASIDE_TUNED = "of searches in which tuning did not help, or that have not said whether it does"
-_SET_ASIDE = f"jobs of sweeps that were not the best, and runs {_SET_ASIDE_TUNED}"
-
-
-def _is_honest(run: RunRecord, select_by: str) -> bool:
-    """Whether a run trained a model without a look at the test tickets, and has the metric."""
+def _is_eligible(run: RunRecord, select_by: str) -> bool:
+    """Whether a run trained a model, chose nothing on the test tickets, and has the metric."""
     return (
         math.isfinite(run.metrics.get(select_by, math.nan))
         and run.tags.get(OPTIMISTIC_TAG) != "true"
@@ -145,102 +152,65 @@ def _is_untested_trial(run: RunRecord) -> bool:
     return tuned and run.tags.get(TUNING_TAG) not in {each.value for each in Tuning if each.pays}
 
 
-def _read_policies(candidates: Sequence[RunRecord]) -> dict[tuple[str | None, ...], Policy]:
-    """Read the policy of each pair of fingerprints; runs that share both share it.
+def _group_by_policy(candidates: Iterable[RunRecord]) -> list[PolicyGroup]:
+    """Group runs by policy, both in the order given; runs with an unreadable config are left out.
 
-    Left out are those whose config this version cannot read.
+    Runs with the same fingerprints of policy and data have the same policy, which is fetched once.
     """
-    found: dict[tuple[str | None, ...], Policy] = {}
-    unreadable = set()
+    policies: dict[tuple[str | None, str | None], Policy] = {}
+    groups: list[PolicyGroup] = []
     for run in candidates:
-        pair = _pair(run)
-        if pair in found or pair in unreadable:
-            continue
-        try:
-            found[pair] = describe_policy(fetch_config(run.run_id))
-        except InputError:
-            unreadable.add(pair)
-    return found
-
-
-def _pair(run: RunRecord) -> tuple[str | None, ...]:
-    return run.tags.get(POLICY_TAG), run.tags.get(DATA_TAG)
-
-
-def _group(
-    candidates: Sequence[RunRecord], policies: Mapping[tuple[str | None, ...], Policy]
-) -> list[tuple[Policy, list[RunRecord]]]:
-    """Group runs by policy, both in the order given."""
-    groups: list[tuple[Policy, list[RunRecord]]] = []
-    for run in candidates:
-        policy = policies.get(_pair(run))
-        if policy is None:
-            continue
-        for other, members in groups:
-            if other == policy:
-                members.append(run)
-                break
-        else:
+        pair = run.tags.get(POLICY_TAG), run.tags.get(DATA_TAG)
+        if pair not in policies:
+            try:
+                policies[pair] = describe_policy(fetch_config(run.run_id))
+            except InputError:  # of another version of slarisk; the next run of the pair may not be
+                continue
+        policy = policies[pair]
+        members = next((members for other, members in groups if other == policy), None)
+        if members is None:
             groups.append((policy, [run]))
+        else:
+            members.append(run)
     return groups
 
 
-def _take(
-    under: Sequence[tuple[Policy, list[RunRecord]]], in_charge: Policy | None
-) -> tuple[Policy, list[RunRecord]]:
-    if in_charge is None:
-        return under[0]
-    return next((each for each in under if each[0] == in_charge), (in_charge, []))
-
-
 def _list_policies(
-    under: Sequence[tuple[Policy, list[RunRecord]]],
+    groups: Sequence[PolicyGroup],
     runs: Sequence[RunRecord],
     select_by: str,
-    better: Better,
-) -> str:
-    return (
-        f"The finished runs were made under {len(under)} policies, and there is no champion yet "
-        "that says which one counts. Name a run with run_id=<id>:"
-        + _list_each(under, runs, select_by, better)
-    )
-
-
-def _list_each(
-    under: Sequence[tuple[Policy, list[RunRecord]]],
-    runs: Sequence[RunRecord],
-    select_by: str,
-    better: Better,
-    in_charge: Policy | None = None,
+    champion: Policy | None = None,
 ) -> str:
     """List policies by the keys in which they differ, each with its best run."""
-    known = [policy for policy, _ in under]
-    keys = find_differing_keys([*known, in_charge] if in_charge is not None else known)
+    policies = [policy for policy, _ in groups]
+    keys = find_differing_keys([*policies, champion] if champion is not None else policies)
     lines = []
-    for policy, members in under:
-        ground = [run for run in members if run.fingerprints == members[0].fingerprints]
-        best, _ = choose_typical(ground, _share_ground(runs, ground[0]), select_by, better)
+    for policy, members in groups:
+        newest = members[0]
+        best, _ = choose_typical(
+            _list_comparable(members, newest), _list_comparable(runs, newest), select_by
+        )
         lines.append(
-            f"\n  - {say_keys(policy, keys)}: {_count(len(members), 'run')}, the best is "
+            f"\n  - {format_keys(policy, keys)}: {_count(len(members), 'run')}, the best is "
             f"{best.name} ({select_by} {best.metrics[select_by]:.6g}): run_id={best.run_id}"
         )
     return "".join(lines)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def _list_comparable(runs: Iterable[RunRecord], run: RunRecord) -> list[RunRecord]:
+    """List the runs on the same tickets, split and policy as one run."""
+    return [each for each in runs if each.fingerprints == run.fingerprints]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 # Seeds --------------------------------------------------------------------------------------------
 
 
-def _share_ground(runs: Sequence[RunRecord], run: RunRecord) -> list[RunRecord]:
-    """Runs judged on the same tickets under the same policy, whether or not they have a model."""
-    return [each for each in runs if each.fingerprints == run.fingerprints]
-
-
 def choose_typical(
-    candidates: Sequence[RunRecord], runs: Sequence[RunRecord], select_by: str, better: Better
+    candidates: Sequence[RunRecord], runs: Sequence[RunRecord], select_by: str
 ) -> tuple[RunRecord, int]:
     """Choose the best candidate, where runs alike in all but the model's seed count as one.
 
@@ -253,66 +223,69 @@ def choose_typical(
     candidates : sequence of RunRecord
         Those that may be chosen, newest first.
     runs : sequence of RunRecord
-        All runs on the same ground, newest first, the candidates among them: also a job of a sweep
-        whose model was not kept says what a seed does.
+        All comparable runs, newest first, the candidates among them: also a job of a sweep whose
+        model was not kept shows the effect of the seed.
+    select_by : str
+        A metric with a direction.
 
     Returns
     -------
     run : RunRecord
     alike : int
-        How many runs of other seeds it stands for, itself among them.
+        How many runs of different seeds it stands for, itself among them.
     """
-    sign = -1 if better is Better.higher else 1
-    names = {run.run_id for run in candidates}
-    best: tuple[float, RunRecord, int] | None = None
+    sign = -1 if DIRECTIONS[select_by] is Better.higher else 1
+    eligible = {run.run_id for run in candidates}
+    options = []
     for group in _group_alike(candidates, runs):
-        ranked = sorted(_take_newest(group, names), key=lambda run: sign * run.metrics[select_by])
+        ranked = sorted(
+            _take_newest(group, eligible), key=lambda run: sign * run.metrics[select_by]
+        )
         middle = len(ranked) // 2
-        value = sign * ranked[middle].metrics[select_by]
-        near = min(
+        _, _, nearest = min(
             (abs(rank - middle), -rank, run)
             for rank, run in enumerate(ranked)
-            if run.run_id in names
-        )[2]
-        if best is None or value < best[0]:
-            best = value, near, len(ranked)
-    assert best is not None
-    return best[1], best[2]
+            if run.run_id in eligible
+        )
+        options.append((sign * ranked[middle].metrics[select_by], nearest, len(ranked)))
+    _, run, alike = min(options, key=lambda option: option[0])  # of equals the newest
+    return run, alike
 
 
-def _take_newest(group: Sequence[RunRecord], names: set[str]) -> list[RunRecord]:
-    """Of the runs of each seed take the newest, before all one that may be chosen."""
+def _take_newest(group: Iterable[RunRecord], eligible: set[str]) -> list[RunRecord]:
+    """Take the newest run of each seed, an eligible one before others."""
     by_seed: dict[tuple[str | None, ...], RunRecord] = {}
     for run in group:
         seed = tuple(run.params.get(f"model.{name}") for name in SEEDS)
-        if seed not in by_seed or (run.run_id in names and by_seed[seed].run_id not in names):
+        if seed not in by_seed or (run.run_id in eligible and by_seed[seed].run_id not in eligible):
             by_seed[seed] = run
     return list(by_seed.values())
 
 
 def _group_alike(
-    candidates: Sequence[RunRecord], runs: Sequence[RunRecord]
+    candidates: Iterable[RunRecord], runs: Iterable[RunRecord]
 ) -> list[list[RunRecord]]:
-    """Group runs that are alike in all but the seed, where one of them is a candidate."""
-    by_params: dict[Any, list[RunRecord]] = {}
+    """Group runs that are alike in all but the seed; groups without a candidate are left out.
+
+    Params, which are at hand, have the choices and the tuned values; only where these are alike is
+    the config fetched, which has everything.
+    """
+    by_params: dict[object, list[RunRecord]] = defaultdict(list)
     for run in runs:
-        by_params.setdefault(_params_but_seed(run), []).append(run)
-    groups = []
-    for key in dict.fromkeys(map(_params_but_seed, candidates)):
-        group = by_params[key]
-        # params tell the choices and the tuned values; the config tells all
-        by_config: dict[str, list[RunRecord]] = {}
+        by_params[_params_but_seed(run)].append(run)
+    by_config: dict[object, list[RunRecord]] = defaultdict(list)
+    for params in dict.fromkeys(map(_params_but_seed, candidates)):
+        group = by_params[params]
         for run in group:
-            name = _config_but_seed(run) if len(group) > 1 else run.run_id
-            by_config.setdefault(name, []).append(run)
-        groups += list(by_config.values())
-    names = {run.run_id for run in candidates}
-    return [group for group in groups if any(run.run_id in names for run in group)]
+            config = _config_but_seed(run) if len(group) > 1 else run.run_id
+            by_config[params, config].append(run)
+    eligible = {run.run_id for run in candidates}
+    return [group for group in by_config.values() if any(run.run_id in eligible for run in group)]
 
 
 def _params_but_seed(run: RunRecord) -> frozenset[tuple[str, str]]:
-    left_out = {*_RECIPES, *(f"model.{name}" for name in SEEDS)}
-    return frozenset((key, value) for key, value in run.params.items() if key not in left_out)
+    ignored = {*_RECIPES, *(f"model.{name}" for name in SEEDS)}
+    return frozenset((key, value) for key, value in run.params.items() if key not in ignored)
 
 
 def _config_but_seed(run: RunRecord) -> str:
@@ -323,7 +296,7 @@ def _config_but_seed(run: RunRecord) -> str:
 
 
 def leave_seed_out(config: TrainConfig) -> TrainConfig:
-    """Leave out of a config the model's seed, and what does not touch the model."""
+    """Copy a config without the model's seed and without what does not affect the model."""
     return replace(
         config,
         model={key: value for key, value in config.model.items() if key not in SEEDS},

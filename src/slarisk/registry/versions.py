@@ -9,11 +9,7 @@ from slarisk.errors import InputError
 from slarisk.tracking.runs import mlflow_client
 
 CHAMPION = "champion"
-
-
-FILES_TAG = "files_sha256"  # of a version: the seal of its files
-
-
+FILES_TAG = "files_sha256"  # of a version: the checksums of its files
 _MOST_VERSIONS = 10_000  # as many as MLflow gives at once
 
 
@@ -37,28 +33,34 @@ def find_champion(name: str) -> Version | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        found = mlflow_client().get_model_version_by_alias(name, CHAMPION)
+        entry = mlflow_client().get_model_version_by_alias(name, CHAMPION)
     except MlflowException as error:
-        # no such model, or no such alias; a store that fails must not pass for an empty one
+        # no such model, or no such alias; a store that fails is not an empty one
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
-    return _version(found)
+    return _read_version(entry)
 
 
 def require_champion(name: str) -> Version:
-    """Look up the champion; without one there is nothing to score with."""
+    """Look up the version in charge.
+
+    Raises
+    ------
+    InputError
+        There is none yet.
+    """
     champion = find_champion(name)
     if champion is None:
         raise InputError(f"{name} has no champion yet. Promote a run first: python promote.py")
     return champion
 
 
-def _version(found: Any) -> Version:
-    return Version(str(found.version), found.run_id, dict(found.tags), found.description or "")
+def _read_version(entry: Any) -> Version:
+    return Version(str(entry.version), entry.run_id, dict(entry.tags), entry.description or "")
 
 
-def list_versions(name: str) -> list[Version]:
-    """List the versions of a registered model, oldest first."""
-    found = mlflow_client().search_model_versions(f"name='{name}'", max_results=_MOST_VERSIONS)
-    return sorted(map(_version, found), key=lambda version: int(version.number))
+def fetch_versions(name: str) -> list[Version]:
+    """Fetch the versions of a registered model, oldest first."""
+    entries = mlflow_client().search_model_versions(f"name='{name}'", max_results=_MOST_VERSIONS)
+    return sorted(map(_read_version, entries), key=lambda version: int(version.number))
