@@ -2,8 +2,9 @@
 
 A third of the jobs is each of lr, rf and gbm, with test sets of several sizes: six fits per job
 (five folds and the final model) on the bundled sample. The grid tracks every job, evaluates it
-against the baselines with bootstrap intervals, fits the best once more and logs its model and plots;
-the loop, ``bare_fits.py``, only fits. Both are timed alternately, as processes, on an existing store.
+against the baselines with bootstrap intervals, fits the best once more and logs its model and
+plots; the loop, ``bare_fits.py``, only fits. Both are timed alternately, as processes, on an
+existing store.
 
 ``python benchmarks/grid.py [rounds] [jobs ...]``, from the repository root; jobs are multiples of
 3, by default 9, 24 and 96. Prints the ratio of wall times.
