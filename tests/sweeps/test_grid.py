@@ -95,7 +95,6 @@ def test_the_best_jobs_command_can_be_pasted(grid, run, place):
 def test_a_job_that_fails_does_not_stop_the_others(grid):
     ended, parent, jobs = grid("model=lr", "model.C=1.0,-1.0,2.0")
     assert ended.code == 2
-    assert ended.err.count("C=-1.0") <= 1
     assert "Traceback" not in ended.err
     assert [run.info.status for run in jobs] == ["FINISHED", "FAILED", "FINISHED"]
     assert (parent.info.status, parent.data.tags["failure"][:6]) == ("FAILED", "1 of 3")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from contextlib import suppress
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     import optuna
     from omegaconf import DictConfig
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import FrozenTrial
 
     from slarisk.sweeps.hydra_sweep import HydraSweep
     from slarisk.sweeps.settings import SearchSettings
@@ -56,34 +57,17 @@ if TYPE_CHECKING:
 STUDY_TAG = "study"
 _POLL = 1.0  # seconds
 
-Fit = tuple[Stage, tuple[str, ...]]  # a training run of a search, by its stage and overrides
-
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a search tries, and what all its trials have in common.
-
-    Parameters
-    ----------
-    settings : SearchSettings
-    space : dict
-        The distribution of each config key that trials vary.
-    fixed : list of str
-        The overrides of every trial.
-    config : TrainConfig
-        What these compose to.
-    context : str
-        Fingerprint of all that the objective depends on.
-    name : str
-        The study's name.
-    """
+    """What a search tries, and what all its trials have in common."""
 
     settings: SearchSettings
-    space: dict[str, BaseDistribution]
-    fixed: list[str]
-    config: TrainConfig
-    context: str
-    name: str
+    space: dict[str, BaseDistribution]  # by the config key that trials vary
+    fixed: list[str]  # the overrides of every trial
+    config: TrainConfig  # what these compose to
+    context: str  # fingerprint of all that the objective depends on
+    name: str  # of the study
 
     @property
     def seeds(self) -> list[list[str]]:
@@ -228,7 +212,7 @@ def run_trials(
     """
     settings = plan.settings
     errors: list[Exception] = []
-    while trials := claim_batch(worker, settings.n_jobs):
+    while trials := list(itertools.islice(iter(worker.claim, None), settings.n_jobs)):
         jobs = [
             [
                 *plan.fixed,
@@ -251,14 +235,6 @@ def run_trials(
     return errors
 
 
-def claim_batch(worker: StudyWorker, size: int) -> list[Trial]:
-    """Claim up to ``size`` trials."""
-    trials: list[Trial] = []
-    while len(trials) < size and (trial := worker.claim()) is not None:
-        trials.append(trial)
-    return trials
-
-
 def wait_for_others(worker: StudyWorker) -> None:
     """Wait until other workers have ended the last trials, or one of these is free again."""
     print("no trial is left for this worker: waiting for the last ones, which run elsewhere")
@@ -272,8 +248,7 @@ def conclude(hydra: HydraSweep, plan: SearchPlan, study: optuna.Study, sweep: Sw
     if all(trial.value is None for trial in study.trials):
         raise InputError("No trial finished: there is nothing to compare.")
     best = study.best_trial
-    fits = list_fits(best, plan)
-    run_fits(hydra, plan, fits, sweep)
+    fits = run_fits(hydra, plan, best, sweep)
     jobs = fetch_jobs(sweep.experiment, sweep.parent)
     compared = [job for job in jobs if (job.stage, job.overrides) in fits and job.finished]
     trials = [job for job in jobs if job.stage is Stage.trial]
@@ -301,18 +276,22 @@ def conclude(hydra: HydraSweep, plan: SearchPlan, study: optuna.Study, sweep: Sw
         print(f"  {finding}")
 
 
-def list_fits(best: FrozenTrial, plan: SearchPlan) -> list[Fit]:
-    """List the fits that compare the winner with the default parameters."""
+def run_fits(
+    hydra: HydraSweep, plan: SearchPlan, best: FrozenTrial, sweep: SweepRun
+) -> list[tuple[Stage, tuple[str, ...]]]:
+    """Fit the best and the default parameters with each seed, unless that finished before.
+
+    Returns
+    -------
+    list of tuple
+        Stage and overrides of each fit.
+    """
     tuned = [f"{name}={value}" for name, value in best.params.items()]
-    return [
+    fits: list[tuple[Stage, tuple[str, ...]]] = [
         (stage, (*plan.fixed, *parameters, *seed))
         for stage, parameters in ((Stage.tuned, tuned), (Stage.default, []))
         for seed in plan.seeds
     ]
-
-
-def run_fits(hydra: HydraSweep, plan: SearchPlan, fits: Sequence[Fit], sweep: SweepRun) -> None:
-    """Run those fits that have not finished yet."""
     jobs = fetch_jobs(sweep.experiment, sweep.parent)
     finished = {(job.stage, job.overrides) for job in jobs if job.finished}
     missing = [
@@ -323,6 +302,7 @@ def run_fits(hydra: HydraSweep, plan: SearchPlan, fits: Sequence[Fit], sweep: Sw
     if missing:
         results = hydra.launch(missing, plan.settings.n_trials)
         raise_errors([each for each in results if isinstance(each, Exception)], len(missing))
+    return fits
 
 
 def log_models(
