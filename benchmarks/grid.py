@@ -1,9 +1,10 @@
 """What a sweep costs: a grid of jobs under ``train.py -m`` against a bare loop of the same fits.
 
 A third of the jobs is each of lr, rf and gbm, with test sets of several sizes: six fits per job
-(five folds and the final model) on the bundled sample. The grid tracks every job, judges it against
-the baselines with bootstrap intervals, fits the best once more and logs its model and plots; the
-loop, ``bare_fits.py``, only fits. Both are timed in turn, as processes, on a warm store.
+(five folds and the final model) on the bundled sample. The grid tracks every job, evaluates it
+against the baselines with bootstrap intervals, fits the best once more and logs its model and
+plots; the loop, ``bare_fits.py``, only fits. Both are timed alternately, as processes, on an
+existing store.
 
 ``python benchmarks/grid.py [rounds] [jobs ...]``, from the repository root; jobs are multiples of
 3, by default 9, 24 and 96. Prints the ratio of wall times.
@@ -28,7 +29,7 @@ def read_model(name, test_size):
 
 
 def main(rounds: str = "3", *sizes: str) -> None:
-    """Measure each size in turn, after a small grid that makes the store."""
+    """Measure each size in turn, after a small grid that creates the store."""
     data = [f"data.path={DATA / 'sample_tickets.csv'}", f"data.truth={DATA / 'sample_truth.csv'}"]
     with tempfile.TemporaryDirectory() as folder:
         measure(ROOT / "train.py", ["-m", "model=lr", *data], folder)

@@ -108,7 +108,12 @@ MUTANTS = [
         "np.argmax(losses < lowest + slack, axis=1)",
         THRESHOLDS,
     ),
-    Mutant("decisions/thresholds.py", "score >= threshold).sum()", "score > threshold).sum()", THRESHOLDS),
+    Mutant(
+        "decisions/thresholds.py",
+        "score >= threshold).sum()",
+        "score > threshold).sum()",
+        THRESHOLDS,
+    ),
     Mutant("decisions/thresholds.py", "[tail, 1 - tail]", "[tail, 1 - 2 * tail]", THRESHOLDS),
     Mutant("learning/splits.py", "before = created < cut", "before = created <= cut", SPLITS),
     Mutant(
@@ -187,7 +192,8 @@ MUTANTS = [
     ),
     Mutant(
         "learning/crossfit.py",
-        "cross_calibrate(\n        calibration, score[eligible], breach[eligible], fold_of[eligible]\n    )",
+        "cross_calibrate(\n        calibration, score[eligible], breach[eligible], "
+        "fold_of[eligible]\n    )",
         "calibrator.apply(score[eligible])",
         f"tests/learning/test_crossfit.py {HONESTY}",
     ),

@@ -1,10 +1,10 @@
-"""What sweeps survive: many starts at once on a store that does not exist, and ``kill -9``.
+"""Whether sweeps survive parallel starts without a store, and ``kill -9``.
 
 ``python benchmarks/survival.py cold [rounds]``: 16 jobs, 4 workers, no store yet; all must finish.
 
 ``python benchmarks/survival.py kill [rounds]``: a search of 30 trials is killed at a random moment
-and started again. Its 30 trials must be those of a search that nobody disturbed, and no run may be
-left RUNNING.
+and started again. Its 30 trials must be those of an undisturbed search, and no run may be left
+RUNNING.
 
 Both work on a part of the bundled sample, in a folder of their own, and print round by round.
 """
@@ -28,8 +28,8 @@ GRID += ["model.n_estimators=20,30,40,50", "hydra/launcher=joblib", "hydra.launc
 SEARCH = ["-m", "search=lr", "hydra.sweeper.n_trials=30", "hydra.sweeper.study_name=survival"]
 
 
-def lay_out(folder):
-    """Put a part of the sample where the config looks for it."""
+def copy_sample(folder):
+    """Copy a part of the sample to where the config looks for it."""
     (folder / "data").mkdir(parents=True)
     lines = (ROOT / "data" / "sample_tickets.csv").read_text(encoding="utf-8").splitlines(True)
     (folder / "data" / "sample_tickets.csv").write_text("".join(lines[: TICKETS + 1]))
@@ -37,12 +37,12 @@ def lay_out(folder):
 
 
 def start(arguments, folder):
-    """Start train.py in a folder, with a store and a study of its own."""
-    own = {"MLFLOW_TRACKING_URI", "SLARISK_STUDY_STORAGE"}
+    """Start train.py in a folder, with its own store and study."""
+    shared = {"MLFLOW_TRACKING_URI", "SLARISK_STUDY_STORAGE"}
     return subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *arguments, *QUICK],
         cwd=folder,
-        env={key: value for key, value in os.environ.items() if key not in own},
+        env={key: value for key, value in os.environ.items() if key not in shared},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -51,7 +51,7 @@ def start(arguments, folder):
 
 
 def count_runs(folder):
-    """Count the runs of a store by status, parents apart."""
+    """Count the runs of a store by status and whether they are the parent of a sweep."""
     import mlflow
 
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
@@ -61,22 +61,22 @@ def count_runs(folder):
 
 def start_cold(rounds):
     """Run grids on stores that do not exist yet."""
-    whole = 0
+    passed = 0
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as name:
-            lay_out(folder := Path(name))
+            copy_sample(folder := Path(name))
             process = start(GRID, folder)
-            said, _ = process.communicate()
+            output, _ = process.communicate()
             runs = count_runs(folder)
         finished = runs["FINISHED", False]
-        whole += finished == 16 and process.returncode == 0
+        passed += finished == 16 and process.returncode == 0
         print(
             f"round {number + 1}: {finished} of 16 finished, exit {process.returncode}", flush=True
         )
         if finished != 16:
-            print(said)
-    print(f"cold start: all 16 jobs finished in {whole} of {rounds} rounds")
-    return whole == rounds
+            print(output)
+    print(f"cold start: all 16 jobs finished in {passed} of {rounds} rounds")
+    return passed == rounds
 
 
 def list_trials(folder):
@@ -97,18 +97,18 @@ def list_trials(folder):
 def kill_searches(rounds, seed=0):
     """Kill searches at random moments, start them again, and compare with an undisturbed one."""
     rng = random.Random(seed)
-    whole = 0
+    passed = 0
     with tempfile.TemporaryDirectory() as name:
-        lay_out(folder := Path(name))
+        copy_sample(folder := Path(name))
         started = time.perf_counter()
-        said, _ = start(SEARCH, folder).communicate()
+        output, _ = start(SEARCH, folder).communicate()
         length = time.perf_counter() - started
         expected = list_trials(folder)
-        assert len(expected) == 30, said
+        assert len(expected) == 30, output
     print(f"undisturbed: {len(expected)} trials in {length:.0f} s", flush=True)
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as name:
-            lay_out(folder := Path(name))
+            copy_sample(folder := Path(name))
             process = start(SEARCH, folder)
             moment = rng.uniform(0, length)
             try:
@@ -118,25 +118,24 @@ def kill_searches(rounds, seed=0):
             process.communicate()
             before = len(list_trials(folder))
             again = start(SEARCH, folder)
-            said, _ = again.communicate()
+            output, _ = again.communicate()
             trials, runs = list_trials(folder), count_runs(folder)
         running = sum(count for (status, _), count in runs.items() if status == "RUNNING")
         good = trials == expected and not running and again.returncode == 0
-        whole += good
+        passed += good
         print(
             f"round {number + 1}: killed after {moment:.1f} s and {before} trials; resumed to "
-            f"{len(trials)}, {'the same' if trials == expected else 'NOT THE SAME'}, "
+            f"{len(trials)}, {'equal' if trials == expected else 'NOT EQUAL'}, "
             f"{running} runs left RUNNING, exit {again.returncode}",
             flush=True,
         )
         if not good:
-            print(said)
-    print(f"kill -9: whole after the second start in {whole} of {rounds} rounds")
-    return whole == rounds
+            print(output)
+    print(f"kill -9: equal after the second start in {passed} of {rounds} rounds")
+    return passed == rounds
 
 
 if __name__ == "__main__":
-    what, *more = sys.argv[1:]
-    work = {"cold": (start_cold, 10), "kill": (kill_searches, 20)}
-    function, usual = work[what]
-    sys.exit(not function(int(more[0]) if more else usual))
+    name, *rounds = sys.argv[1:]
+    function, default = {"cold": (start_cold, 10), "kill": (kill_searches, 20)}[name]
+    sys.exit(not function(int(rounds[0]) if rounds else default))

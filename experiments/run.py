@@ -20,13 +20,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="name", help="studies, or: all")
     parser.add_argument("--list", action="store_true", help="list the studies")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time (default: 2)")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     known = list_studies(HERE)
-    if asked.list or not asked.names:
+    if options.list or not options.names:
         print("\n".join(known))
         return
-    for name in known if asked.names == ["all"] else asked.names:
-        run_study(Study(HERE / name, HERE.parent / "conf"), asked.workers)
+    for name in known if options.names == ["all"] else options.names:
+        run_study(Study(HERE / name, HERE.parent / "conf"), options.workers)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ _COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, INK)
 
 
 def write_figure(folder: Path, rows: Sequence[TableRow], spec: FigureSpec) -> None:
-    """Write a figure as SVG. The same rows give the same file, byte by byte."""
+    """Write a figure as SVG; the same rows give the same file, byte by byte."""
     import matplotlib
 
     content = io.BytesIO()
@@ -53,25 +54,25 @@ def draw_figure(rows: Sequence[TableRow], spec: FigureSpec) -> Figure:
     figure.set_layout_engine("constrained")
     panels = figure.subplots(1, len(parts), squeeze=False)[0]
     for part, panel in zip(parts, panels, strict=True):
-        mine = [row for row in rows if row.labels[PART] == part]
+        own = [row for row in rows if row.labels[PART] == part]
         panel.set_title(part, fontsize=10)
         panel.tick_params(labelsize=8, color=GREY)
         panel.spines[["top", "right"]].set_visible(False)
-        (_draw_dots if dots else _draw_lines)(panel, mine, axes, spec)
+        (_draw_dots if dots else _draw_lines)(panel, own, axes, spec)
     return figure
 
 
 def _draw_dots(
     panel: Axes, rows: Sequence[TableRow], axes: Sequence[str], spec: FigureSpec
 ) -> None:
-    found = [row for row in rows if row.cells[spec.column] is not None]
-    mean, low, high = _values(found, spec.column)
-    place = np.arange(len(found))
+    known = [row for row in rows if row.cells[spec.column] is not None]
+    mean, low, high = _list_values(known, spec.column)
+    heights = np.arange(len(known))
     panel.axvline(0, color=LIGHT, zorder=0)
-    panel.hlines(place, low, high, color=BLUE, linewidth=1.5)
-    panel.plot(mean, place, "o", color=BLUE, markersize=4)
-    names = [", ".join(row.labels[axis] for axis in axes) for row in found]
-    panel.set_yticks(place, names)
+    panel.hlines(heights, low, high, color=BLUE, linewidth=1.5)
+    panel.plot(mean, heights, "o", color=BLUE, markersize=4)
+    names = [", ".join(row.labels[axis] for axis in axes) for row in known]
+    panel.set_yticks(heights, names)
     panel.invert_yaxis()
     panel.set_xlabel(spec.column, fontsize=8)
 
@@ -84,15 +85,14 @@ def _draw_lines(
     for row in rows:
         if row.cells[spec.column] is not None:
             lines.setdefault(", ".join(row.labels[axis] for axis in axes), []).append(row)
-    for place, (name, line) in enumerate(lines.items()):
-        colour = _COLOURS[place % len(_COLOURS)]
+    for (name, line), colour in zip(lines.items(), itertools.cycle(_COLOURS), strict=False):
         labels = [row.labels[spec.along] for row in line]
         try:
             x = [float(label.replace(",", "")) for label in labels]
         except ValueError:
             x = [float(at) for at in range(len(labels))]
             panel.set_xticks(x, labels)
-        mean, low, high = _values(line, spec.column)
+        mean, low, high = _list_values(line, spec.column)
         panel.plot(x, mean, "o-", color=colour, markersize=3, linewidth=1.3, label=name)
         panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
     if spec.log:
@@ -104,7 +104,7 @@ def _draw_lines(
         panel.legend(fontsize=7, frameon=False)
 
 
-def _values(rows: Sequence[TableRow], column: str) -> tuple[list[float], ...]:
+def _list_values(rows: Sequence[TableRow], column: str) -> tuple[list[float], ...]:
     """Return means, lower and upper ends, to the five digits that agree on every processor."""
     cells = [row.cells[column] for row in rows]
     ends = [(cell.mean, cell.low, cell.high) for cell in cells if cell is not None]

@@ -129,11 +129,11 @@ def plan_jobs(recipe: Recipe) -> list[StudyJob]:
     for name, part in recipe.parts.items():
         axes = {axis: expand_axis(each) for axis, each in (recipe.axes | part.axes).items() if each}
         axes[DRAW] = expand_draws(part.draws)
-        for labels in itertools.product(*axes.values()):
-            chosen = dict(zip(axes, labels, strict=True))
-            own = [each for axis, label in chosen.items() for each in axes[axis][label]]
+        for choice in itertools.product(*(options.items() for options in axes.values())):
+            labels = dict(zip(axes, (label for label, _ in choice), strict=True))
+            own = itertools.chain.from_iterable(overrides for _, overrides in choice)
             overrides = (*recipe.overrides, *part.overrides, *own)
-            jobs.append(StudyJob({PART: name, **chosen}, overrides))
+            jobs.append(StudyJob({PART: name, **labels}, overrides))
     return jobs
 
 

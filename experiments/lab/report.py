@@ -30,13 +30,13 @@ README = "README.md"
 BEGIN, END = "<!-- results: written by experiments/run.py -->", "<!-- end of results -->"
 
 
-def write_report(folder: Path, recipe: Recipe, results: pd.DataFrame) -> None:
-    """Write results, tables and figures into a study's folder; its other files stay as they are.
+def write_study_report(folder: Path, recipe: Recipe, results: pd.DataFrame) -> None:
+    """Write results, tables and figures into a study's folder.
 
     Raises
     ------
     InputError
-        The README has no place for the tables.
+        The README does not have the two marks between which tables go.
     """
     write_whole(folder / RESULTS, results.to_csv(index=False, lineterminator="\n").encode())
     page = folder / README
@@ -52,7 +52,7 @@ def fill_readme(page: Path, tables: str) -> str:
     Raises
     ------
     InputError
-        It does not have both marks.
+        The README does not have both marks.
     """
     text = page.read_text("utf-8") if page.exists() else ""
     if not re.search(f"{re.escape(BEGIN)}.*{re.escape(END)}", text, flags=re.DOTALL):

@@ -51,14 +51,14 @@ DIGITS = {
 def tabulate_runs(jobs: Sequence[StudyJob], metrics: Sequence[Mapping[str, float]]) -> pd.DataFrame:
     """Tabulate runs as text: the labels of each, and its metrics rounded."""
     rows = [
-        job.labels | {name: _format(found.get(name), digits) for name, digits in DIGITS.items()}
-        for job, found in zip(jobs, metrics, strict=True)
+        job.labels | {name: _format(of_run.get(name), digits) for name, digits in DIGITS.items()}
+        for job, of_run in zip(jobs, metrics, strict=True)
     ]
     return _order_columns(pd.DataFrame(rows))
 
 
 def _format(value: float | None, digits: int) -> str:
-    """Format a number without trailing zeros, and -0.0 as 0; empty if it is no number."""
+    """Format a number without trailing zeros, and -0.0 as 0; missing and infinite ones as empty."""
     if value is None or not np.isfinite(value):
         return ""
     text = f"{round(value, digits) + 0.0:.{digits}f}"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from joblib import Parallel, delayed
 
 from lab.recipe import plan_jobs, read_recipe
-from lab.report import write_report
+from lab.report import write_study_report
 from lab.results import join_results, keep_results, tabulate_runs
-from lab.study import compose_job, draw_samples, find_missing
+from lab.study import compose_job, draw_samples, list_missing_reasons
 from slarisk.command_line import register_schemas
 from slarisk.config import SweepJob
 from slarisk.sweeps.job import train_job
@@ -45,16 +45,16 @@ def run_study(study: Study, workers: int) -> bool:
     register_schemas()
     jobs = plan_jobs(recipe)
     draw_samples(jobs)
-    missing = find_missing(study, jobs)
-    for reason in dict.fromkeys(filter(None, missing)):
+    reasons = list_missing_reasons(study, jobs)
+    for reason in dict.fromkeys(filter(None, reasons)):
         print(f"{study.name}: {reason}")
-    able = [job for job, reason in zip(jobs, missing, strict=True) if reason is None]
-    unable = [job for job, reason in zip(jobs, missing, strict=True) if reason is not None]
-    if able:
-        results = tabulate_runs(able, run_jobs(study, able, workers))
-        kept = keep_results(study.folder, unable)
-        write_report(study.folder, recipe, join_results(jobs, [results, kept]))
-    return not unable
+    runnable = [job for job, reason in zip(jobs, reasons, strict=True) if reason is None]
+    skipped = [job for job, reason in zip(jobs, reasons, strict=True) if reason is not None]
+    if runnable:
+        results = tabulate_runs(runnable, run_jobs(study, runnable, workers))
+        kept = keep_results(study.folder, skipped)
+        write_study_report(study.folder, recipe, join_results(jobs, [results, kept]))
+    return not skipped
 
 
 def run_jobs(study: Study, jobs: Sequence[StudyJob], workers: int) -> list[dict[str, float]]:
@@ -68,7 +68,7 @@ def run_jobs(study: Study, jobs: Sequence[StudyJob], workers: int) -> list[dict[
     Raises
     ------
     InputError
-        A job failed. The others are not repeated the next time.
+        A job failed. Those that finished are not repeated the next time.
     """
     experiment = open_store(compose_job(study, jobs[0]).tracking)
     end_orphans(experiment)
@@ -77,21 +77,21 @@ def run_jobs(study: Study, jobs: Sequence[StudyJob], workers: int) -> list[dict[
     at_once = count_parallel({"n_jobs": workers}, len(jobs))
     with parent_run(_SHARED / study.name, experiment, parent, len(jobs)) as sweep:
         shared = SweepJob(parent=sweep.parent, folder=str(sweep.folder), at_once=at_once)
-        places = [replace(shared, job=str(number)) for number in range(len(jobs))]
         errors = Parallel(n_jobs=workers, batch_size=1)(
-            delayed(run_job)(study, job, place) for job, place in zip(jobs, places, strict=True)
+            delayed(run_study_job)(study, job, replace(shared, job=str(number)))
+            for number, job in enumerate(jobs)
         )
     end_sweep(parent, [error for error in errors if error is not None], len(jobs), "jobs")
-    runs = [sweep.watch.outcomes[str(number)].run_id for number in range(len(jobs))]
+    runs = [sweep.watcher.outcomes[str(number)].run_id for number in range(len(jobs))]
     return [find_run(run).metrics for run in runs if run is not None]
 
 
-def run_job(study: Study, job: StudyJob, place: SweepJob) -> Exception | None:
-    """Run one job in a worker process, and return its error, so that the others go on."""
+def run_study_job(study: Study, job: StudyJob, sweep: SweepJob) -> Exception | None:
+    """Run one job in a worker process; an error is returned, so that the other jobs go on."""
     register_schemas()
     try:
         config = compose_job(study, job)
-        config.sweep = place
+        config.sweep = sweep
         train_job(config)
     except Exception as error:
         return error

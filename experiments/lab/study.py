@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra import compose, initialize_config_dir
-from omegaconf import open_dict
 
 from lab.recipe import DRAW, PART, RECIPE, StudyJob
 from slarisk.config import TrainConfig
 from slarisk.datasets.sample import write_sample
-from slarisk.typed_config import take_choices, type_config
+from slarisk.sweeps.hydra_sweep import type_job_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +45,8 @@ def list_studies(experiments: Path) -> list[str]:
 def draw_samples(jobs: Sequence[StudyJob]) -> None:
     """Generate the samples that the overrides of jobs name and that do not exist yet."""
     overrides = [each for job in jobs for each in job.overrides]
-    asked = {found.groups() for each in overrides if (found := _FRESH_SAMPLE.fullmatch(each))}
-    for tickets, seed in sorted(asked):
+    matches = [match for each in overrides if (match := _FRESH_SAMPLE.fullmatch(each))]
+    for tickets, seed in sorted({match.groups() for match in matches}):
         folder = _SAMPLES / f"{tickets}x{seed}"
         if not folder.is_dir():
             partial = folder.with_name(f"{folder.name}.partial")
@@ -64,9 +63,9 @@ def expand_override(override: str) -> list[str]:
     >>> expand_override("model=lr"), expand_override("sample=500x1")[0]
     (['model=lr'], 'data.path=outputs/samples/500x1/sample_tickets.csv')
     """
-    if not (found := _FRESH_SAMPLE.fullmatch(override)):
+    if not (match := _FRESH_SAMPLE.fullmatch(override)):
         return [override]
-    folder = (_SAMPLES / "x".join(found.groups())).as_posix()
+    folder = (_SAMPLES / "x".join(match.groups())).as_posix()
     return [f"data.path={folder}/sample_tickets.csv", f"data.truth={folder}/sample_truth.csv"]
 
 
@@ -77,45 +76,43 @@ def compose_job(study: Study, job: StudyJob) -> TrainConfig:
     """
     overrides = [each for override in job.overrides for each in expand_override(override)]
     own = study.folder.absolute() / "conf"
-    search = [f"hydra.searchpath=[file://{own}]"] if own.is_dir() else []
+    search_path = [f"hydra.searchpath=[file://{own}]"] if own.is_dir() else []
     with initialize_config_dir(str(study.conf.absolute()), job_name="train"):
-        config = compose("train", [*overrides, *search], return_hydra_config=True)
-    choices = take_choices(config.hydra.runtime.choices)
-    with open_dict(config):
-        del config["hydra"]
-    typed = type_config(config)
-    assert isinstance(typed, TrainConfig)
-    labels = {f"study.{axis}": label for axis, label in job.labels.items()}
-    typed.choices = choices | labels  # parameters of the MLflow run, by which runs are compared
+        config = compose("train", [*overrides, *search_path], return_hydra_config=True)
+    typed = type_job_config(config)
+    # logged as parameters of the MLflow run, by which its runs can be compared
+    typed.choices |= {f"study.{axis}": label for axis, label in job.labels.items()}
     typed.overrides, typed.skip_finished = overrides, True
     typed.tracking = replace(typed.tracking, experiment=f"study-{study.name}")
     return typed
 
 
-def find_missing(study: Study, jobs: Sequence[StudyJob]) -> list[str | None]:
-    """Say, for each job, what keeps it from running: its ticket file or its model's package.
+def list_missing_reasons(study: Study, jobs: Sequence[StudyJob]) -> list[str | None]:
+    """List for each job why it cannot run (no ticket file, no package of its model), or None.
 
-    None if nothing does. Jobs that differ in the draw alone need the same files and packages, so
-    only the first of them is composed.
+    Jobs that differ in the draw alone need the same files and packages, so only the first of them
+    is composed.
     """
-    reasons: dict[tuple[str, ...], str | None] = {}
-    missing = []
+    by_choice: dict[tuple[str, ...], str | None] = {}
+    reasons = []
     for job in jobs:
         choice = tuple(label for axis, label in job.labels.items() if axis != DRAW)
-        if choice not in reasons:
-            reasons[choice] = _explain_missing(compose_job(study, job), job.labels[PART], choice)
-        missing.append(reasons[choice])
-    return missing
+        if choice not in by_choice:
+            by_choice[choice] = _find_missing_reason(
+                compose_job(study, job), job.labels[PART], choice
+            )
+        reasons.append(by_choice[choice])
+    return reasons
 
 
-def _explain_missing(config: TrainConfig, part: str, choice: Sequence[str]) -> str | None:
+def _find_missing_reason(config: TrainConfig, part: str, choice: Sequence[str]) -> str | None:
     if not glob(config.data.path, recursive=True):
-        what, lack = part, f"file {config.data.path}"
+        skipped, missing = part, f"file {config.data.path}"
     elif package := missing_package(config):
-        what, lack = " ".join(choice), f"package {package}"
+        skipped, missing = " ".join(choice), f"package {package}"
     else:
         return None
-    return f"{what} is not run, its results stay as they are: no {lack}"
+    return f"{skipped} is not run, its results stay as they are: no {missing}"
 
 
 def missing_package(config: TrainConfig) -> str | None:

@@ -41,5 +41,5 @@ def test_a_wrong_recipe_names_the_key(tmp_path, text, message):
 
 
 def test_a_study_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match="no such study"):
+    with pytest.raises(InputError, match=r"study\.yaml"):
         read_recipe(tmp_path / "nothing")

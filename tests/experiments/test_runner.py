@@ -46,9 +46,7 @@ def list_runs():
 
 def test_a_study_end_to_end(study, place, write_tickets, capsys):
     assert run_study(study, workers=1) is False
-    assert "there is not run, its results stay as they are: no file others.csv" in (
-        capsys.readouterr().out
-    )
+    assert "others.csv" in capsys.readouterr().out
     results = read_results(study.folder)
     assert results[["data", "rule", "draw"]].to_numpy().tolist() == [
         ["here", "one", "1"],
@@ -56,9 +54,9 @@ def test_a_study_end_to_end(study, place, write_tickets, capsys):
     ]
     runs = list_runs()
     assert {run.data.params["study.rule"] for run in runs} == {"one", "each"}
-    of = {run.data.params["study.rule"]: run.data.metrics["expected_loss"] for run in runs}
-    found = results["expected_loss"].astype(float).tolist()
-    assert found == pytest.approx([of["one"], of["each"]], abs=0.005)
+    losses = {run.data.params["study.rule"]: run.data.metrics["expected_loss"] for run in runs}
+    tabulated = results["expected_loss"].astype(float).tolist()
+    assert tabulated == pytest.approx([losses["one"], losses["each"]], abs=0.005)
 
     first = read_all(study)
     run_study(study, workers=1)  # takes over what finished, and changes nothing
@@ -85,19 +83,18 @@ def test_a_model_whose_package_is_absent_keeps_its_results_and_their_place(study
     away.write_text("_target_: no_such_package.Classifier\n")
     capsys.readouterr()
     assert run_study(study, workers=1) is False
-    said = capsys.readouterr().out
-    assert "here one is not run, its results stay as they are: no package no_such_package" in said
-    found = read_results(study.folder)
-    assert found["rule"].tolist() == ["one", "each"]
-    assert found.iloc[0].to_dict() == here.iloc[0].to_dict()
-    assert found.iloc[1].to_dict() != here.iloc[1].to_dict()  # the other ran, now with the default
+    assert "no_such_package" in capsys.readouterr().out
+    results = read_results(study.folder)
+    assert results["rule"].tolist() == ["one", "each"]
+    assert results.iloc[0].to_dict() == here.iloc[0].to_dict()
+    assert results.iloc[1].to_dict() != here.iloc[1].to_dict()  # it ran, with the default model
 
 
 def test_a_job_that_fails_leaves_the_results_alone(study):
     (study.folder / "results.csv").write_text("before\n")
-    text = RECIPE.replace("decision=per_ticket", "split.folds=1")
+    text = RECIPE.replace("decision=per_ticket", "model.C=-1.0")
     (study.folder / "study.yaml").write_text(text)
-    with pytest.raises(InputError, match=r"1 of 2 jobs failed: split\.folds=1"):
+    with pytest.raises(InputError, match="'C'"):
         run_study(study, workers=1)
     assert (study.folder / "results.csv").read_text() == "before\n"
     assert len([run for run in list_runs() if run.info.status == "FINISHED"]) == 1

@@ -1,3 +1,4 @@
+import re
 import shlex
 
 import pytest
@@ -5,13 +6,13 @@ import pytest
 from slarisk.config import Stage
 from slarisk.sweeps.results import (
     find_best,
-    summarise_job,
-    summarise_sweep,
-    summarise_value,
+    format_command,
+    format_job_summary,
+    format_results,
+    format_sweep_summary,
+    format_value_summary,
+    list_varied_keys,
     tabulate_jobs,
-    varied_choices,
-    write_command,
-    write_results,
 )
 from slarisk.sweeps.runs import JobRun
 
@@ -89,9 +90,9 @@ def test_the_choices_that_vary_are_named_in_the_order_they_were_given():
         job(2, "split.folds=3", "model=rf", "features=notebook"),
         job(3, "split.folds=3", "model=rf", "features=calendar"),
     ]
-    assert varied_choices(jobs) == ["model", "features", "model.C"]
-    assert varied_choices(jobs[:1]) == []
-    assert varied_choices([]) == []
+    assert list_varied_keys(jobs) == ["model", "features", "model.C"]
+    assert list_varied_keys(jobs[:1]) == []
+    assert list_varied_keys([]) == []
 
 
 def test_a_value_may_hold_an_equals_sign():
@@ -130,7 +131,7 @@ def test_a_choice_that_a_job_does_not_have_is_empty():
     assert table["model.C"].tolist() == ["2", ""]
 
 
-# In words ---------------------------------------------------------------------------------------
+# As text ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -143,46 +144,43 @@ def test_a_choice_that_a_job_does_not_have_is_empty():
     ],
 )
 def test_the_command_can_be_pasted(overrides):
-    assert shlex.split(write_command(overrides)) == ["python", "train.py", *overrides]
+    assert shlex.split(format_command(overrides)) == ["python", "train.py", *overrides]
 
 
 BETTER, UNCLEAR, WORSE = (5, 1, 9), (5, -1, 9), (-5, -9, -1)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "figures"),
     [
-        ([WORSE, (0, 0, 0)], "**No job beats the best trivial rule** .*none of the 2 loses less"),
-        ([(-5, -9, 9)], "**No job beats the best trivial rule** .*none of the 1 loses less"),
-        ([UNCLEAR, WORSE], "1 of 2 jobs lose less .*none clearly: every interval holds 0"),
-        ([BETTER, UNCLEAR, WORSE], "2 of 3 jobs lose less .*1 of them clearly"),
-        ([BETTER, BETTER], "2 of 2 jobs lose less .*2 of them clearly"),
-        ([(5, 0, 9)], "1 of 1 jobs lose less .*none clearly"),
+        ([WORSE, (0, 0, 0)], ["2"]),  # none of 2 is better
+        ([(-5, -9, 9)], ["1"]),
+        ([UNCLEAR, WORSE], ["1", "2", "0"]),  # 1 of 2, and the interval holds 0
+        ([(5, 0, 9)], ["1", "1", "0"]),
+        ([BETTER, UNCLEAR, WORSE], ["2", "3", "1", "0"]),  # 2 of 3, 1 of them excludes 0
+        ([BETTER, BETTER], ["2", "2", "2", "0"]),
     ],
 )
-def test_it_is_said_whether_any_job_is_worth_having(values, said):
+def test_the_jobs_that_beat_the_rules_are_counted(values, figures):
     jobs = [job(number, value=value) for number, value in enumerate(values)]
-    start, _, end = said.partition(".*")
-    words = summarise_value([*jobs, failed(), job(0.5, value=BETTER, status="KILLED")])
-    assert words.startswith(start)
-    assert end in words
-    assert words in write_results(jobs)
+    summary = format_value_summary([*jobs, failed(), job(0.5, value=BETTER, status="KILLED")])
+    assert re.findall(r"\d+", summary) == figures
+    assert summary in format_results(jobs)
 
 
-def test_it_is_said_how_a_sweep_went():
+def test_jobs_are_counted_by_how_they_ended():
     jobs = [job(2.5), failed(), failed(), job(None, status="KILLED"), job(None, status="RUNNING")]
-    assert summarise_sweep(jobs) == (
-        "1 of 5 jobs finished, 2 failed, 1 killed, 1 running; "
-        "best: lr notebook sample, objective 2.5000."
-    )
-    assert summarise_sweep(jobs[1:2]) == "0 of 1 jobs finished, 1 failed: nothing to compare."
-    assert summarise_sweep(jobs[:1]).startswith("1 of 1 jobs finished; best: ")
+    figures = re.findall(r"\d\S*", format_sweep_summary(jobs))
+    assert figures == ["1", "5", "2", "1", "1", "2.5000."]
+    assert re.findall(r"\d\S*", format_sweep_summary(jobs[1:2])) == ["0", "1", "1"]
+    assert re.findall(r"\d\S*", format_sweep_summary(jobs[:1])) == ["1", "1", "2.5000."]
 
 
-def test_a_job_is_told_in_one_line():
-    assert summarise_job("lr", job(2.5).metrics) == (
-        "lr: objective 2.5000; test loss $100, value $5 [$1 to $9]; 0.5 s"
-    )
+def test_the_summary_of_a_job_has_its_metrics():
+    summary = format_job_summary("lr", job(2.5).metrics)
+    figures = ["lr: ", " 2.5000; ", " $100, ", " $5 [$1 to $9]; ", " 0.5 s"]
+    assert [each for each in figures if each not in summary] == []
+    assert "\n" not in summary
 
 
 def rows(description):
@@ -195,12 +193,13 @@ def cells(row):
     return [part.strip().replace("\0", "|") for part in parts]
 
 
-def test_the_description_has_the_verdict_the_command_and_the_table():
+def test_the_description_has_summary_command_and_table():
     jobs = [job(2.0, "model=rf", "a=b c"), job(1.0, "model=lr", "a=b c")]
-    text = write_results(jobs, ["More that is known."])
-    assert text.startswith("**2 of 2 jobs finished; best: ")
-    command = "The best job again: `python train.py model=lr 'a=b c'`"
-    assert f"\n\nMore that is known.\n\n{command}\n\n|" in text
+    text = format_results(jobs, ["More that is known."])
+    assert text.startswith("**2 of 2 ")
+    assert text.index("\n\nMore that is known.\n\n") < text.index(
+        "`python train.py model=lr 'a=b c'`\n\n|"
+    )
     header, rule, *body = map(cells, rows(text))
     assert header == ["model", "objective", "test loss", "value over best rule", "s"]
     assert len(rule) == 5
@@ -217,7 +216,7 @@ def test_jobs_that_failed_say_why_and_do_not_break_the_table():
         job(None, "a=z", status="KILLED", failure="interrupted", seconds=None),
         failed("a=long", failure="|" * 300),
     ]
-    table = [cells(row) for row in rows(write_results(jobs))[2:]]
+    table = [cells(row) for row in rows(format_results(jobs))[2:]]
     assert [row[0] for row in table] == ["x|y", "u|v", "z", "long"]
     assert {len(row) for row in table} == {5}
     assert [row[2] for row in table[1:3]] == ["FAILED 'p|q' is wrong", "KILLED interrupted"]
@@ -225,14 +224,13 @@ def test_jobs_that_failed_say_why_and_do_not_break_the_table():
 
 
 def test_without_a_finished_job_there_is_only_the_table():
-    text = write_results([failed("model=a"), failed("model=b", failure="worse")])
-    assert "again" not in text
-    assert "rule**" not in text
+    text = format_results([failed("model=a"), failed("model=b", failure="worse")])
+    assert "`" not in text  # no command
     assert [cells(row)[2] for row in rows(text)[2:]] == ["FAILED no such column", "FAILED worse"]
 
 
-def test_jobs_in_which_nothing_varies_are_told_by_name():
-    header, _, row = rows(write_results([job(1.0, "model=lr", name="a|b")]))
+def test_jobs_in_which_nothing_varies_are_listed_by_name():
+    header, _, row = rows(format_results([job(1.0, "model=lr", name="a|b")]))
     assert cells(header)[0] == "job"
     assert cells(row)[0] == "a|b"
     assert len(cells(row)) == len(cells(header))
@@ -240,10 +238,11 @@ def test_jobs_in_which_nothing_varies_are_told_by_name():
 
 def test_the_description_shows_25_jobs_and_says_where_all_are():
     jobs = [job(number, f"n={number}") for number in range(26, 0, -1)]
-    text = write_results(jobs)
+    text = format_results(jobs)
     assert [cells(row)[0] for row in rows(text)[2:]] == [str(n) for n in range(1, 26)]
-    assert text.endswith("\n\nAll 26 jobs: results.csv.")
-    assert "results.csv" not in write_results(jobs[:25])
+    assert "26" in text.splitlines()[-1]
+    assert "results.csv" in text.splitlines()[-1]
+    assert "results.csv" not in format_results(jobs[:25])
 
 
 @pytest.mark.parametrize("choices", [1, 7, 60])
@@ -254,12 +253,12 @@ def test_the_description_of_a_big_sweep_stays_within_mlflows_limit(choices, leng
         job(n, *(f"{key}={n}{'x' * length}" for key in keys), run_id=f"run-{n}") for n in range(96)
     ]
     jobs += [failed("model=gbm", failure="|" * 500)]
-    text = write_results(jobs, ["What the seeds say: " + "s" * 500])
+    text = format_results(jobs, ["What the seeds say: " + "s" * 500])
     assert len(text) <= MLFLOW_LIMIT
-    assert text.startswith("**96 of 97 jobs finished, 1 failed; best: ")
+    assert text.startswith("**96 of 97 jobs")
     assert "What the seeds say" in text
-    assert summarise_value(jobs) in text
-    assert text.endswith("\n\nAll 97 jobs: results.csv.")
+    assert format_value_summary(jobs) in text
+    assert "97" in text.splitlines()[-1]
     assert text.count("`") == 2  # the command is whole, or another that does the same
     command = shlex.split(text.split("`")[1])
     assert command[2:] in ([*jobs[0].overrides], [f"from_run={jobs[0].run_id}"])

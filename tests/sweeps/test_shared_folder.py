@@ -1,18 +1,14 @@
 import os
-import pickle
 import stat
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from slarisk.atomic_files import write_whole
-from slarisk.errors import InputError
-from slarisk.sweeps import shared_folder as sharing
+from slarisk.config import SweepJob
+from slarisk.sweeps import shared_folder as module
 from slarisk.sweeps.shared_folder import JobOutcome, OutcomeWatcher, shared_folder, write_outcome
 from slarisk.tracking.workers import current_worker
-from slarisk.training.prepare import prepare_once
 
 
 @pytest.fixture
@@ -21,191 +17,72 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-# Prepared tickets -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def job_of(here, composed, write_tickets):
-    """The config of a job of a sweep that shares a folder."""
-    write_tickets(here / "tickets.csv")
-    (here / "shared").mkdir()
-
-    def compose(*overrides):
-        config = composed("data.path=tickets.csv", "data.truth=null", "model=lr", *overrides)
-        config.sweep.folder = str(here / "shared")
-        return config
-
-    return compose
-
-
-@pytest.fixture
-def prepared(monkeypatch):
-    """The policies that tickets were prepared for, each time."""
-    times, prepare = [], sharing.prepare_tickets
-
-    def count(*policies):
-        times.append(policies)
-        return prepare(*policies)
-
-    monkeypatch.setattr(sharing, "prepare_tickets", count)
-    return times
-
-
-def test_a_sweep_prepares_its_tickets_once(job_of, prepared):
-    first = prepare_once(job_of("model=lr"))
-    second = prepare_once(job_of("model=rf", "features=calendar", "split.folds=3"))
-    assert len(prepared) == 1
-    assert second.frame.equals(first.frame)
-    assert second.frame.dtypes.equals(first.frame.dtypes)
-    assert (second.rows_in, second.dropped) == (first.rows_in, first.dropped)
-    assert second.fingerprint == first.fingerprint
-
-
-@pytest.mark.parametrize(
-    "other",
-    ["data.segments=[channel]", "sla.targets.Critical=5", "cost.escalation_cost=21"],
-)
-def test_other_policies_are_prepared_by_themselves(job_of, prepared, other):
-    first = prepare_once(job_of())
-    second = prepare_once(job_of(other))
-    assert len(prepared) == 2
-    assert prepare_once(job_of()).frame.equals(first.frame)
-    assert prepare_once(job_of(other)).frame.equals(second.frame)
-    assert len(prepared) == 2
-
-
-def test_jobs_that_start_together_prepare_once(job_of, prepared, monkeypatch):
-    counting = sharing.prepare_tickets
-
-    def prepare_slowly(*policies):
-        time.sleep(0.2)  # the others are at the door by now
-        return counting(*policies)
-
-    monkeypatch.setattr(sharing, "prepare_tickets", prepare_slowly)
-    config, found = job_of(), []
-    threads = [
-        threading.Thread(target=lambda: found.append(prepare_once(config))) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(prepared), len(found)) == (1, 4)
-
-
-def test_a_single_run_shares_nothing(job_of, prepared, here):
-    config = job_of()
-    config.sweep.folder = None
-    for _ in range(2):
-        prepare_once(config)
-    assert len(prepared) == 2
-    assert list((here / "shared").iterdir()) == []
-
-
-def tickets_in(folder):
-    return [path for path in folder.iterdir() if path.suffix != ".lock"]
-
-
-def test_a_job_that_fails_while_preparing_leaves_nothing(job_of, here, prepared):
-    (here / "tickets.csv").rename(here / "elsewhere.csv")
-    with pytest.raises(InputError, match="no such file"):
-        prepare_once(job_of())
-    assert tickets_in(here / "shared") == []
-    (here / "elsewhere.csv").rename(here / "tickets.csv")
-    assert len(prepare_once(job_of()).frame) == 600  # the next is not put off either
-    assert len(prepared) == 2
-
-
-def test_a_job_that_is_killed_while_writing_leaves_nothing_to_be_read(
-    job_of, prepared, monkeypatch
-):
-    write = Path.write_bytes
-
-    def die(path, content):
-        write(path, content[: len(content) // 2])
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", die)
-        with pytest.raises(KeyboardInterrupt):
-            prepare_once(job_of())
-    assert len(prepare_once(job_of()).frame) == 600
-    assert len(prepared) == 2
-
-
-def test_a_file_is_replaced_whole(here):
-    path = here / "file.tickets"
-    for content in (b"old", pickle.dumps("new")):
-        write_whole(path, content)
-        assert path.read_bytes() == content
-    assert list(here.iterdir()) == [path]
-
-
 # Outcomes ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def tell(job_of, here):
-    """A job tells how it ended; the next does so a second later."""
+def write(here, composed):
+    """Writes the outcome of a job; the next one is a second newer."""
+    (here / "shared").mkdir()
     ticks = iter(range(1_700_000_000, 1_800_000_000))
 
-    def tell_one(job, words="done", status="finished", run_id="run"):
-        config = job_of()
-        config.sweep.job = str(job)
-        write_outcome(config, JobOutcome(status, run_id, words))
+    def write_one(job, summary="done", status="finished", run_id="run"):
+        config = composed("model=lr")
+        config.sweep = SweepJob(folder=str(here / "shared"), job=str(job))
+        write_outcome(config, JobOutcome(status, run_id, summary))
         now = next(ticks)
         os.utime(here / "shared" / f"{job}.outcome", (now, now))
 
-    return tell_one
+    return write_one
 
 
-def test_every_outcome_is_handed_on_once_and_in_order(tell, here, monkeypatch):
-    monkeypatch.setattr(sharing, "_POLL", 0.01)
-    said = []
-    with OutcomeWatcher(here / "shared", said.append) as watch:
+def test_every_outcome_is_handed_on_once_and_in_order(write, here, monkeypatch):
+    monkeypatch.setattr(module, "_POLL", 0.01)
+    reported = []
+    with OutcomeWatcher(here / "shared", reported.append) as watcher:
         for job in (9, 10, 2):
-            tell(job, f"job {job}")
-        watch.catch_up()
-        assert {outcome.words for outcome in said} == {"job 9", "job 10", "job 2"}
+            write(job, f"job {job}")
+        watcher.read_new()
+        assert {outcome.summary for outcome in reported} == {"job 9", "job 10", "job 2"}
         deadline = time.monotonic() + 5
-        tell(1, "job 1", "failed", None)
-        while len(said) < 4:  # by the watch's own thread
+        write(1, "job 1", "failed", None)
+        while len(reported) < 4:  # by the watch's own thread
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        watch.catch_up()
+        watcher.read_new()
         time.sleep(0.05)
-    assert len(said) == 4
-    assert said[-1] == JobOutcome("failed", None, "job 1")
-    assert watch.outcomes.keys() == {"9", "10", "2", "1"}
+    assert len(reported) == 4
+    assert reported[-1] == JobOutcome("failed", None, "job 1")
+    assert watcher.outcomes.keys() == {"9", "10", "2", "1"}
 
 
-def test_outcomes_are_told_in_the_order_in_which_jobs_ended(tell, here):
-    said = []
+def test_outcomes_are_told_in_the_order_in_which_jobs_ended(write, here):
+    reported = []
     for job in (3, 11, 1, 2):
-        tell(job, str(job))
-    OutcomeWatcher(here / "shared", said.append).catch_up()
-    assert [outcome.words for outcome in said] == ["3", "11", "1", "2"]
+        write(job, str(job))
+    OutcomeWatcher(here / "shared", reported.append).read_new()
+    assert [outcome.summary for outcome in reported] == ["3", "11", "1", "2"]
 
 
-def test_what_ends_last_is_not_missed(tell, here, monkeypatch):
-    monkeypatch.setattr(sharing, "_POLL", 60)
-    said = []
+def test_what_ends_last_is_not_missed(write, here, monkeypatch):
+    monkeypatch.setattr(module, "_POLL", 60)
+    reported = []
     start = time.monotonic()
-    with OutcomeWatcher(here / "shared", said.append):
-        tell(0)
-    assert [outcome.words for outcome in said] == ["done"]
+    with OutcomeWatcher(here / "shared", reported.append):
+        write(0)
+    assert [outcome.summary for outcome in reported] == ["done"]
     assert time.monotonic() - start < 30  # nor waited for
 
 
-def test_an_outcome_that_is_being_written_is_left_alone(here, tell):
+def test_an_outcome_that_is_being_written_is_left_alone(here, write):
     (here / "shared" / "0.123").write_bytes(b'{"status": "fin')
-    said = []
-    watch = OutcomeWatcher(here / "shared", said.append)
-    watch.catch_up()
-    assert said == []
-    tell(0)
-    watch.catch_up()
-    assert [outcome.status for outcome in said] == ["finished"]
+    reported = []
+    watcher = OutcomeWatcher(here / "shared", reported.append)
+    watcher.read_new()
+    assert reported == []
+    write(0)
+    watcher.read_new()
+    assert [outcome.status for outcome in reported] == ["finished"]
 
 
 # The folder -------------------------------------------------------------------------------------

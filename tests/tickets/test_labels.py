@@ -337,7 +337,7 @@ def test_an_unknown_priority_is_refused_with_its_row(write, make_policy, sla, co
 def test_duplicate_ids_are_refused_with_both_rows(write, make_policy, sla, cost):
     row = "2024-01-01 08:00,,2024-01-01 12:00,Low"
     write([f"7,{row}", f"8,{row}", f"7,{row}"])
-    with pytest.raises(InputError, match="Id '7' .*rows 1 and 3"):
+    with pytest.raises(InputError, match=r"Id '7' .*rows 1 and 3"):
         prepare_tickets(make_policy(), sla, cost)
 
 

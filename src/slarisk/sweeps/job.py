@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slarisk.config import ModelLog, TrainConfig
 from slarisk.errors import InputError
-from slarisk.sweeps.results import summarise_job
+from slarisk.sweeps.results import format_job_summary
 from slarisk.sweeps.runs import tag_job
 from slarisk.sweeps.shared_folder import JobOutcome, write_outcome
 from slarisk.tracking.log import log_items
@@ -19,32 +19,34 @@ from slarisk.training.run import name_run, track
 
 
 def train_job(config: TrainConfig) -> float:
-    """Train as a job of a sweep: nested under its parent run, with the model left out.
+    """Train as a job of a sweep: nested under its parent run, without logging the model.
 
-    A job that fails, even before it could begin, is a FAILED run.
+    A job that fails, even before its run could begin, is a FAILED run.
+
+    Returns
+    -------
+    float
+        The objective; that of an earlier run if the config skips what finished.
     """
     experiment = open_store(config.tracking)
-    nested = tag_job(config)
+    tags, name = tag_job(config), name_run(config)
     try:
-        prepared = prepare(config)
+        try:
+            prepared = prepare(config)
+        except InputError:
+            with tracked_run(name, tags):
+                log_items(start_items(config, find_source()))
+                raise
         if config.skip_finished and (done := find_finished(experiment, prepared.tags[JOB_TAG])):
-            write_outcome(
-                config, JobOutcome("skipped", done.run_id, f"{done.name}: finished before")
-            )
+            summary = f"{done.name}: finished before"
+            write_outcome(config, JobOutcome("skipped", done.run_id, summary))
             return done.metrics["objective"]
-        prepared.tags.update(nested)
-    except InputError as error:
-        write_outcome(config, JobOutcome("failed", None, f"{name_run(config)} failed: {error}"))
-        with tracked_run(name_run(config), nested):
-            log_items(start_items(config, find_source()))
-            raise
-    try:
+        prepared.tags.update(tags)
         with share_processors(config.sweep.at_once):
             trained, run_id = track(config, prepared, with_model=config.log_models is ModelLog.all)
     except Exception as error:
-        write_outcome(config, JobOutcome("failed", None, f"{name_run(config)} failed: {error}"))
+        write_outcome(config, JobOutcome("failed", None, f"{name} failed: {error}"))
         raise
-    write_outcome(
-        config, JobOutcome("finished", run_id, summarise_job(name_run(config), trained.metrics))
-    )
+    summary = format_job_summary(name, trained.metrics)
+    write_outcome(config, JobOutcome("finished", run_id, summary))
     return trained.metrics["objective"]

@@ -1,18 +1,17 @@
-"""An Optuna study that survives: resumed after a kill, shared by machines, never short of a trial.
+"""An Optuna study that can be resumed after a kill and shared by machines, and loses no trial.
 
-Hydra's Optuna sweeper asks for a batch of trials and tells their values once the whole batch is
-done. A worker that is killed leaves its trials running for ever, and the command that is run again
-draws the same first trials anew. Here
+Hydra's Optuna sweeper asks for a batch of trials and tells Optuna their values once the whole batch
+is done. If it is killed its trials stay RUNNING, and after a restart it draws the first trials
+again. Here
 
-* each trial has a rank, from 0 on, and draws from a seed of its own: the study's plus its rank.
-  The rank of a trial that was cut off goes to the next, so a study that was interrupted goes on as
-  if it had not been;
-* each trial carries its worker and the time it was last seen alive. A trial whose worker is gone
-  takes its value from its MLflow run, if that had finished, or is queued again with the same
-  parameters;
-* workers need no other agreement than the numbers that the database gives their trials: of those
-  that take a rank together, the one with the lower number has the first choice, and one that finds
-  no rank left gives its trial back.
+* each trial has a rank, from 0 on, and draws from its own seed: the study's plus its rank. The rank
+  of an interrupted trial goes to its successor, so an interrupted study draws what an undisturbed
+  one would;
+* each trial carries its worker and when that last gave a sign of life. A trial whose worker is dead
+  takes its value from its MLflow run, if that finished, or is queued again with its parameters;
+* workers without a common lock agree by the numbers that the database gives their trials: of two
+  that take the same rank, the lower number comes first, and a worker that finds no rank left gives
+  its trial back.
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ import itertools
 import math
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,36 +36,33 @@ from slarisk.tracking.store import create_whole, hide_password
 from slarisk.tracking.workers import current_worker, is_local_worker, worker_died
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial, Trial
 
 _LOCAL = "sqlite:///"
+# user attributes of trials, and of the study
 WORKER, SEEN, RANK, FAILURE = "worker", "seen_at", "rank", "failure"
-GROUND, PARENT = "ground", "parent_run"
-FINISHING, FINISHING_SEEN = "finishing", "finishing_seen_at"
-_PULSE = 20.0  # seconds between two signs of life
-_SILENCE = 120.0  # seconds without one, after which a worker elsewhere is taken for dead
-_PATIENCE = 60.0  # seconds for another worker to set a new study up
-_EDGE = 0.02  # of a parameter's range
+CONTEXT, PARENT = "ground", "parent_run"
+CONCLUDING, CONCLUDING_SEEN = "finishing", "finishing_seen_at"
+_HEARTBEAT = 20.0  # seconds between two signs of life
+_SILENCE = 120.0  # seconds without one, after which a worker elsewhere counts as dead
+_SETUP_SECONDS = 60.0  # for another worker to set up a new study
 _DATABASE_ERRORS = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
-
-MakeSampler = Callable[[int], optuna.samplers.BaseSampler]
 
 
 def open_study(
-    storage: str, name: str, ground: str, set_up: Callable[[optuna.Study], str]
+    storage: str, name: str, context: str, set_up: Callable[[optuna.Study], str]
 ) -> tuple[optuna.Study, str]:
-    """Open a study, or create it; whoever creates it sets it up.
+    """Open a study that minimises its objective; create it and set it up if there is none.
 
     Parameters
     ----------
     storage, name : str
-        As Optuna takes them. The objective is a loss: it is minimised.
-    ground : str
-        What its values depend on. A study that was begun on another ground is refused.
+        As Optuna takes them.
+    context : str
+        Fingerprint of what its values depend on.
     set_up : function
-        Begins the study's parent run, and gives its id.
+        Begins the study's parent run, and returns its id.
 
     Returns
     -------
@@ -77,22 +72,22 @@ def open_study(
     Raises
     ------
     InputError
-        The database cannot be opened, or the study is about something else.
+        The database cannot be opened, or the study was begun with another context.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with lock_study(storage):
         study, created = _create_study(storage, name)
-        # Without the parent run, it was being set up: by a process that is gone if we hold the
-        # lock, by a worker on another machine if there is no lock to hold.
-        patience = 0.0 if created or _is_local(storage) else _PATIENCE
+        # A study without a parent run is being set up by a worker on another machine; where a lock
+        # keeps workers apart, the one that set it up has died.
+        patience = 0.0 if created or _is_local(storage) else _SETUP_SECONDS
         deadline = time.monotonic() + patience
         while PARENT not in study.user_attrs:
             if time.monotonic() >= deadline:
-                study.set_user_attr(GROUND, ground)
+                study.set_user_attr(CONTEXT, context)
                 study.set_user_attr(PARENT, set_up(study))
             else:
                 time.sleep(0.2)
-    if study.user_attrs[GROUND] != ground:
+    if study.user_attrs[CONTEXT] != context:
         raise InputError(
             f"The study {name} was begun with another config, other data or another search space, "
             "so its trials cannot be compared with new ones. Give this search a name of its own: "
@@ -117,7 +112,7 @@ def _create_study(storage: str, name: str) -> tuple[optuna.Study, bool]:
 
 
 def _open_storage(url: str) -> optuna.storages.RDBStorage:
-    """Open the database; of workers that create its tables together, all but one try again."""
+    """Open the database, in several attempts: workers that create its tables together collide."""
     if _is_local(url):
         create_whole(_find_file(url), _create_tables)
     for _ in range(4):
@@ -144,15 +139,18 @@ def _is_local(storage: str) -> bool:
 
 @contextmanager
 def lock_study(storage: str) -> Iterator[None]:
-    """Keep the other workers of this machine from the study; those of others have no file to lock.
+    """Lock a study in an SQLite file, which only workers of this machine use; others have no lock.
 
-    SQLite is used from one machine, so there the lock is enough.
+    Raises
+    ------
+    InputError
+        The file's folder does not exist or cannot be written.
     """
     if not _is_local(storage):
         yield
         return
     path = _find_file(storage)
-    if not path.absolute().parent.is_dir():  # the lock would make it
+    if not path.absolute().parent.is_dir():  # the lock would create it
         raise InputError(f"The study in {storage} cannot be opened: no folder {path.parent}.")
     lock = FileLock(f"{path}.lock")
     try:
@@ -166,33 +164,45 @@ def lock_study(storage: str) -> Iterator[None]:
 
 
 @dataclass
-class Search:
-    """A worker's part in a study of ``n_trials`` trials.
+class StudyWorker:
+    """A process that runs trials of a study of ``n_trials`` trials, besides other processes.
 
-    ``find_value`` looks up the run of a trial, by its number, whose worker is gone or stopped. It
-    gives the objective if the run finished, and ends it if it did not.
+    Parameters
+    ----------
+    study : Study
+    storage : str
+        Address of its database.
+    n_trials : int
+        Trials of the study in all.
+    space : dict
+        The distribution of each parameter.
+    make_sampler : function
+        Returns the sampler of the trial with this rank.
+    fetch_value : function
+        Returns the objective from the run of an interrupted trial, by the trial's number; if the
+        run did not finish, ends it and returns None.
     """
 
     study: optuna.Study
     storage: str
     n_trials: int
     space: dict[str, BaseDistribution]
-    make_sampler: MakeSampler
-    find_value: Callable[[int], float | None]
-    mine: dict[int, Trial] = field(default_factory=dict)
+    make_sampler: Callable[[int], optuna.samplers.BaseSampler]
+    fetch_value: Callable[[int], float | None]
+    claimed: dict[int, Trial] = field(default_factory=dict)
     concluding: bool = False
 
     def count_left(self) -> int:
-        """Count the trials that nobody has begun yet."""
+        """Count the trials that no worker has begun yet."""
         begun = [trial for trial in self.study.trials if trial.state is not TrialState.WAITING]
         return self.n_trials - sum(counts(trial) for trial in begun)
 
     def claim(self) -> Trial | None:
-        """Take the next trial, with its parameters; None if there is none left."""
+        """Claim the next trial, with its parameters; None if none is left."""
         with lock_study(self.storage):
             trial = self._claim()
         if trial is not None:
-            self.mine[trial.number] = trial
+            self.claimed[trial.number] = trial
         return trial
 
     def _claim(self) -> Trial | None:
@@ -202,10 +212,10 @@ class Search:
         trial = self.study.ask()
         trial.set_user_attr(WORKER, current_worker())
         trial.set_user_attr(SEEN, time.time())
-        rank = trial.user_attrs.get(RANK)  # one that was queued again has it
+        rank = trial.user_attrs.get(RANK)  # set if the trial was queued again
         if rank is None:
             rank = self._find_rank(trial.number)
-            if rank >= self.n_trials:  # others were faster
+            if rank >= self.n_trials:  # other workers took the last ranks
                 self.study.tell(trial, state=TrialState.FAIL)
                 return None
             trial.set_user_attr(RANK, rank)
@@ -215,7 +225,7 @@ class Search:
         return trial
 
     def _find_rank(self, number: int | None) -> int:
-        """Find the first rank that is free; ``number`` is that of the trial that is to have it."""
+        """Find the first free rank for a trial, after those of trials with lower numbers."""
         trials = [trial for trial in self.study.get_trials(deepcopy=False) if counts(trial)]
         taken = {trial.user_attrs.get(RANK) for trial in trials}
         free = (rank for rank in itertools.count() if rank not in taken)
@@ -225,22 +235,22 @@ class Search:
         return next(itertools.islice(free, before, None))
 
     def finish(self, trial: Trial, value: float) -> None:
-        """Tell the value of a trial."""
-        if math.isnan(value):  # Optuna would fail it as one that was interrupted: it came again
+        """Store the value of a trial."""
+        if math.isnan(value):  # Optuna would fail the trial, and it would be tried again
             self.fail(trial, "its objective is not a number")
             return
         self._tell(trial.number, value)
-        del self.mine[trial.number]
+        del self.claimed[trial.number]
 
     def fail(self, trial: Trial, reason: str) -> None:
-        """Tell that a trial cannot be done: it counts, and is not tried again."""
+        """Store that a trial failed: it counts, and is not tried again."""
         with suppress(optuna.exceptions.UpdateFinishedTrialError):
             trial.set_user_attr(FAILURE, reason[:1000])
         self._tell(trial.number, None)
-        del self.mine[trial.number]
+        del self.claimed[trial.number]
 
     def _tell(self, number: int, value: float | None) -> bool:
-        """Tell how a trial ended; False if another worker, to whom we seemed dead, has done so."""
+        """Store how a trial ended; False if another worker, which took us for dead, has done so."""
         try:
             self.study.tell(number, value, state=TrialState.FAIL if value is None else None)
         except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
@@ -248,72 +258,74 @@ class Search:
         return True
 
     def release(self) -> None:
-        """Queue the trials of this worker again: it is being stopped."""
+        """Queue the claimed trials again, as this worker is being stopped."""
         with lock_study(self.storage):
-            for number in list(self.mine):
-                self._settle(self.study.trials[number])
-                del self.mine[number]
+            for number in list(self.claimed):
+                self._end_interrupted(self.study.trials[number])
+                del self.claimed[number]
 
     def recover(self) -> None:
-        """Settle the trials of workers that are gone."""
+        """End the trials of dead workers, and queue again those that have no value."""
         with lock_study(self.storage):
             for trial in self.study.trials:
                 if trial.state is TrialState.RUNNING and self._is_abandoned(trial):
-                    self._settle(trial)
-            if _is_local(self.storage):  # elsewhere another worker may be about to
-                self._queue_forgotten()
+                    self._end_interrupted(trial)
+            if _is_local(self.storage):  # without the lock, a worker may be about to do so
+                self._queue_lost()
 
     def _is_abandoned(self, trial: FrozenTrial) -> bool:
         worker = trial.user_attrs.get(WORKER)
-        if worker is None and _is_local(self.storage):  # we hold the lock under which it is claimed
+        if worker is None and _is_local(
+            self.storage
+        ):  # killed while it claimed, as we hold the lock
             return True
         assert trial.datetime_start is not None
-        return _is_gone(worker, trial.user_attrs.get(SEEN, trial.datetime_start.timestamp()))
+        return _is_dead(worker, trial.user_attrs.get(SEEN, trial.datetime_start.timestamp()))
 
-    def _settle(self, trial: FrozenTrial) -> None:
-        """Take a trial's value from its run, or queue its parameters again."""
-        value, chosen = self.find_value(trial.number), self._choose(trial)
-        told = self._tell(trial.number, value)
-        if told and value is None and chosen and FAILURE not in trial.user_attrs:
-            self._queue(trial, chosen)
+    def _end_interrupted(self, trial: FrozenTrial) -> None:
+        """Store a trial's value if its run has one, or else queue its parameters again."""
+        value, params = self.fetch_value(trial.number), self._find_params(trial)
+        ended = self._tell(trial.number, value)
+        if ended and value is None and params and FAILURE not in trial.user_attrs:
+            self._queue(trial, params)
 
-    def _queue_forgotten(self) -> None:
-        """Queue the parameters that a worker gave back, but was killed before it had queued."""
+    def _queue_lost(self) -> None:
+        """Queue the parameters of ended trials whose worker was killed before it queued them."""
         trials = self.study.trials
         for trial in trials:
-            chosen = None if counts(trial) else self._choose(trial)
+            params = None if counts(trial) else self._find_params(trial)
             later = trials[trial.number + 1 :]
-            if chosen and not any(self._choose(other) == chosen for other in later):
-                self._queue(trial, chosen)
+            if params and not any(self._find_params(other) == params for other in later):
+                self._queue(trial, params)
 
-    def _queue(self, trial: FrozenTrial, chosen: dict[str, Any]) -> None:
+    def _queue(self, trial: FrozenTrial, params: dict[str, Any]) -> None:
         rank = trial.user_attrs.get(RANK)
-        self.study.enqueue_trial(chosen, None if rank is None else {RANK: rank})
+        self.study.enqueue_trial(params, None if rank is None else {RANK: rank})
 
-    def _choose(self, trial: FrozenTrial) -> dict[str, Any] | None:
-        """Give all of a trial's parameters, also of one that was queued with them; else None."""
-        chosen = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        return chosen if chosen.keys() == self.space.keys() else None
+    def _find_params(self, trial: FrozenTrial) -> dict[str, Any] | None:
+        """Return a trial's parameters, drawn or queued; None if it does not have all of them."""
+        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        return params if params.keys() == self.space.keys() else None
 
-    def is_whole(self) -> bool:
-        """Whether every trial has ended, whoever ran it."""
+    def is_complete(self) -> bool:
+        """Whether every trial has ended, whichever worker ran it."""
         trials = self.study.get_trials(deepcopy=False)
         return sum(trial.state.is_finished() and counts(trial) for trial in trials) >= self.n_trials
 
     @contextmanager
-    def pulse(self) -> Iterator[None]:
-        """Give signs of life for this worker's trials."""
+    def heartbeat(self) -> Iterator[None]:
+        """Store signs of life for the claimed trials, and for the conclusion."""
         ended = threading.Event()
 
         def beat() -> None:
-            while not ended.wait(_PULSE):
-                signs: list[tuple[Trial | optuna.Study, str]]
-                signs = [(trial, SEEN) for trial in list(self.mine.values())]
-                signs += [(self.study, FINISHING_SEEN)] if self.concluding else []
-                for target, sign in signs:
-                    # a trial may have ended since, and a busy database gets its sign the next time
+            while not ended.wait(_HEARTBEAT):
+                targets: list[tuple[Trial | optuna.Study, str]]
+                targets = [(trial, SEEN) for trial in list(self.claimed.values())]
+                targets += [(self.study, CONCLUDING_SEEN)] if self.concluding else []
+                for target, attribute in targets:
+                    # a trial may have ended since, and a busy database is written the next time
                     with suppress(optuna.exceptions.OptunaError, SQLAlchemyError):
-                        target.set_user_attr(sign, time.time())
+                        target.set_user_attr(attribute, time.time())
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -323,69 +335,41 @@ class Search:
             ended.set()
             thread.join()
 
-    def take_finishing(self) -> bool:
-        """Whether it falls to this worker to draw the study's conclusions."""
-        known = self.study.user_attrs
-        taken = known.get(FINISHING)
-        if taken not in (None, current_worker()) and not _is_gone(
-            taken, known.get(FINISHING_SEEN, 0)
-        ):
+    def claim_conclusion(self) -> bool:
+        """Claim to conclude the study; False if another worker does."""
+        attributes = self.study.user_attrs
+        other, seen = attributes.get(CONCLUDING), attributes.get(CONCLUDING_SEEN, 0)
+        if other not in (None, current_worker()) and not _is_dead(other, seen):
             return False
-        self.study.set_user_attr(FINISHING_SEEN, time.time())
-        self.study.set_user_attr(FINISHING, current_worker())
-        time.sleep(1)  # of workers that do so at once, the last has written
-        self.concluding = bool(self.study.user_attrs[FINISHING] == current_worker())
+        self.study.set_user_attr(CONCLUDING_SEEN, time.time())
+        self.study.set_user_attr(CONCLUDING, current_worker())
+        time.sleep(1)  # of workers that write at the same time, the last one concludes
+        self.concluding = bool(self.study.user_attrs[CONCLUDING] == current_worker())
         return self.concluding
 
-    def leave_finishing(self) -> None:
-        """Say that the conclusions are drawn, or must be by someone else."""
+    def release_conclusion(self) -> None:
+        """Let go of the conclusion, which is drawn, or left to another worker."""
         self.concluding = False
-        if self.study.user_attrs.get(FINISHING) == current_worker():
-            self.study.set_user_attr(FINISHING, None)
+        if self.study.user_attrs.get(CONCLUDING) == current_worker():
+            self.study.set_user_attr(CONCLUDING, None)
 
 
-def _is_gone(worker: str | None, seen: float) -> bool:
-    """Whether a worker has died; of one elsewhere only its silence tells."""
+def _is_dead(worker: str | None, seen: float) -> bool:
+    """Whether a worker has died; on another machine, whether it has been silent for too long."""
     if worker is not None and is_local_worker(worker):
-        return worker_died(worker)  # one that is only suspended has not
+        return worker_died(worker)  # a suspended worker has not
     return time.time() - seen > _SILENCE
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of those asked for: not one that was interrupted or given back."""
+    """Whether a trial is one of ``n_trials``: it was neither interrupted nor given back."""
     return trial.state is not TrialState.FAIL or FAILURE in trial.user_attrs
-
-
-def find_edges(trial: FrozenTrial) -> dict[str, str]:
-    """Name the parameters of a trial that lie at an edge of their space, with the edge in words."""
-    edges = {}
-    for name, distribution in trial.distributions.items():
-        if isinstance(distribution, optuna.distributions.CategoricalDistribution):
-            continue
-        assert isinstance(
-            distribution,
-            optuna.distributions.FloatDistribution | optuna.distributions.IntDistribution,
-        )
-        low, high = distribution.low, distribution.high
-        place = _place(trial.params[name], low, high, distribution.log)
-        if low < high and not _EDGE < place < 1 - _EDGE:
-            end = f"lowest, {low:g}" if place <= _EDGE else f"highest, {high:g}"
-            edges[name] = f"{trial.params[name]:g} (the {end})"
-    return edges
-
-
-def _place(value: float, low: float, high: float, log: bool) -> float:
-    if high == low:
-        return 0.5
-    if log:
-        return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
-    return (value - low) / (high - low)
 
 
 def take_defaults(
     model: dict[str, Any], space: dict[str, BaseDistribution]
 ) -> dict[str, Any] | None:
-    """Take the values that the search space varies from the config; None if one is outside."""
+    """Take the default value of each parameter from the model's config; None if one is outside."""
     defaults = {}
     for name, distribution in space.items():
         key = name.removeprefix("model.")
@@ -398,47 +382,3 @@ def take_defaults(
             return None
         defaults[name] = model[key]
     return defaults
-
-
-def list_values(study: optuna.Study) -> list[tuple[int, float]]:
-    """List the best value so far after each finished trial, in the order they finished."""
-    best, values = float("inf"), []
-    done = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
-    for step, trial in enumerate(sorted(done, key=_completed)):
-        assert trial.value is not None
-        best = min(best, trial.value)
-        values.append((step, best))
-    return values
-
-
-def _completed(trial: FrozenTrial) -> tuple[Any, int]:
-    return trial.datetime_complete, trial.number
-
-
-@contextmanager
-def drawn_study(study: optuna.Study) -> Iterator[dict[str, Figure]]:
-    """Draw Optuna's history and importance of the parameters; figures by artifact path."""
-    from matplotlib import pyplot
-    from optuna.visualization import matplotlib as draw
-
-    figures = {}
-    plots: Sequence[tuple[str, Callable[[optuna.Study], Any], int]] = (
-        ("plots/history.png", draw.plot_optimization_history, 1),
-        ("plots/param_importances.png", draw.plot_param_importances, 2),
-        ("plots/parallel_coordinates.png", draw.plot_parallel_coordinate, 2),
-    )
-    values = {trial.value for trial in study.get_trials(states=[TrialState.COMPLETE])}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # all trials chose the same of several categories
-        warnings.filterwarnings("ignore", "Attempting to set identical low and high ylims")
-        for path, plot, least in plots:
-            if len(values) >= least:
-                figure = plot(study).figure
-                figure.set_size_inches(8, 5)
-                figures[path] = figure
-    try:
-        yield figures
-    finally:
-        for figure in figures.values():  # Optuna draws them where they would stay
-            pyplot.close(figure)

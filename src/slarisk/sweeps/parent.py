@@ -2,105 +2,73 @@
 
 from __future__ import annotations
 
-import io
-import shlex
+import itertools
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
-from slarisk.config import SweepJob, Tracking
+from slarisk.config import SweepJob
 from slarisk.errors import InputError, StoreError
-from slarisk.sweeps.shared_folder import OutcomeWatcher
-from slarisk.training.processors import count_parallel
+from slarisk.sweeps.results import (
+    find_best,
+    format_command,
+    format_sweep_summary,
+    format_value_summary,
+)
+from slarisk.sweeps.runs import end_jobs
+from slarisk.sweeps.shared_folder import OutcomeWatcher, shared_folder
+from slarisk.tracking.runs import fetch_config, terminate_run
+from slarisk.training.run import complete_run
 
 if TYPE_CHECKING:
-    from hydra.core.utils import JobReturn
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from slarisk.sweeps.plugins import GridSweeper, SearchSweeper
+    from slarisk.sweeps.runs import JobRun
     from slarisk.sweeps.shared_folder import JobOutcome
-
-
-_LONGEST_TAG = 8000  # characters, as MLflow has it
 
 
 @dataclass(frozen=True)
 class SweepRun:
-    """A sweep under way: its parent run, and the folder its jobs share."""
+    """A sweep under way: its experiment and parent run, and the folder its jobs share."""
 
     experiment: str
     parent: str
     folder: Path
-    watch: OutcomeWatcher
+    watcher: OutcomeWatcher
 
     def place_overrides(self, job: str) -> list[str]:
-        """Write the overrides that tell a job its place."""
+        """Return the overrides that make a training run this job of the sweep."""
         return [f"sweep.parent={self.parent}", f"sweep.folder='{self.folder}'", f"sweep.job={job}"]
-
-
-def open_tracking(config: DictConfig) -> str:
-    """Open the store once, before any worker does, and tidy up after commands that were killed.
-
-    Returns
-    -------
-    str
-        The experiment's id.
-    """
-    from slarisk.tracking.runs import end_orphans
-    from slarisk.tracking.store import open_store
-
-    tracking = OmegaConf.to_object(config.tracking)
-    assert isinstance(tracking, Tracking)
-    experiment = open_store(tracking)
-    end_orphans(experiment)
-    return experiment
-
-
-def tag_command(config: DictConfig) -> dict[str, str]:
-    """Tell the parent run the command that runs the sweep again."""
-    said = config.hydra.overrides
-    overrides = [each for each in said.hydra if not each.startswith("hydra.mode=")]
-    command = shlex.join(["python", "train.py", "-m", *said.task, *overrides])
-    return {"command": command[:_LONGEST_TAG]}
-
-
-def launch_jobs(
-    sweeper: GridSweeper | SearchSweeper, jobs: Sequence[list[str]], first: int
-) -> Sequence[JobReturn]:
-    """Launch jobs from number ``first``, and tell each how many run at the same time."""
-    assert sweeper.config is not None
-    assert sweeper.launcher is not None
-    at_once = count_parallel(sweeper.config.hydra.launcher, len(jobs))
-    told = [[*job, f"sweep.at_once={at_once}"] for job in jobs]
-    return sweeper.launcher.launch(told, initial_job_idx=first)
 
 
 @contextmanager
 def parent_run(
     folder: Path, experiment: str, parent: str, total: int, done: int = 0
 ) -> Iterator[SweepRun]:
-    """Show the jobs' progress; if they are stopped, end their runs and the parent's.
+    """Show the progress of the jobs; after an error, end their runs and the parent run.
 
-    What the jobs share is kept beside ``folder``. ``total`` is the number of jobs, ``done`` of
-    those done before.
+    Parameters
+    ----------
+    folder : Path
+        Holds the shared folder while the sweep runs.
+    experiment, parent : str
+        Ids of the experiment and of the parent run.
+    total, done : int
+        The number of jobs, and how many of them ended in earlier commands.
     """
-    from slarisk.sweeps.runs import end_jobs
-    from slarisk.sweeps.shared_folder import OutcomeWatcher, shared_folder
-    from slarisk.tracking.runs import terminate_run
-
     try:
         with (
             shared_folder(folder) as shared,
-            show_progress(total, done) as say,
-            OutcomeWatcher(shared, say) as watch,
+            show_job_progress(total, done) as report,
+            OutcomeWatcher(shared, report) as watcher,
         ):
-            yield SweepRun(experiment, parent, shared, watch)
+            yield SweepRun(experiment, parent, shared, watcher)
     except BaseException as error:
-        with suppress(StoreError):  # it would hide what went wrong first
+        with suppress(StoreError):  # it would hide the first error
             end_jobs(experiment, parent)
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 terminate_run(parent, "KILLED", "interrupted")
@@ -110,48 +78,41 @@ def parent_run(
 
 
 @contextmanager
-def show_progress(total: int, done: int = 0) -> Iterator[Callable[[JobOutcome], None]]:
-    """Show how far a sweep is: a bar on a terminal, plain lines otherwise."""
-    if not sys.stderr.isatty():
-        count = iter(range(done + 1, sys.maxsize))
-        yield lambda outcome: print(f"[{next(count)}/{total}] {outcome.words}", flush=True)
-        return
-    from tqdm import tqdm
+def show_job_progress(total: int, done: int = 0) -> Iterator[Callable[[JobOutcome], None]]:
+    """Show how many jobs have ended: a bar on a terminal, plain lines otherwise.
 
+    Yields
+    ------
+    function
+        To be called with the outcome of each job.
+    """
+    if not sys.stderr.isatty():
+        count = itertools.count(done + 1)
+        yield lambda outcome: print(f"[{next(count)}/{total}] {outcome.summary}", flush=True)
+        return
     with tqdm(total=total, initial=done, unit="job", dynamic_ncols=True) as bar:
 
-        def say(outcome: JobOutcome) -> None:
-            tqdm.write(outcome.words)
+        def report(outcome: JobOutcome) -> None:
+            tqdm.write(outcome.summary)
             bar.update()
 
-        yield say
+        yield report
 
 
-def collect_errors(results: Sequence[JobReturn]) -> list[Exception]:
-    """Take from the jobs' results what they raised."""
-    errors: list[Exception] = []
-    for result in results:
-        try:
-            with redirect_stderr(io.StringIO()):  # Hydra writes the overrides there
-                _ = result.return_value
-        except Exception as error:
-            errors.append(error)
-    return errors
+def end_sweep(parent: str, errors: Sequence[Exception], total: int, unit: str) -> None:
+    """End the parent run, as FAILED if any job failed, and raise what the jobs raised.
 
-
-def end_sweep(parent: str, errors: Sequence[Exception], total: int, what: str) -> None:
-    """End the parent run as its jobs ended, and fail if one did; ``what`` names the jobs."""
-    from slarisk.tracking.runs import terminate_run
-
+    ``unit`` is what the jobs are called in the run's failure: jobs or trials.
+    """
     if errors:
-        terminate_run(parent, "FAILED", f"{len(errors)} of {total} {what} failed")
+        terminate_run(parent, "FAILED", f"{len(errors)} of {total} {unit} failed")
     else:
         terminate_run(parent, "FINISHED")
     raise_errors(errors, total)
 
 
 def raise_errors(errors: Sequence[Exception], total: int) -> None:
-    """Fail if a job did: with its traceback if it is a bug, in one message otherwise."""
+    """Raise the first error that is a bug, with its traceback, or else one error for all."""
     for error in errors:
         if not isinstance(error, InputError):
             raise error
@@ -161,22 +122,17 @@ def raise_errors(errors: Sequence[Exception], total: int) -> None:
 
 
 def complete_job(run_id: str, sweep: SweepRun) -> None:
-    """Log the model of a job, fitted once more."""
-    from slarisk.tracking.runs import fetch_config
-    from slarisk.training.run import complete_run
-
+    """Fit a job once more, and log its model."""
     config = fetch_config(run_id)
     complete_run(run_id, replace(config, sweep=SweepJob(folder=str(sweep.folder))))
 
 
-def print_results(jobs: Sequence[Any], parent: str) -> None:
-    """Say on the terminal what a sweep found."""
-    from slarisk.sweeps.results import find_best, summarise_sweep, summarise_value, write_command
-
-    print(summarise_sweep(jobs))
+def print_results(jobs: Sequence[JobRun], parent: str) -> None:
+    """Print the best job of a sweep, and whether any job beats the trivial rules."""
+    print(format_sweep_summary(jobs))
     best = find_best(jobs)
     if best is not None:
-        print(summarise_value(jobs).replace("**", ""))
-        print(f"  again: {write_command(best.overrides)}")
+        print(format_value_summary(jobs).replace("**", ""))
+        print(f"  again: {format_command(best.overrides)}")
         print(f"  its model is logged: run {best.run_id}")
     print(f"  all jobs: run {parent}", flush=True)

@@ -1,4 +1,4 @@
-"""What a sweep found: its table, its best job, and whether any job is worth having."""
+"""The results of a sweep: its best job, its table, and whether any job beats the trivial rules."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _LONG_NUMBER = 8  # characters
 _MOST_ROWS = 25  # of the table in the description
-_MOST_TEXT = 8000  # characters of the description: MLflow cuts off what is more
-_LONG_COMMAND = 2000  # characters: of such a command the description has the short form
+_MOST_TEXT = 8000  # characters of the description: MLflow cuts off the rest
+_LONG_COMMAND = 2000  # characters: a longer command becomes from_run=<id> in the description
 _FIGURES = (
     "objective",
     "expected_loss",
@@ -31,19 +31,19 @@ _FIGURES = (
 
 
 def find_best(jobs: Sequence[JobRun]) -> JobRun | None:
-    """Find the finished job with the lowest objective, the first of equals; None if none is.
+    """Find the finished job with the lowest objective, the first of equals; None without one.
 
-    The objective is out of fold: the test tickets do not choose. Of jobs alike in all but the
-    model's seed only the middle one counts (of an even number the worse of two), so that a lucky
-    seed wins nothing.
+    The objective is out of fold, so the test tickets do not choose. Of jobs that differ in the
+    model's seed alone only the median counts (of an even number the worse of two): a lucky seed
+    cannot win.
     """
-    alike: dict[tuple[str, ...], list[JobRun]] = {}
+    groups: dict[tuple[str, ...], list[JobRun]] = {}
     for job in jobs:
         if job.finished:
             key = tuple(each for each in job.overrides if not _is_seed(each))
             seeded = len(key) < len(job.overrides)
-            alike.setdefault(key if seeded else (job.run_id,), []).append(job)
-    ranked = [sorted(group, key=_objective) for group in alike.values()]
+            groups.setdefault(key if seeded else (job.run_id,), []).append(job)
+    ranked = [sorted(group, key=_objective) for group in groups.values()]
     return min((group[len(group) // 2] for group in ranked), key=_objective, default=None)
 
 
@@ -52,29 +52,27 @@ def _objective(job: JobRun) -> float:
 
 
 def _is_seed(override: str) -> bool:
-    return _split(override)[0].lstrip("+") in {f"model.{name}" for name in SEEDS}
+    return override.partition("=")[0].lstrip("+") in {f"model.{name}" for name in SEEDS}
 
 
-def varied_choices(jobs: Sequence[JobRun]) -> list[str]:
-    """Name the config keys in which the jobs differ, in the order they were given."""
-    said = [dict(_split(each) for each in job.overrides) for job in jobs]
-    keys = dict.fromkeys(key for choices in said for key in choices)
-    return [key for key in keys if len({choices.get(key) for choices in said}) > 1]
+def list_varied_keys(jobs: Sequence[JobRun]) -> list[str]:
+    """List the config keys in which the jobs differ, in the order they were given."""
+    chosen = [_read_choices(job) for job in jobs]
+    keys = dict.fromkeys(key for choices in chosen for key in choices)
+    return [key for key in keys if len({choices.get(key) for choices in chosen}) > 1]
 
 
-def _split(override: str) -> tuple[str, str]:
-    key, _, value = override.partition("=")
-    return key, value
+def _read_choices(job: JobRun) -> dict[str, str]:
+    """Read the value of each config key from a job's overrides."""
+    return {key: value for key, _, value in (each.partition("=") for each in job.overrides)}
 
 
 def tabulate_jobs(jobs: Sequence[JobRun]) -> pd.DataFrame:
-    """Write jobs as a table, best objective first, those without one last."""
-    varied = varied_choices(jobs)
-    worst = float("inf")
-    ranked = sorted(jobs, key=lambda job: job.metrics["objective"] if job.finished else worst)
+    """Tabulate jobs, best objective first, those without one last."""
+    varied = list_varied_keys(jobs)
     rows = []
-    for job in ranked:
-        choices = dict(_split(each) for each in job.overrides)
+    for job in _rank(jobs):
+        choices = _read_choices(job)
         row: dict[str, object] = {key: choices.get(key, "") for key in varied}
         row |= {name: job.metrics.get(name) for name in _FIGURES}
         row |= {"seconds": job.seconds, "status": job.status, "failure": job.failure or ""}
@@ -82,42 +80,43 @@ def tabulate_jobs(jobs: Sequence[JobRun]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_command(overrides: Sequence[str]) -> str:
-    """Write the command that repeats a job, ready to be pasted."""
+def _rank(jobs: Sequence[JobRun]) -> list[JobRun]:
+    return sorted(jobs, key=lambda job: _objective(job) if job.finished else float("inf"))
+
+
+def format_command(overrides: Sequence[str]) -> str:
+    """Format the command that repeats a job, quoted for a shell."""
     return shlex.join(["python", "train.py", *overrides])
 
 
-def write_results(jobs: Sequence[JobRun], more: Sequence[str] = ()) -> str:
-    """Write what a sweep found in Markdown; ``more`` are paragraphs that only it can add."""
+def format_results(jobs: Sequence[JobRun], more: Sequence[str] = ()) -> str:
+    """Format the results of a sweep as Markdown; ``more`` are paragraphs to put in."""
     best = find_best(jobs)
-    parts = [f"**{summarise_sweep(jobs)}**"]
+    parts = [f"**{format_sweep_summary(jobs)}**"]
     if best is not None:
-        command = write_command(best.overrides)
+        command = format_command(best.overrides)
         if len(command) > _LONG_COMMAND:
-            command = write_command([f"from_run={best.run_id}"])
-        # what was found comes first: MLflow folds the rest away
-        parts += [summarise_value(jobs), *more, f"The best job again: `{command}`"]
+            command = format_command([f"from_run={best.run_id}"])
+        # the summary comes first: MLflow folds long descriptions
+        parts += [format_value_summary(jobs), *more, f"The best job again: `{command}`"]
     text = "\n\n".join(parts)
-    return "\n\n".join([text, *_write_table(jobs, _MOST_TEXT - len(text) - 2)])
+    return "\n\n".join([text, *_format_table(jobs, _MOST_TEXT - len(text) - 2)])
 
 
-def summarise_sweep(jobs: Sequence[JobRun]) -> str:
-    """Say how a sweep went: how many jobs ended how, and the best of them."""
+def format_sweep_summary(jobs: Sequence[JobRun]) -> str:
+    """Format how many jobs finished, failed and so on, and the best of them."""
     best = find_best(jobs)
-    ended = {
-        words: sum(job.status == status for job in jobs)
-        for status, words in (("FAILED", "failed"), ("KILLED", "killed"), ("RUNNING", "running"))
-    }
-    finished = sum(job.finished for job in jobs)
-    counts = [f"{finished} of {len(jobs)} jobs finished"]
-    counts += [f"{count} {words}" for words, count in ended.items() if count]
+    counts = [f"{sum(job.finished for job in jobs)} of {len(jobs)} jobs finished"]
+    for status in ("FAILED", "KILLED", "RUNNING"):
+        if count := sum(job.status == status for job in jobs):
+            counts.append(f"{count} {status.lower()}")
     if best is None:
         return f"{', '.join(counts)}: nothing to compare."
     return f"{', '.join(counts)}; best: {best.name}, objective {best.metrics['objective']:.4f}."
 
 
-def summarise_value(jobs: Sequence[JobRun]) -> str:
-    """Say plainly whether the jobs beat the best trivial rule."""
+def format_value_summary(jobs: Sequence[JobRun]) -> str:
+    """Format how many jobs beat the best trivial rule on the test tickets."""
     finished = [job for job in jobs if job.finished]
     better = [job for job in finished if job.metrics["value_over_baseline"] > 0]
     clearly = [job for job in better if job.metrics["value_over_baseline_low"] > 0]
@@ -137,30 +136,31 @@ def summarise_value(jobs: Sequence[JobRun]) -> str:
     )
 
 
-def summarise_job(name: str, metrics: dict[str, float]) -> str:
-    """Say in one line what a job came to."""
+def format_job_summary(name: str, metrics: dict[str, float]) -> str:
+    """Format the metrics of a job in one line."""
     return (
-        f"{name}: objective {metrics['objective']:.4f}; test loss "
-        f"{dollars(metrics['expected_loss'])}, value {format_money_interval(metrics, 'value_over_baseline')}"
-        f"; {metrics['training_seconds']:.1f} s"
+        f"{name}: objective {metrics['objective']:.4f}; "
+        f"test loss {dollars(metrics['expected_loss'])}, "
+        f"value {format_money_interval(metrics, 'value_over_baseline')}; "
+        f"{metrics['training_seconds']:.1f} s"
     )
 
 
-def _write_table(jobs: Sequence[JobRun], room: int) -> list[str]:
-    """Write as many rows as there is room for, and where the others are."""
-    varied = varied_choices(jobs)
-    names = [_in_cell(key.removeprefix("model.")) for key in varied] or ["job"]
+def _format_table(jobs: Sequence[JobRun], room: int) -> list[str]:
+    """Format a table of at most ``room`` characters, and where the rest is."""
+    varied = list_varied_keys(jobs)
+    names = [_escape_cell(key.removeprefix("model.")) for key in varied] or ["job"]
     lines = [
         "| " + " | ".join([*names, "objective", "test loss", "value over best rule", "s"]) + " |",
         "|" + "---|" * len(names) + "---:|" * 4,
     ]
-    left = f"All {len(jobs)} jobs: results.csv."
-    room -= len("\n".join([*lines, left])) + 1  # an empty line before what is left
-    by_id = {job.run_id: job for job in jobs}
+    rest = f"All {len(jobs)} jobs: results.csv."
+    room -= len("\n".join([*lines, rest])) + 1  # an empty line before the rest
     rows = 0
-    for _, row in tabulate_jobs(jobs).head(_MOST_ROWS).iterrows():
-        job = by_id[row["run_id"]]
-        cells = [_in_cell(_shorten(str(row[key]))) for key in varied] or [_in_cell(job.name)]
+    for job in _rank(jobs)[:_MOST_ROWS]:
+        choices = _read_choices(job)
+        cells = [_shorten(choices.get(key, "")) for key in varied] or [job.name]
+        cells = [_escape_cell(cell) for cell in cells]
         if job.finished:
             cells += [
                 f"{job.metrics['objective']:.4f}",
@@ -169,7 +169,7 @@ def _write_table(jobs: Sequence[JobRun], room: int) -> list[str]:
                 "" if job.seconds is None else f"{job.seconds:.1f}",
             ]
         else:
-            reason = _in_cell((job.failure or "").split("\n")[0][:120])
+            reason = _escape_cell((job.failure or "").split("\n")[0][:120])
             cells += ["", f"{job.status} {reason}", "", ""]
         line = "| " + " | ".join(cells) + " |"
         room -= len(line) + 1
@@ -178,11 +178,11 @@ def _write_table(jobs: Sequence[JobRun], room: int) -> list[str]:
         lines.append(line)
         rows += 1
     table = ["\n".join(lines)] if rows else []
-    return table if rows == len(jobs) else [*table, left]
+    return table if rows == len(jobs) else [*table, rest]
 
 
 def _shorten(value: str) -> str:
-    """Write a number that a search drew in four digits: results.csv has all of them.
+    """Round a number with many digits to four: results.csv has all of them.
 
     Examples
     --------
@@ -195,5 +195,5 @@ def _shorten(value: str) -> str:
         return value
 
 
-def _in_cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return text.replace("|", "\\|")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,13 @@ from slarisk.tracking.tags import OVERRIDES_TAG, STAGE_TAG, TRIAL_TAG
 from slarisk.tracking.workers import WORKER_TAG, current_worker, worker_died
 
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own: by it the UI nests the runs
-
-
 SWEEP_TAG = "sweep"
-
-
-_LAST_WORDS = 10.0  # seconds that a job which is being stopped has to end its run itself
+_STOP_SECONDS = 10.0  # for a job that is being stopped to end its run itself
 
 
 @dataclass(frozen=True)
 class JobRun:
-    """A job of a sweep, as its run tells it; ``seconds`` is how long the run took."""
+    """The run of a job of a sweep; ``seconds`` is how long it took, None while it runs."""
 
     run_id: str
     name: str
@@ -40,12 +36,12 @@ class JobRun:
 
     @property
     def finished(self) -> bool:
-        """Whether there are figures to compare."""
+        """Whether it has metrics to compare."""
         return self.status == "FINISHED" and "objective" in self.metrics
 
 
 def tag_job(config: TrainConfig) -> dict[str, str]:
-    """Tags by which a run is a job of its sweep."""
+    """Return the tags that make a run a job of its sweep."""
     job = config.sweep
     assert job.parent is not None
     tags = {PARENT_TAG: job.parent, STAGE_TAG: job.stage.value}
@@ -55,24 +51,17 @@ def tag_job(config: TrainConfig) -> dict[str, str]:
 
 @reaching_store()
 def start_parent(experiment_id: str, name: str, kind: str, tags: Mapping[str, str]) -> str:
-    """Begin the parent run of a sweep.
-
-    Returns
-    -------
-    str
-        Its id.
-    """
+    """Start the parent run of a sweep, a ``kind`` of grid, search or study; return its id."""
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
     all_tags = {MLFLOW_RUN_NAME: name, SWEEP_TAG: kind, WORKER_TAG: current_worker(), **tags}
     run = mlflow_client().create_run(experiment_id, tags=all_tags)
-    run_id: str = run.info.run_id
-    return run_id
+    return str(run.info.run_id)
 
 
 @reaching_store()
 def resume_parent(run_id: str) -> None:
-    """Put the parent run of a sweep that was interrupted back to work."""
+    """Set the parent run of an interrupted sweep to RUNNING, with this process as its worker."""
     client = mlflow_client()
     client.update_run(run_id, status="RUNNING")
     client.set_tag(run_id, WORKER_TAG, current_worker())
@@ -82,8 +71,8 @@ def resume_parent(run_id: str) -> None:
 
 @reaching_store()
 def end_jobs(experiment_id: str, parent: str) -> None:
-    """Mark the jobs of a sweep that were stopped as KILLED, once they had their chance to."""
-    deadline = time.monotonic() + _LAST_WORDS
+    """Mark the jobs of a sweep that was stopped as KILLED, after ten seconds to end themselves."""
+    deadline = time.monotonic() + _STOP_SECONDS
     while running := list_running(experiment_id, f" AND tags.`{PARENT_TAG}` = '{parent}'"):
         dead = [run for run in running if worker_died(run.data.tags.get(WORKER_TAG, ""))]
         for run in dead if time.monotonic() < deadline else running:
@@ -93,19 +82,18 @@ def end_jobs(experiment_id: str, parent: str) -> None:
 
 @reaching_store()
 def end_trial(experiment_id: str, parent: str, trial: int) -> None:
-    """Mark the run of a trial as KILLED if it is still RUNNING: its worker is gone."""
+    """Mark the RUNNING run of a trial whose worker died as KILLED."""
     query = f" AND tags.`{PARENT_TAG}` = '{parent}' AND tags.{TRIAL_TAG} = '{trial}'"
     for run in list_running(experiment_id, query):
         end_orphan(run)
 
 
 @reaching_store()
-def list_jobs(experiment_id: str, parent: str, more: Iterable[str] = ()) -> list[JobRun]:
-    """List the jobs of a sweep, oldest first; ``more`` are ids of runs it took over."""
+def fetch_jobs(experiment_id: str, parent: str, others: Iterable[str] = ()) -> list[JobRun]:
+    """Fetch the jobs of a sweep, oldest first, after those with the run ids ``others``."""
     query = f"tags.`{PARENT_TAG}` = '{parent}'"
-    runs = search_runs(experiment_id, query, ("attributes.start_time ASC",))
-    taken_over = (mlflow_client().get_run(run_id) for run_id in more)
-    return [_read_job(run) for run in [*taken_over, *runs]]
+    nested = search_runs(experiment_id, query, ("attributes.start_time ASC",))
+    return [_read_job(run) for run in [*map(mlflow_client().get_run, others), *nested]]
 
 
 def _read_job(run: Any) -> JobRun:
@@ -126,15 +114,27 @@ def _read_job(run: Any) -> JobRun:
 
 
 @reaching_store()
-def add_to_parent(
-    run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float], texts: Mapping[str, str]
+def log_findings(
+    run_id: str,
+    *,
+    tags: Mapping[str, str],
+    metrics: Mapping[str, Sequence[float]],
+    texts: Mapping[str, str],
+    figures: Mapping[str, Any] | None = None,
 ) -> None:
-    """Log what a sweep found on its parent run; ``texts`` are artifacts by path."""
+    """Log what a sweep found to its parent run.
+
+    ``metrics`` have a value for each step; ``texts`` and matplotlib ``figures`` are artifacts by
+    path.
+    """
     client = mlflow_client()
     for path, text in texts.items():
         client.log_text(run_id, text, path)
-    for name, value in metrics.items():
-        client.log_metric(run_id, name, value)
+    for path, figure in (figures or {}).items():
+        client.log_figure(run_id, figure, path)
+    for name, values in metrics.items():
+        for step, value in enumerate(values):
+            client.log_metric(run_id, name, value, step=step)
     for tag, text in tags.items():
         client.set_tag(run_id, tag, text)
 
@@ -144,17 +144,3 @@ def tag_runs(run_ids: Iterable[str], tag: str, text: str) -> None:
     """Set a tag of several runs."""
     for run_id in run_ids:
         mlflow_client().set_tag(run_id, tag, text)
-
-
-@reaching_store()
-def log_steps(run_id: str, name: str, values: Iterable[tuple[int, float]]) -> None:
-    """Log how a figure went, as (step, value)."""
-    for step, value in values:
-        mlflow_client().log_metric(run_id, name, value, step=step)
-
-
-@reaching_store()
-def add_figures(run_id: str, figures: Mapping[str, Any]) -> None:
-    """Log matplotlib figures, by artifact path."""
-    for path, figure in figures.items():
-        mlflow_client().log_figure(run_id, figure, path)

@@ -3,129 +3,132 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from hydra.utils import instantiate
 from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import OmegaConf
 
 from slarisk.config import Stage, TrainConfig
-from slarisk.decisions.costs import dollars
 from slarisk.errors import InputError, StoreError
-from slarisk.sweeps.optuna_study import (
-    RANK,
-    Search,
-    drawn_study,
-    find_edges,
-    list_values,
-    open_study,
-    take_defaults,
-)
+from slarisk.sweeps.optuna_study import RANK, StudyWorker, open_study, take_defaults
 from slarisk.sweeps.parent import (
     SweepRun,
-    collect_errors,
     complete_job,
     end_sweep,
-    launch_jobs,
-    open_tracking,
     parent_run,
     print_results,
     raise_errors,
-    tag_command,
 )
-from slarisk.sweeps.results import tabulate_jobs, write_results
+from slarisk.sweeps.results import format_results, tabulate_jobs
 from slarisk.sweeps.runs import (
     JobRun,
-    add_figures,
-    add_to_parent,
     end_trial,
-    list_jobs,
-    log_steps,
+    fetch_jobs,
+    log_findings,
     resume_parent,
     start_parent,
     tag_runs,
 )
+from slarisk.sweeps.study_results import drawn_study, format_edges, list_best_values
+from slarisk.sweeps.tuning import classify_tuning, format_tuning, summarise_seeds
 from slarisk.tracking.runs import find_run
 from slarisk.tracking.source import Source
-from slarisk.tracking.tags import TUNING_TAG, Tuning
+from slarisk.tracking.tags import DESCRIPTION_TAG, TUNING_TAG, Tuning
 from slarisk.training.fingerprints import fingerprint_job
 from slarisk.training.prepare import prepare
-from slarisk.typed_config import take_choices, type_config
 
 if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial, Trial
+    from collections.abc import Sequence
 
-    from slarisk.sweeps.plugins import SearchSweeper
+    import optuna
+    from omegaconf import DictConfig
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+    from slarisk.sweeps.hydra_sweep import HydraSweep
+    from slarisk.sweeps.settings import SearchSettings
 
 STUDY_TAG = "study"
 _POLL = 1.0  # seconds
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is searched: the space, what every trial has in common, and what that composes to."""
+class SearchPlan:
+    """What a search tries, and what all its trials have in common."""
 
-    space: dict[str, BaseDistribution]
-    fixed: list[str]
-    config: TrainConfig
-    ground: str
-    name: str
+    settings: SearchSettings
+    space: dict[str, BaseDistribution]  # by the config key that trials vary
+    fixed: list[str]  # the overrides of every trial
+    config: TrainConfig  # what these compose to
+    context: str  # fingerprint of all that the objective depends on
+    name: str  # of the study
+
+    @property
+    def seeds(self) -> list[list[str]]:
+        """The overrides of each fit that is compared; a model without a seed is fitted once."""
+        if "random_state" not in self.config.model:
+            return [[]] if self.settings.seeds else []
+        return [[f"model.random_state={seed}"] for seed in range(1, self.settings.seeds + 1)]
 
 
-def run_search(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[str]) -> None:
-    """Run what is left of a study, and draw its conclusions once it is whole."""
-    task = read_task(sweeper, config, arguments)
-    experiment = open_tracking(config)
-    study, parent = begin_study(sweeper, task, experiment, tag_command(config))
+def run_search(hydra: HydraSweep, settings: SearchSettings, arguments: Sequence[str]) -> None:
+    """Run the trials that are left of a study; after the last one, conclude the search."""
+    plan = plan_search(hydra, settings, arguments)
+    experiment = hydra.open_tracking()
+    study, parent = open_search_study(plan, experiment, hydra.tags)
 
-    def find_value(number: int) -> float | None:
-        value = find_objective(list_jobs(experiment, parent), number)
-        if value is None:
-            end_trial(experiment, parent, number)
-        return value
+    def fetch_value(number: int) -> float | None:
+        for job in fetch_jobs(experiment, parent):
+            if job.trial == number and job.stage is Stage.trial and job.finished:
+                return job.metrics["objective"]
+        end_trial(experiment, parent, number)
+        return None
 
-    search = Search(
+    worker = StudyWorker(
         study,
-        sweeper.storage,
-        sweeper.n_trials,
-        task.space,
-        lambda rank: build_sampler(sweeper.sampler, rank),
-        find_value,
+        settings.storage,
+        settings.n_trials,
+        plan.space,
+        lambda rank: build_sampler(settings.sampler, rank),
+        fetch_value,
     )
-    search.recover()
-    left = search.count_left()
-    if left < sweeper.n_trials:
-        print(f"study {task.name}: {sweeper.n_trials - left} of {sweeper.n_trials} trials begun")
+    worker.recover()
+    begun = settings.n_trials - worker.count_left()
+    if begun > 0:
+        print(f"study {plan.name}: {begun} of {settings.n_trials} trials begun")
     resume_parent(parent)
-    total = sweeper.n_trials + 2 * len(list_seeds(sweeper, task))
-    folder = Path(str(config.hydra.sweep.dir))
-    with parent_run(folder, experiment, parent, total, sweeper.n_trials - left) as sweep:
-        with release_trials_on_error(search), search.pulse():
-            errors = run_trials(sweeper, search, task, sweep)
-            while not search.is_whole():
-                wait_for_others(search)
-                errors += run_trials(sweeper, search, task, sweep)
-        if not search.take_finishing():
-            print(f"study {task.name}: all trials are done; another worker draws the conclusions")
+    total = settings.n_trials + 2 * len(plan.seeds)
+    with parent_run(hydra.folder, experiment, parent, total, begun) as sweep:
+        try:
+            with worker.heartbeat():
+                errors = run_trials(hydra, plan, worker, sweep)
+                while not worker.is_complete():
+                    wait_for_others(worker)
+                    errors += run_trials(hydra, plan, worker, sweep)
+        except BaseException:
+            with suppress(StoreError):  # without the store, the next start recovers the trials
+                worker.release()
+            raise
+        if not worker.claim_conclusion():
+            print(f"study {plan.name}: all trials are done; another worker concludes the search")
             return
         try:
-            with search.pulse():
-                conclude(sweeper, study, task, sweep)
+            with worker.heartbeat():
+                conclude(hydra, plan, study, sweep)
         finally:
-            search.leave_finishing()
-    end_sweep(parent, errors, sweeper.n_trials, "trials")
+            worker.release_conclusion()
+    end_sweep(parent, errors, settings.n_trials, "trials")
 
 
-def read_task(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[str]) -> Task:
+def plan_search(
+    hydra: HydraSweep, settings: SearchSettings, arguments: Sequence[str]
+) -> SearchPlan:
     """Read the search space and compose what all trials have in common.
 
     Raises
@@ -133,61 +136,54 @@ def read_task(sweeper: SearchSweeper, config: DictConfig, arguments: Sequence[st
     InputError
         There is nothing to search, or the config or the data are wrong: before any trial.
     """
-    told = [f"{key!s}={value}" for key, value in (sweeper.params or {}).items()]
-    space, values, more = create_params_from_overrides([*told, *arguments])
+    overrides = [f"{key!s}={value}" for key, value in settings.params.items()]
+    space, values, more = create_params_from_overrides([*overrides, *arguments])
     space = {name: each for name, each in space.items() if name not in values}
     if not space:
         raise InputError(
             "There is nothing to search: no parameter has a range. See conf/search/*.yaml."
         )
     fixed = [*more, *(f"{name}={value}" for name, value in values.items())]
-    typed = compose(sweeper, config, fixed)
+    config = hydra.compose(fixed)
     for name, each in space.items():
         for choice in getattr(each, "choices", ()):
-            compose(sweeper, config, [*fixed, f"{name}={choice}"])  # refuses one that is none
-    prepared = prepare(typed)
-    ground = [
-        fingerprint_job(typed, prepared.tags, Source("", "")),
+            hydra.compose([*fixed, f"{name}={choice}"])  # refuses a choice that does not exist
+    context = [
+        fingerprint_job(config, prepare(config).tags, Source("", "")),
         json.dumps({name: repr(each) for name, each in space.items()}, sort_keys=True),
-        json.dumps(OmegaConf.to_container(sweeper.sampler), sort_keys=True),
+        json.dumps(OmegaConf.to_container(settings.sampler), sort_keys=True),
     ]
-    fingerprint = hashlib.sha256("\0".join(ground).encode()).hexdigest()[:16]
-    model = typed.choices.get("search") or typed.choices.get("model") or "model"
-    name = sweeper.study_name or f"{model}-{fingerprint[:8]}"
-    return Task(space, fixed, typed, fingerprint, name)
+    fingerprint = hashlib.sha256("\0".join(context).encode()).hexdigest()[:16]
+    model = config.choices.get("search") or config.choices.get("model") or "model"
+    name = settings.study_name or f"{model}-{fingerprint[:8]}"
+    return SearchPlan(settings, space, fixed, config, fingerprint, name)
 
 
-def compose(sweeper: SearchSweeper, config: DictConfig, overrides: Sequence[str]) -> TrainConfig:
-    """Compose the config of a job, as a launcher would."""
-    assert sweeper.hydra_context is not None
-    composed = sweeper.hydra_context.config_loader.load_sweep_config(config, list(overrides))
-    choices = take_choices(composed.hydra.runtime.choices)
-    with read_write(composed), open_dict(composed):
-        del composed["hydra"]
-    typed = type_config(composed)
-    assert isinstance(typed, TrainConfig)
-    typed.choices = choices
-    return typed
-
-
-def begin_study(
-    sweeper: SearchSweeper, task: Task, experiment: str, tags: dict[str, str]
+def open_search_study(
+    plan: SearchPlan, experiment: str, tags: dict[str, str]
 ) -> tuple[optuna.Study, str]:
-    """Open the study, or create it with its parent run and the default parameters to begin with."""
+    """Open the study; a new one gets a parent run, and the default parameters as first trial.
+
+    Raises
+    ------
+    InputError
+        The study cannot be opened, or its parent run is not in this MLflow store.
+    """
 
     def set_up(study: optuna.Study) -> str:
-        defaults = take_defaults(task.config.model, task.space)
+        defaults = take_defaults(plan.config.model, plan.space)
         if defaults is not None and not study.trials:
             study.enqueue_trial(defaults, {RANK: 0})
-        all_tags = tags | {STUDY_TAG: task.name}
-        return start_parent(experiment, f"search {task.name}", "search", all_tags)
+        all_tags = tags | {STUDY_TAG: plan.name}
+        return start_parent(experiment, f"search {plan.name}", "search", all_tags)
 
-    study, parent = open_study(sweeper.storage, task.name, task.ground, set_up)
+    storage = plan.settings.storage
+    study, parent = open_study(storage, plan.name, plan.context, set_up)
     try:
         find_run(parent)
     except InputError as error:
         raise InputError(
-            f"The study {task.name} in {sweeper.storage} belongs to the run {parent}, which is not "
+            f"The study {plan.name} in {storage} belongs to the run {parent}, which is not "
             "in this MLflow store. Take the store it was begun with, or another study: "
             "hydra.sweeper.study_name=<name>"
         ) from error
@@ -195,7 +191,7 @@ def begin_study(
 
 
 def build_sampler(sampler: DictConfig, rank: int) -> optuna.samplers.BaseSampler:
-    """Build the sampler of the trial with ``rank`` trials before it."""
+    """Build the sampler of a trial: the config's, with ``rank`` added to its seed."""
     trusted = ("optuna.samplers.*", "hydra_plugins.hydra_optuna_sweeper.*")
     seed = sampler.get("seed")
     built: optuna.samplers.BaseSampler = instantiate(
@@ -204,278 +200,147 @@ def build_sampler(sampler: DictConfig, rank: int) -> optuna.samplers.BaseSampler
     return built
 
 
-def find_objective(jobs: Sequence[JobRun], trial: int) -> float | None:
-    """Find the objective of a trial whose run finished."""
-    for job in jobs:
-        if job.trial == trial and job.stage is Stage.trial and job.finished:
-            return job.metrics["objective"]
-    return None
-
-
-@contextmanager
-def release_trials_on_error(search: Search) -> Iterator[None]:
-    """Give the trials under way back if this worker is stopped.
-
-    Where the store is gone they stay as they are, and the next start settles them.
-    """
-    try:
-        yield
-    except BaseException:
-        with suppress(StoreError):
-            search.release()
-        raise
-
-
 def run_trials(
-    sweeper: SearchSweeper, search: Search, task: Task, sweep: SweepRun
+    hydra: HydraSweep, plan: SearchPlan, worker: StudyWorker, sweep: SweepRun
 ) -> list[Exception]:
-    """Run trials until none is left for this worker.
+    """Run trials until none is left for this worker; return why trials failed.
 
-    Returns
-    -------
-    list of Exception
-        Why trials failed.
+    Raises
+    ------
+    InputError
+        Too many trials failed.
     """
+    settings = plan.settings
     errors: list[Exception] = []
-    while trials := claim_batch(search, sweeper.n_jobs):
+    while trials := list(itertools.islice(iter(worker.claim, None), settings.n_jobs)):
         jobs = [
             [
-                *task.fixed,
+                *plan.fixed,
                 *(f"{name}={value}" for name, value in trial.params.items()),
                 *sweep.place_overrides(str(trial.number)),
                 f"sweep.trial={trial.number}",
             ]
             for trial in trials
         ]
-        results = launch_jobs(sweeper, jobs, trials[0].number)
-        for trial, result in zip(trials, results, strict=True):
-            failed = collect_errors([result])
-            if failed and isinstance(failed[0], StoreError):
-                raise failed[0]  # the trial is not to blame: it is given back
-            if failed:
-                search.fail(trial, str(failed[0]))
-                errors += failed
+        for trial, result in zip(trials, hydra.launch(jobs, trials[0].number), strict=True):
+            if isinstance(result, StoreError):
+                raise result  # the trial is not at fault: it is queued again
+            if isinstance(result, Exception):
+                worker.fail(trial, str(result))
+                errors.append(result)
             else:
-                search.finish(trial, float(result.return_value))
-        if len(errors) > sweeper.max_failure_rate * sweeper.n_trials:
-            raise_errors(errors, sweeper.n_trials)
+                worker.finish(trial, result)
+        if len(errors) > settings.max_failure_rate * settings.n_trials:
+            raise_errors(errors, settings.n_trials)
     return errors
 
 
-def wait_for_others(search: Search) -> None:
-    """Wait for the last trials, which other workers run; take over those of workers that died."""
+def wait_for_others(worker: StudyWorker) -> None:
+    """Wait until other workers have ended the last trials, or one of these is free again."""
     print("no trial is left for this worker: waiting for the last ones, which run elsewhere")
-    while not search.is_whole() and search.count_left() <= 0:
+    while not worker.is_complete() and worker.count_left() <= 0:
         time.sleep(_POLL)
-        search.recover()
+        worker.recover()
 
 
-def claim_batch(search: Search, size: int) -> list[Trial]:
-    """Take up to ``size`` trials."""
-    trials: list[Trial] = []
-    while len(trials) < size and (trial := search.claim()) is not None:
-        trials.append(trial)
-    return trials
-
-
-def conclude(sweeper: SearchSweeper, study: optuna.Study, task: Task, sweep: SweepRun) -> None:
-    """Compare the winner with the defaults, log its model, and write all of it down."""
-    done = [trial for trial in study.trials if trial.value is not None]
-    if not done:
+def conclude(hydra: HydraSweep, plan: SearchPlan, study: optuna.Study, sweep: SweepRun) -> None:
+    """Compare the winner with the default parameters, log its model, and log the results."""
+    if all(trial.value is None for trial in study.trials):
         raise InputError("No trial finished: there is nothing to compare.")
     best = study.best_trial
-    fits = list_fits(sweeper, best, task)
-    run_fits(sweeper, fits, sweep)
-    jobs = list_jobs(sweep.experiment, sweep.parent)
+    fits = run_fits(hydra, plan, best, sweep)
+    jobs = fetch_jobs(sweep.experiment, sweep.parent)
     compared = [job for job in jobs if (job.stage, job.overrides) in fits and job.finished]
     trials = [job for job in jobs if job.stage is Stage.trial]
     winner = next(job for job in trials if job.trial == best.number and job.finished)
-    tuning = judge_tuning(compared)
-    offered = keep_models(winner, jobs, compared, tuning, sweep)
-    found = [describe_tuning(compared), describe_offer(winner, offered), describe_edges(best)]
-    add_to_parent(
-        sweep.parent,
-        {"mlflow.note.content": write_results(trials, found), TUNING_TAG: tuning.value},
-        {"best_objective": winner.metrics["objective"], **measure_seeds(compared)},
-        {
-            "results.csv": tabulate_jobs(trials).to_csv(index=False),
-            "seeds.csv": tabulate_jobs(compared).to_csv(index=False),
-        },
-    )
-    log_steps(sweep.parent, "best_objective_so_far", list_values(study))
+    tuning = classify_tuning(compared)
+    offered = log_models(winner, jobs, compared, tuning, sweep)
+    findings = [format_tuning(compared), format_offer(winner, offered), format_edges(best)]
     with drawn_study(study) as figures:
-        add_figures(sweep.parent, figures)
+        log_findings(
+            sweep.parent,
+            tags={DESCRIPTION_TAG: format_results(trials, findings), TUNING_TAG: tuning.value},
+            metrics={
+                "best_objective": [winner.metrics["objective"]],
+                "best_objective_so_far": list_best_values(study),
+                **summarise_seeds(compared),
+            },
+            texts={
+                "results.csv": tabulate_jobs(trials).to_csv(index=False),
+                "seeds.csv": tabulate_jobs(compared).to_csv(index=False),
+            },
+            figures=figures,
+        )
     print_results(trials, sweep.parent)
-    for words in found:
-        print(f"  {words}")
+    for finding in findings:
+        print(f"  {finding}")
 
 
-def keep_models(
+def run_fits(
+    hydra: HydraSweep, plan: SearchPlan, best: FrozenTrial, sweep: SweepRun
+) -> list[tuple[Stage, tuple[str, ...]]]:
+    """Fit the best and the default parameters with each seed, unless that finished before.
+
+    Returns
+    -------
+    list of tuple
+        Stage and overrides of each fit.
+    """
+    tuned = [f"{name}={value}" for name, value in best.params.items()]
+    fits: list[tuple[Stage, tuple[str, ...]]] = [
+        (stage, (*plan.fixed, *parameters, *seed))
+        for stage, parameters in ((Stage.tuned, tuned), (Stage.default, []))
+        for seed in plan.seeds
+    ]
+    jobs = fetch_jobs(sweep.experiment, sweep.parent)
+    finished = {(job.stage, job.overrides) for job in jobs if job.finished}
+    missing = [
+        [*overrides, *sweep.place_overrides(f"{stage.value}{number}"), f"sweep.stage={stage.value}"]
+        for number, (stage, overrides) in enumerate(fits)
+        if (stage, overrides) not in finished
+    ]
+    if missing:
+        results = hydra.launch(missing, plan.settings.n_trials)
+        raise_errors([each for each in results if isinstance(each, Exception)], len(missing))
+    return fits
+
+
+def log_models(
     winner: JobRun,
     jobs: Sequence[JobRun],
     compared: Sequence[JobRun],
     tuning: Tuning,
     sweep: SweepRun,
 ) -> JobRun:
-    """Log the winner's model, and tell it what the search found.
+    """Log the winner's model, and tag the runs with tuned parameters with the result of tuning.
 
-    If tuning does not pay, a fit of the default parameters gets its model, too, as what the search
-    has to offer: that of the middle seed. No run with tuned parameters may then be promoted unless
-    it is named.
+    If tuning does not pay, the model of the default parameters is logged as well, from the fit
+    with the median objective: no run with tuned parameters is then promoted unless it is named.
 
     Returns
     -------
     JobRun
         The job whose model the search offers for promotion.
     """
-    if not winner.has_model:
-        complete_job(winner.run_id, sweep)
-    told, offered = [winner, *select_stage(compared, Stage.tuned)], winner
+    tuned = [winner, *(job for job in compared if job.stage is Stage.tuned)]
+    offered = winner
     if not tuning.pays:
-        told = [job for job in jobs if job.stage is not Stage.default and job.finished]
-        defaults = sorted(
-            select_stage(compared, Stage.default), key=lambda job: job.metrics["objective"]
-        )
+        tuned = [job for job in jobs if job.stage is not Stage.default and job.finished]
+        defaults = [job for job in compared if job.stage is Stage.default]
+        defaults.sort(key=lambda job: job.metrics["objective"])
         offered = defaults[len(defaults) // 2]
-        if not offered.has_model:
-            complete_job(offered.run_id, sweep)
-    tag_runs([job.run_id for job in told], TUNING_TAG, tuning.value)
+    for job in [winner] if offered is winner else [winner, offered]:
+        if not job.has_model:
+            complete_job(job.run_id, sweep)
+    tag_runs([job.run_id for job in tuned], TUNING_TAG, tuning.value)
     return offered
 
 
-def list_fits(
-    sweeper: SearchSweeper, best: FrozenTrial, task: Task
-) -> list[tuple[Stage, tuple[str, ...]]]:
-    """List the fits that compare the winner with the default parameters, as stage and overrides."""
-    tuned = [f"{name}={value}" for name, value in best.params.items()]
-    return [
-        (stage, (*task.fixed, *parameters, *seed))
-        for stage, parameters in ((Stage.tuned, tuned), (Stage.default, []))
-        for seed in list_seeds(sweeper, task)
-    ]
-
-
-def run_fits(
-    sweeper: SearchSweeper, fits: Sequence[tuple[Stage, tuple[str, ...]]], sweep: SweepRun
-) -> None:
-    """Run those fits that have not finished yet."""
-    jobs = list_jobs(sweep.experiment, sweep.parent)
-    there = {(job.stage, job.overrides) for job in jobs if job.finished}
-    missing = [
-        [*overrides, *sweep.place_overrides(f"{stage.value}{number}"), f"sweep.stage={stage.value}"]
-        for number, (stage, overrides) in enumerate(fits)
-        if (stage, overrides) not in there
-    ]
-    if missing:
-        raise_errors(collect_errors(launch_jobs(sweeper, missing, sweeper.n_trials)), len(missing))
-
-
-def list_seeds(sweeper: SearchSweeper, task: Task) -> list[list[str]]:
-    """List the overrides of each fit that is compared; a model without a seed is fitted once."""
-    if "random_state" not in task.config.model:
-        return [[]] if sweeper.seeds else []
-    return [[f"model.random_state={seed}"] for seed in range(1, sweeper.seeds + 1)]
-
-
-def select_stage(jobs: Sequence[JobRun], stage: Stage) -> list[JobRun]:
-    """Pick the jobs of a stage."""
-    return [job for job in jobs if job.stage is stage]
-
-
-def measure_seeds(jobs: Sequence[JobRun]) -> dict[str, float]:
-    """Give mean and standard deviation over the seeds, of winner and defaults."""
-    figures = {}
-    for stage in (Stage.tuned, Stage.default):
-        for name in ("objective", "expected_loss"):
-            values = [job.metrics[name] for job in select_stage(jobs, stage)]
-            if values:
-                figures[f"{stage.value}_{name}_mean"] = float(np.mean(values))
-                figures[f"{stage.value}_{name}_std"] = _spread(values)
-    return figures
-
-
-def _spread(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-
-
-def judge_tuning(jobs: Sequence[JobRun]) -> Tuning:
-    """Find out whether tuning helped: winner against defaults, on the same footing.
-
-    The winner was chosen by its objective, so it takes more than a better one: it must be better
-    by more than the seeds explain, and also on the test tickets, which no trial has seen.
-    """
-    tuned, default = select_stage(jobs, Stage.tuned), select_stage(jobs, Stage.default)
-    if not tuned or not default:
-        return Tuning.not_compared
-    objective, loss = (
-        [[job.metrics[name] for job in group] for group in (tuned, default)]
-        for name in ("objective", "expected_loss")
-    )
-    better = float(np.mean(objective[1]) - np.mean(objective[0]))
-    error = float(np.hypot(_spread(objective[0]), _spread(objective[1])) / np.sqrt(len(tuned)))
-    if better <= 0:
-        return Tuning.does_not_help
-    if better <= 2 * error:
-        return Tuning.no_better_than_seed
-    if np.mean(loss[0]) >= np.mean(loss[1]):
-        return Tuning.only_out_of_fold
-    return Tuning.helps if len(tuned) > 1 else Tuning.may_help
-
-
-_TUNING_WORDS = {
-    Tuning.helps: "Tuning helps",
-    Tuning.may_help: "Tuning may help",
-    Tuning.no_better_than_seed: "Tuning helps no more than another seed would",
-    Tuning.only_out_of_fold: "Tuning helps out of fold, but not on the test tickets",
-    Tuning.does_not_help: "Tuning does not help",
-}
-
-
-def describe_tuning(jobs: Sequence[JobRun]) -> str:
-    """Say whether tuning helped, with the figures of winner and defaults."""
-    tuning = judge_tuning(jobs)
-    if tuning is Tuning.not_compared:
-        return "The winner was not compared with the default parameters (hydra.sweeper.seeds=0)."
-    objective, loss = (
-        [
-            [job.metrics[name] for job in select_stage(jobs, stage)]
-            for stage in (Stage.tuned, Stage.default)
-        ]
-        for name in ("objective", "expected_loss")
-    )
-    count = len(objective[0])
-    seeds = f"{count} seeds" if count > 1 else "one fit each: no seed tells what luck does"
-    return (
-        f"{_TUNING_WORDS[tuning]} ({seeds}): objective {_say(objective[0])} tuned, "
-        f"{_say(objective[1])} with the default parameters; test loss {_say_dollars(loss[0])} and "
-        f"{_say_dollars(loss[1])}."
-    )
-
-
-def describe_offer(winner: JobRun, offered: JobRun) -> str:
-    """Say which run of the search may be promoted."""
+def format_offer(winner: JobRun, offered: JobRun) -> str:
+    """Format which run of the search may be promoted."""
     if offered is winner:
         return f"For promotion it offers the winner: run {winner.run_id}."
     return (
         f"For promotion it offers the default parameters: run {offered.run_id}. The winner is "
         f"promoted only if it is named: run_id={winner.run_id}."
     )
-
-
-def _say(values: Sequence[float]) -> str:
-    spread = f" (sd {_spread(values):.4f})" if len(values) > 1 else ""
-    return f"{np.mean(values):.4f}{spread}"
-
-
-def _say_dollars(values: Sequence[float]) -> str:
-    spread = f" (sd {dollars(_spread(values))})" if len(values) > 1 else ""
-    return f"{dollars(float(np.mean(values)))}{spread}"
-
-
-def describe_edges(best: FrozenTrial) -> str:
-    """Name the parameters of the winner that lie at the edge of the search space."""
-    edges = find_edges(best)
-    if not edges:
-        return "No parameter of the winner lies at the edge of its space."
-    named = ", ".join(f"{name} = {words}" for name, words in edges.items())
-    return f"At the edge of its space: {named}. A wider space may hold a better value."
