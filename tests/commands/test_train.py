@@ -12,7 +12,7 @@ from slarisk.errors import InputError
 from slarisk.learning.splits import hold_out
 from slarisk.tickets.labels import prepare_tickets
 from slarisk.training import run as job
-from slarisk.training.fingerprints import fingerprint_grounds
+from slarisk.training.fingerprints import fingerprint_inputs
 from slarisk.training.prepare import prepare, read_truth, validate_feature_moments
 from slarisk.training.run import name_run
 
@@ -217,7 +217,7 @@ def grounds(composed, export):
     def fingerprint(*overrides):
         config = composed(*HERE, *overrides)
         tickets = prepare_tickets(config.data, config.sla, config.cost)
-        return fingerprint_grounds(config, tickets, hold_out(tickets.frame, config.split))
+        return fingerprint_inputs(config, tickets, hold_out(tickets.frame, config.split))
 
     return fingerprint
 

@@ -2,8 +2,8 @@ import re
 from dataclasses import replace
 
 from slarisk.checks.check import Check, Verdict
-from slarisk.evaluation.metrics import format_money_interval
-from slarisk.training.summary import headline, write_summary
+from slarisk.reports.formats import format_money_interval
+from slarisk.training.summary import format_summary, headline
 
 
 def rows(summary):
@@ -31,7 +31,7 @@ def test_the_headline_says_what_the_run_is_worth(judged):
 
 
 def test_the_summary_puts_the_loss_beside_every_baseline_best_first(judged):
-    summary = write_summary(judged)
+    summary = format_summary(judged)
     listed = rows(summary)
     assert listed[0] == "decision"
     assert set(listed[1:]) == {
@@ -43,7 +43,7 @@ def test_the_summary_puts_the_loss_beside_every_baseline_best_first(judged):
 
 
 def test_the_summary_accounts_for_the_tickets_and_the_decision(judged):
-    summary = write_summary(judged)
+    summary = format_summary(judged)
     assert "600 tickets in, 600 labelled" in summary
     assert f"trained on {len(judged.training):,} tickets (2024-01-01 to" in summary
     assert f"tested on {len(judged.test):,}" in summary
@@ -56,7 +56,7 @@ def test_the_summary_voices_doubts(judge_tickets):
     doubtful = judge_tickets(
         "decision=grid", "evaluation.importance_repeats=0", "split.test_size=0.1"
     )
-    summary = write_summary(doubtful)
+    summary = format_summary(doubtful)
     assert "- failed SR002" in summary
     assert "- warning SR003" in summary
     assert "picked on the test tickets" in summary
@@ -70,7 +70,7 @@ def test_doubts_come_first_and_what_passed_is_one_line(judged):
         Check("SR006", "leak", Verdict.failed, "It tells."),
         Check("SR007", "gaps", Verdict.ok, "None."),
     ]
-    summary = write_summary(replace(judged, checks=checks))
+    summary = format_summary(replace(judged, checks=checks))
     assert summary.splitlines()[-3:] == [
         "- failed SR006: It tells.",
         "- warning SR001: Luck.",
@@ -93,7 +93,7 @@ def test_every_decision_is_said(judged):
 
 def test_tickets_without_dates_have_no_period(judged):
     undated = judged.training.assign(created_at=None)
-    assert "(no dates)" in write_summary(replace(judged, training=undated))
+    assert "(no dates)" in format_summary(replace(judged, training=undated))
 
 
 def test_an_interval_keeps_its_signs():

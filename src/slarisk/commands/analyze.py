@@ -29,7 +29,7 @@ from slarisk.tracking.log import log_items
 from slarisk.tracking.runs import end_orphans
 from slarisk.tracking.source import find_source
 from slarisk.tracking.store import open_store, tracked_run
-from slarisk.training.fingerprints import fingerprint_terms
+from slarisk.training.fingerprints import fingerprint_labelling
 
 
 def analyze(config: AnalyzeConfig) -> None:
@@ -48,7 +48,7 @@ def analyze(config: AnalyzeConfig) -> None:
     end_orphans(experiment)
     earlier = fetch_earlier(config.compare) if config.compare is not None else None
     tickets = prepare_tickets(config.data, config.sla, config.cost)
-    source, policy = find_source(), fingerprint_terms(config)
+    source, policy = find_source(), fingerprint_labelling(config)
     tags = identify_analysis(tickets.fingerprint, policy, source)
     with tracked_run(f"analysis {config.data.name}", tags) as run_id:
         log_items(analysis_start_items(config, source))

@@ -10,20 +10,14 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from slarisk.arrays import Bools, Floats
-from slarisk.decisions.costs import CostMatrix, dollars
+from slarisk.decisions.costs import CostMatrix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    pass
 
 BINS = 10
 
 OUT_OF_FOLD_METRICS = frozenset({"objective"})  # all others are measured on the test tickets
-
-
-def format_money_interval(metrics: Mapping[str, float], name: str) -> str:
-    """Write an amount of money with its interval."""
-    value, low, high = (metrics[name + end] for end in ("", "_low", "_high"))
-    return f"{dollars(value)} [{dollars(low)} to {dollars(high)}]"
 
 
 class Better(Enum):

@@ -16,7 +16,7 @@ from slarisk.registry.models import fetch_bundle, fetch_checksums
 from slarisk.tickets.labels import prepare_tickets
 from slarisk.tracking.runs import RunRecord, fetch_config, fetch_text, run_model_uri
 from slarisk.tracking.tags import CHECKS_FILE, TUNING_TAG, Tuning
-from slarisk.training.fingerprints import fingerprint_grounds
+from slarisk.training.fingerprints import fingerprint_inputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +114,7 @@ def load_context(run: RunRecord) -> tuple[ComparisonContext, list[str]]:
     config = fetch_config(run.run_id)
     tickets = prepare_tickets(config.data, config.sla, config.cost)
     held_out = hold_out(tickets.frame, config.split)
-    fingerprints = fingerprint_grounds(config, tickets, held_out)
+    fingerprints = fingerprint_inputs(config, tickets, held_out)
     changed = [tag for tag, value in fingerprints.items() if run.tags.get(tag) != value]
     training, test = (
         tickets.frame.iloc[rows].reset_index(drop=True) for rows in (held_out.train, held_out.test)

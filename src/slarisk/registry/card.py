@@ -15,7 +15,8 @@ from slarisk.model.checksums import write_checksums
 from slarisk.registry.gate import format_difference
 from slarisk.registry.state import format_time
 from slarisk.registry.versions import FILES_TAG
-from slarisk.reports.markdown import escape_markdown, format_saving, render_markdown
+from slarisk.reports.formats import format_saving
+from slarisk.reports.markdown import escape_markdown, render_markdown
 from slarisk.tracking.tags import DATA_TAG, OVERRIDES_TAG, POLICY_TAG, SPLIT_TAG
 from slarisk.training.summary import format_period
 

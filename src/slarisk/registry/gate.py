@@ -12,7 +12,7 @@ from slarisk.checks.check import NO_CHECKS
 from slarisk.config import Resample
 from slarisk.decisions.costs import dollars
 from slarisk.evaluation.metrics import probability_metrics
-from slarisk.reports.markdown import format_saving
+from slarisk.reports.formats import format_saving
 from slarisk.stats.bootstrap import day_interval, paired_interval
 
 if TYPE_CHECKING:

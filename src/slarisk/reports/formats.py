@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -102,6 +102,23 @@ def _format_degrees(value: float) -> str:
 
 def _format_exact_p(p_value: float) -> str:
     return f"{p_value:.5g}" if p_value > 0 else "< 1e-300"
+
+
+def format_saving(saving: tuple[float, float, float]) -> str:
+    """Format dollars with the ends of their interval.
+
+    Examples
+    --------
+    >>> format_saving((50, -10, 90))
+    '$50 [-$10 to $90]'
+    """
+    value, low, high = map(dollars, saving)
+    return f"{value} [{low} to {high}]"
+
+
+def format_money_interval(metrics: Mapping[str, float], name: str) -> str:
+    """Format a metric in dollars with its interval, ``<name>_low`` to ``<name>_high``."""
+    return format_saving((metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"]))
 
 
 FORMATS: dict[str, Callable[[Any], str]] = {

@@ -8,8 +8,7 @@ from typing import Any
 
 import jinja2
 
-from slarisk.decisions.costs import dollars
-from slarisk.reports.formats import FORMATS
+from slarisk.reports.formats import FORMATS, format_saving
 
 _MARKUP = re.compile(r"[\\`*_|]|\](?=[(\[:])")  # a bracket is markup where it could end a link
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -54,18 +53,6 @@ def format_code(text: object) -> str:
     longest = max(map(len, re.findall("`+", one_line)), default=0)
     fence, pad = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{pad}{one_line}{pad}{fence}"
-
-
-def format_saving(saving: tuple[float, float, float]) -> str:
-    """Write dollars with the ends of their interval.
-
-    Examples
-    --------
-    >>> format_saving((50, -10, 90))
-    '$50 [-$10 to $90]'
-    """
-    value, low, high = map(dollars, saving)
-    return f"{value} [{low} to {high}]"
 
 
 def align_table(text: str, gap: str = "") -> str:

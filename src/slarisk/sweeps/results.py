@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from slarisk.decisions.costs import dollars
-from slarisk.evaluation.metrics import format_money_interval
+from slarisk.reports.formats import format_money_interval
 from slarisk.tracking.tags import SEEDS
 
 if TYPE_CHECKING:

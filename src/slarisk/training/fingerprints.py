@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from slarisk.tracking.source import Source
 
 
-def fingerprint_job(config: TrainConfig, grounds: Mapping[str, str], source: Source) -> str:
-    """Fingerprint what a run comes from: its resolved config, its tickets and the code."""
+def fingerprint_job(config: TrainConfig, tags: Mapping[str, str], source: Source) -> str:
+    """Fingerprint a job by its resolved config, its tickets and the code.
+
+    Of ``tags`` only the fingerprints of data, split and policy count.
+    """
     alike = replace(
         config,
         tracking=Tracking(name=""),
@@ -27,26 +30,23 @@ def fingerprint_job(config: TrainConfig, grounds: Mapping[str, str], source: Sou
         log_models=ModelLog.best,
         overrides=[],
     )
-    parts = [repr(alike), *grounds.values(), source.code]
+    parts = [repr(alike), *(tags[tag] for tag in (DATA_TAG, SPLIT_TAG, POLICY_TAG)), source.code]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def fingerprint_grounds(
+def fingerprint_inputs(
     config: TrainConfig, tickets: LabelledTickets, held_out: HoldOut
 ) -> dict[str, str]:
-    """Fingerprint what a run is judged on, as tags: runs that share all three can be compared."""
+    """Fingerprint data, split and policy, as tags: runs that share all three can be compared."""
     return {
         DATA_TAG: tickets.fingerprint,
         SPLIT_TAG: fingerprint_split(tickets.frame, held_out),
-        POLICY_TAG: fingerprint_terms(config),
+        POLICY_TAG: fingerprint_labelling(config),
     }
 
 
-def fingerprint_terms(config: TrainConfig | AnalyzeConfig) -> str:
-    """Fingerprint what labels and prices a ticket.
-
-    That is SLA, costs, and what the data policy says of labels and of cost columns.
-    """
+def fingerprint_labelling(config: TrainConfig | AnalyzeConfig) -> str:
+    """Fingerprint the SLA, the costs, and the label and cost columns of the data policy."""
     policy = fingerprint_policy(config.sla, config.cost)
     policy += f" {config.data.label} {config.data.costs}"
     return hashlib.sha256(policy.encode()).hexdigest()[:16]

@@ -30,7 +30,7 @@ from slarisk.tracking.tags import (
     VERSIONS_FILE,
     WARNINGS_TAG,
 )
-from slarisk.training.summary import write_summary
+from slarisk.training.summary import format_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def result_items(result: TrainingResult) -> Iterator[Item]:
             OPTIMISTIC_TAG: str(result.optimistic).lower(),
             WARNINGS_TAG: list_codes(result.checks, Verdict.warning),
             FAILED_CHECKS_TAG: list_codes(result.checks, Verdict.failed),
-            DESCRIPTION_TAG: write_summary(result),
+            DESCRIPTION_TAG: format_summary(result),
         }
     )
     yield Table(CHECKS_FILE, tabulate_checks(result.checks))

@@ -24,7 +24,7 @@ from slarisk.tickets.labels import LabelledTickets, prepare_tickets
 from slarisk.tracking.source import Source, find_source, identify_source
 from slarisk.tracking.tags import JOB_TAG, OVERRIDES_TAG
 from slarisk.training.estimator import build_estimator
-from slarisk.training.fingerprints import fingerprint_grounds, fingerprint_job
+from slarisk.training.fingerprints import fingerprint_inputs, fingerprint_job
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def prepare(config: TrainConfig) -> Prepared:
     held_out = hold_out(tickets.frame, config.split)
     truth = read_truth(config.data.truth, tickets.frame.iloc[held_out.test])
     source = find_source()
-    grounds = fingerprint_grounds(config, tickets, held_out)
+    grounds = fingerprint_inputs(config, tickets, held_out)
     tags = grounds | identify_source(source)
     tags[JOB_TAG] = fingerprint_job(config, grounds, source)
     tags[OVERRIDES_TAG] = json.dumps(config.overrides)
