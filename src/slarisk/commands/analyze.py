@@ -224,7 +224,7 @@ def measure_champion(tickets: LabelledTickets, config: AnalyzeConfig) -> Escalat
             f"policy ({theirs.name}; this analysis: {config.data.name})."
         )
     scored = as_scored(tickets.frame, config.data)
-    met = bundle.memory.match(scored)
+    met = bundle.seen_tickets.match(scored)
     # a training ticket without its out-of-fold score would be given the in-sample one
     honest = ~((met["origin"] == OUT_OF_FOLD) & met["probability"].isna()).to_numpy()
     if not honest.any():
