@@ -1,4 +1,4 @@
-"""Files that appear under their names complete, or not at all."""
+"""Write files that appear complete under their names, or not at all."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ if TYPE_CHECKING:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+    """Replace one file: see :func:`replace_files`."""
+    with replace_files([path]) as (part,), explain_os_errors(path):
+        part.write_bytes(content)
 
 
 @contextmanager
-def replacing(paths: Sequence[Path], folder: Path | None = None) -> Iterator[list[Path]]:
-    """Give each path a part to write; put all in place at the end, in this order.
+def replace_files(paths: Sequence[Path], folder: Path | None = None) -> Iterator[list[Path]]:
+    """Give a temporary file for each path; at the end they replace the files, in this order.
 
-    After an error, or an interruption, nothing has changed. A part lies beside its path, or in
-    ``folder``, if it can be moved from there.
+    After an error or an interruption no file has changed. The temporary files are next to their
+    paths, or in ``folder`` if that is on the same file system.
 
     Raises
     ------
     InputError
-        A folder cannot be written.
+        A file cannot be written.
     """
     parts: list[Path] = []
     try:
@@ -43,12 +42,21 @@ def replacing(paths: Sequence[Path], folder: Path | None = None) -> Iterator[lis
         for part, path in zip(parts, paths, strict=True):
             with explain_os_errors(path), part.open("rb+") as stream:
                 os.fsync(stream.fileno())
-                _make_readable(part)
-        _put_in_place(list(zip(parts, paths, strict=True)))
+                _set_default_mode(part)
+        _rename_all(list(zip(parts, paths, strict=True)))
     finally:
         for part in parts:
             with suppress(FileNotFoundError):
                 part.unlink()
+
+
+@contextmanager
+def explain_os_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError into an InputError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
 def _make_part(path: Path, folder: Path | None) -> Path:
@@ -62,40 +70,29 @@ def _make_part(path: Path, folder: Path | None) -> Path:
     return Path(name)
 
 
-@contextmanager
-def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says of a file into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
-
-
-def _put_in_place(finished: list[tuple[Path, Path]]) -> None:
-    """Give finished files their names; if one cannot have its own, none has."""
+def _rename_all(finished: list[tuple[Path, Path]]) -> None:
+    """Rename finished parts to their paths; if one fails, restore the files before it."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as undo:
-        for number, (part, path) in enumerate(finished[:-1]):
+        for number, (part, path) in enumerate(finished, start=1):
             old = Path(folder) / str(number)
             with explain_os_errors(path):
-                if path.exists():
+                if path.exists() and number < len(finished):
                     shutil.copy2(path, old)
                 os.replace(part, path)
-            undo.callback(_put_back, old, path)
-        for part, path in finished[-1:]:
-            with explain_os_errors(path):
-                os.replace(part, path)
+            if number < len(finished):  # after the last nothing can fail
+                undo.callback(_restore, old, path)
         undo.pop_all()
 
 
-def _put_back(old: Path, path: Path) -> None:
+def _restore(old: Path, path: Path) -> None:
     if old.exists():
         shutil.copy2(old, path)
     else:
         path.unlink()
 
 
-def _make_readable(path: Path) -> None:
-    """Give a temporary file the permissions that an ordinary one would have."""
+def _set_default_mode(path: Path) -> None:
+    """Give a temporary file the permissions of an ordinary one."""
     umask = os.umask(0)
     os.umask(umask)
     path.chmod(0o666 & ~umask)

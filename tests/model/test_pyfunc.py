@@ -11,6 +11,7 @@ import pytest
 
 from slarisk.errors import InputError
 from slarisk.model.bundle import BUCKET, ESCALATE, ESCALATED, LEFT, ORIGIN, PROBABILITY, save_bundle
+from slarisk.model.code import list_model_code
 from slarisk.model.pyfunc import DecisionModel, _load_pyfunc
 from slarisk.model.seen_tickets import NEW, OUT_OF_FOLD
 
@@ -55,12 +56,12 @@ def test_extra_columns_and_their_order_do_not_matter(model, raw):
     "column", ["Ticket Priority", "Customer Age", "Date of Purchase", "Created At"]
 )
 def test_a_missing_column_is_named(model, raw, column):
-    with pytest.raises(InputError, match=f"The tickets lack the column {column}"):
+    with pytest.raises(InputError, match=column):
         model.predict(raw.drop(columns=column))
 
 
 def test_all_missing_columns_are_named(model, raw):
-    with pytest.raises(InputError, match=r"lack the column Ticket Type, Ticket Channel\."):
+    with pytest.raises(InputError, match=r"Ticket Type, Ticket Channel"):
         model.predict(raw.drop(columns=["Ticket Type", "Ticket Channel"]))
 
 
@@ -154,14 +155,14 @@ def test_imputed_tickets_are_answered_one_by_one(imputed, raw):
 
 # What a client does who has MLflow and the pinned libraries, but not this checkout.
 CLIENT = """
-import importlib.util, json, sys
+import importlib.util, json, os, sys
 
 class Absent:
     def find_spec(self, name, *rest):
         if name.split(".")[0] in {"hydra", "omegaconf"}:
             raise ModuleNotFoundError(name)
 
-sys.path = [path for path in sys.path if path != sys.argv[3]]
+sys.path = [path for path in sys.path if not os.path.exists(os.path.join(path, "slarisk"))]
 sys.meta_path = [Absent()] + [one for one in sys.meta_path if "editable" not in repr(one)]
 sys.path_hooks = [hook for hook in sys.path_hooks if "editable" not in repr(hook)]
 sys.path_importer_cache.clear()
@@ -201,9 +202,6 @@ def logged(made, tmp_path_factory):
     from slarisk.tracking.log import _log_model
 
     folder = tmp_path_factory.mktemp("logged") / "model"
-    columns = made.bundle.manifest.data.columns
-    example = pd.DataFrame({columns[f]: ["1"] for f in made.bundle.required_fields()})
-    example["Customer Age"] = 40.0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             mlflow.pyfunc,
@@ -214,7 +212,7 @@ def logged(made, tmp_path_factory):
             )[1],
         )
         patch.setattr("slarisk.tracking.log._log_seal", lambda uri: None)
-        _log_model(made.bundle, example)
+        _log_model(made.bundle)
     return folder
 
 
@@ -222,7 +220,7 @@ def test_a_logged_model_decides_outside_this_checkout(made, model, raw, logged, 
     fields = ["ticket_id", *made.bundle.required_fields()]
     sent = raw.tail(30)[[made.bundle.manifest.data.columns[name] for name in fields]]
     sent.to_json(tmp_path / "tickets.json", orient="split", index=False)
-    arguments = [str(logged), str(tmp_path / "tickets.json"), str(SRC)]
+    arguments = [str(logged), str(tmp_path / "tickets.json")]
     done = subprocess.run(
         [sys.executable, "-IB", "-c", textwrap.dedent(CLIENT), *arguments],
         cwd=tmp_path,
@@ -233,7 +231,7 @@ def test_a_logged_model_decides_outside_this_checkout(made, model, raw, logged, 
     answer = json.loads(done.stdout.splitlines()[-1])
     expected = model.predict(sent)
 
-    assert not Path(answer["from"]).is_relative_to(SRC)
+    assert Path(answer["from"]).is_relative_to(logged)
     assert answer["whole"] == expected.to_dict("list")  # to the last digit
     alone = [row[PROBABILITY][0] for row in answer["alone"]]
     assert alone == expected[PROBABILITY].tolist()[:5]
@@ -244,6 +242,13 @@ def test_a_logged_model_decides_outside_this_checkout(made, model, raw, logged, 
     assert answer["odd"][ORIGIN] == expected[ORIGIN].tolist()[:3]
     assert answer["few"][ORIGIN] == [NEW] * 3
     assert "Ticket Priority" in answer["refused"]
+
+
+def test_a_logged_model_carries_its_code_and_no_other(logged):
+    files = [path for path in (logged / "code").rglob("*") if path.is_file()]
+    carried = {path.relative_to(logged / "code").as_posix(): path.read_bytes() for path in files}
+
+    assert carried == {name: (SRC / name).read_bytes() for name in list_model_code()}
 
 
 def test_a_logged_model_holds_no_pickle_and_no_ticket(made, raw, logged):

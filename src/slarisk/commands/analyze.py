@@ -86,7 +86,7 @@ def fetch_champion_scores(tickets: LabelledTickets, config: AnalyzeConfig) -> Ch
             f"policy ({policy.name}; this analysis: {config.data.name})."
         )
     rows = as_scored(tickets.frame, config.data)
-    seen = bundle.memory.match(rows)
+    seen = bundle.seen_tickets.match(rows)
     # a training ticket without an out-of-fold score would get its in-sample score
     scored = ~((seen["origin"] == OUT_OF_FOLD) & seen["probability"].isna()).to_numpy()
     if not scored.any():

@@ -1,10 +1,9 @@
-"""The model as it is registered: not only a score, but everything a decision rests on.
+"""The model as it is registered: the estimator with every policy and number that a decision needs.
 
 A bundle is a folder of four files, none of them a pickle: ``bundle.json`` (the policies and every
 number chosen in training), ``pipeline.skops`` (encoder and estimator), ``seen.parquet`` (the
-tickets the model has met, so that none is ever given its in-sample score) and ``seal.json`` (the
-SHA-256 of the other three: whoever loads a bundle, with any MLflow client, finds out if a file is
-not what was written).
+tickets of the training run, so that none gets its in-sample score) and ``seal.json`` (the SHA-256
+of the other three, verified whenever a bundle is loaded).
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ if TYPE_CHECKING:
     from slarisk.decisions.costs import CostMatrix
 
 FORMAT = 1
-MANIFEST, PIPELINE, SEEN, SEAL = "bundle.json", "pipeline.skops", "seen.parquet", "seal.json"
+MANIFEST, PIPELINE, SEEN, CHECKSUMS = "bundle.json", "pipeline.skops", "seen.parquet", "seal.json"
 
-# What a decision says of a ticket, in order.
+# The columns of a decision, in order.
 PROBABILITY = "breach_probability"
 BUCKET = "risk_bucket"
 ESCALATE = "escalate"
@@ -70,11 +69,11 @@ TRUSTED_TYPES = (
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``bundle.json`` holds.
+    """Contents of ``bundle.json``.
 
-    ``threshold`` is the one chosen in training; ``fallback_cost`` (dollars) prices a ticket whose
-    own breach cost is not known: the mean over the training tickets. ``profile`` says by feature
-    what these looked like, and under the name of the probability what was made of them.
+    ``threshold`` is the one chosen in training; ``fallback_cost`` (dollars), the mean over the
+    training tickets, prices a ticket whose own breach cost is unknown. ``profile`` has the
+    distribution of each feature, and of the breach probability, in training.
     """
 
     data: DataPolicy
@@ -91,14 +90,14 @@ class Manifest:
 
     @property
     def policy(self) -> DecisionPolicy:
-        """The rule that decides, unless a command names another."""
+        """The decision policy of training; a command may use another."""
         return make_policy(self.decision, self.threshold)
 
     def required_fields(self) -> list[str]:
-        """Name the fields without which there is no decision.
+        """List the fields that a decision needs.
 
-        They are the features, the birth by which a ticket of the training run is recognised (and
-        never given its in-sample score), and what prices the ticket.
+        They are the features, the time that identifies a ticket of the training run (which must
+        not get its in-sample score), and the fields that price the ticket.
         """
         data = self.data
         fields = [*feature_fields(self.features), identity_time_field(data)]
@@ -108,22 +107,21 @@ class Manifest:
         return list(dict.fromkeys(fields))
 
     def costs(self, tickets: pd.DataFrame) -> CostMatrix:
-        """Price each ticket; one whose own cost is unknown at the mean of training."""
+        """Price each ticket, at the mean of training where its own cost is unknown."""
         return price_tickets(tickets, self.data, self.sla, self.cost, self.fallback_cost)
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredTickets:
-    """Tickets with their creation times, their breach probabilities and the origin of these.
+    """Tickets with their creation times, breach probabilities and the origin of each probability.
 
-    ``distinct`` has what the model looked at, each row once; ``place`` says which is a ticket's.
+    ``features`` are their feature rows, equal ones once.
     """
 
     tickets: pd.DataFrame
     probability: NDArray[np.float64]
     origin: pd.Series
-    distinct: pd.DataFrame
-    place: NDArray[np.int64]
+    features: UniqueRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,52 +152,53 @@ class Bundle:
             ``score_origin``. A ticket that the model was trained on has its out-of-fold
             probability.
         """
-        judged = self.judge(tickets)
-        costs = self.manifest.costs(judged.tickets)
-        left, escalated = costs.expected(judged.probability)
-        facts = take_facts(judged.tickets)
+        scored = self.score(tickets)
+        costs = self.manifest.costs(scored.tickets)
+        left, escalated = costs.expected(scored.probability)
+        facts = take_facts(scored.tickets)
         return pd.DataFrame(
             {
-                PROBABILITY: judged.probability,
-                BUCKET: np.array(list(BUCKETS), dtype=object)[risk_buckets(judged.probability)],
-                ESCALATE: self.manifest.policy.decide(judged.probability, costs, facts),
+                PROBABILITY: scored.probability,
+                BUCKET: np.array(list(BUCKETS), dtype=object)[risk_buckets(scored.probability)],
+                ESCALATE: self.manifest.policy.decide(scored.probability, costs, facts),
                 LEFT: left,
                 ESCALATED: escalated,
-                ORIGIN: judged.origin.to_numpy(),
+                ORIGIN: scored.origin.to_numpy(),
             },
             index=tickets.index,
         )
 
-    def judge(self, tickets: pd.DataFrame, looks: UniqueRows | None = None) -> ScoredTickets:
-        """Give each ticket its creation time, its probability and where that comes from.
+    def score(self, tickets: pd.DataFrame, features: UniqueRows | None = None) -> ScoredTickets:
+        """Give each ticket its creation time, its probability and the origin of the probability.
 
-        ``looks`` is what the model makes of them, if that is known before.
+        ``features`` are the scored feature rows of the tickets, if they are known already.
         """
-        met = self.memory.match(tickets)
-        dated = tickets.assign(created_at=self.memory.creation_times(tickets, met))
-        if looks is None:
+        matches = self.seen_tickets.match(tickets)
+        dated = tickets.assign(created_at=self.seen_tickets.creation_times(tickets, matches))
+        if features is None:
             frame = make_features(dated, self.manifest.features)
-            looks = UniqueRows(frame, np.arange(len(frame)), self.model.calibrate(frame))
-        known = met["probability"].to_numpy(dtype=float)
-        probability = np.where(np.isnan(known), looks.scores[looks.place], known)
-        return ScoredTickets(dated, probability, met["origin"], looks.distinct, looks.place)
+            features = UniqueRows(frame, np.arange(len(frame)), self.model.calibrate(frame))
+        out_of_fold = matches["probability"].to_numpy(dtype=float)
+        by_model = features.scores[features.inverse]
+        probability = np.where(np.isnan(out_of_fold), by_model, out_of_fold)
+        return ScoredTickets(dated, probability, matches["origin"], features)
 
-    def see(self, tickets: pd.DataFrame) -> pd.DataFrame:
-        """Build the feature frame of some tickets: what the model looks at."""
-        dated = tickets.assign(created_at=self.memory.creation_times(tickets))
+    def make_features(self, tickets: pd.DataFrame) -> pd.DataFrame:
+        """Build the feature frame of some tickets."""
+        dated = tickets.assign(created_at=self.seen_tickets.creation_times(tickets))
         return make_features(dated, self.manifest.features)
 
     @cached_property
-    def memory(self) -> SeenTickets:
-        """What the model remembers of the tickets it has met."""
+    def seen_tickets(self) -> SeenTickets:
+        """The tickets of the training run, for matching."""
         return SeenTickets(self.manifest.data, self.seen)
 
     def required_fields(self) -> list[str]:
-        """Name the fields without which there is no decision."""
+        """List the fields that a decision needs."""
         return self.manifest.required_fields()
 
     def known_categories(self) -> dict[str, NDArray[np.object_]]:
-        """Give the categories of each feature that training had."""
+        """Give the categories in training of each categorical feature."""
         names = category_names(self.manifest.features)
         if not names:
             return {}
@@ -208,7 +207,7 @@ class Bundle:
 
 
 def risk_buckets(probability: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Number the bucket of each probability, in the order of BUCKETS: [0, .33], (.33, .66], ..."""
+    """Number the risk bucket of each probability: 0 in [0, .33], 1 in (.33, .66], 2 above."""
     return np.searchsorted(list(BUCKETS.values())[:-1], probability, side="left")
 
 
@@ -218,56 +217,57 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     Raises
     ------
     InputError
-        The estimator holds a type that may not be loaded.
+        The estimator holds a type that is not in :data:`TRUSTED_TYPES`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     manifest = TypeAdapter(Manifest).dump_json(bundle.manifest, indent=2)
     (folder / MANIFEST).write_bytes(manifest)
     skops.io.dump(bundle.model.pipeline, folder / PIPELINE)
-    odd = set(skops.io.get_untrusted_types(file=folder / PIPELINE)) - set(TRUSTED_TYPES)
-    if odd:
+    untrusted = set(skops.io.get_untrusted_types(file=folder / PIPELINE)) - set(TRUSTED_TYPES)
+    if untrusted:
         raise InputError(
-            f"the model {bundle.manifest.model_name} holds {', '.join(sorted(odd))}, which is not "
-            "on the list of types a registered model may hold (TRUSTED_TYPES in "
-            "slarisk/scoring/bundle.py)."
+            f"the model {bundle.manifest.model_name} holds {', '.join(sorted(untrusted))}, not on "
+            "the list of types a registered model may hold (TRUSTED_TYPES in "
+            "slarisk/model/bundle.py)."
         )
     bundle.seen.to_parquet(folder / SEEN, index=False)
     write_bundle_checksums(folder)
 
 
 def write_bundle_checksums(folder: Path) -> None:
-    """Write down what the files of a bundle are."""
-    (folder / SEAL).write_text(write_checksums(checksum_folder(folder, leave_out=[SEAL])))
+    """Write the SHA-256 of each file of a bundle into ``seal.json``."""
+    (folder / CHECKSUMS).write_text(write_checksums(checksum_folder(folder, leave_out=[CHECKSUMS])))
 
 
 def verify_bundle(folder: Path) -> None:
-    """Refuse a bundle whose files are not those that were written.
+    """Compare the files of a bundle with its checksums.
 
     Raises
     ------
     InputError
         Names each file that is missing, was changed or was added.
     """
-    found = checksum_folder(folder, leave_out=[SEAL])
-    written = (folder / SEAL).read_bytes() if (folder / SEAL).exists() else b""
-    if written == write_checksums(found).encode():
+    actual = checksum_folder(folder, leave_out=[CHECKSUMS])
+    written = (folder / CHECKSUMS).read_bytes() if (folder / CHECKSUMS).exists() else b""
+    if written == write_checksums(actual).encode():
         return
     try:
-        sealed = TypeAdapter(dict[str, str]).validate_json(written)
-    except ValueError:  # not JSON, or not a seal
-        sealed = {}
-    needed = [f"{name} is missing" for name in (MANIFEST, PIPELINE, SEEN) if name not in found]
-    damage = list_changed_files(sealed, found) if sealed else needed
-    raise InputError(f"{'; '.join(damage or [f'{SEAL} is missing or was changed'])}.")
+        expected = TypeAdapter(dict[str, str]).validate_json(written)
+    except ValueError:  # not JSON, or no checksums
+        expected = {}
+    missing = [f"{name} is missing" for name in (MANIFEST, PIPELINE, SEEN) if name not in actual]
+    changes = list_changed_files(expected, actual) if expected else missing
+    raise InputError(f"{'; '.join(changes or [f'{CHECKSUMS} is missing or was changed'])}.")
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Load a bundle; nothing in it is executed.
+    """Load a bundle; no code in it is executed.
 
     Raises
     ------
     InputError
-        A file was changed, another version wrote it, or it holds a type that may not be loaded.
+        A file was changed, its format is another, or it holds a type that is not in
+        :data:`TRUSTED_TYPES`.
     """
     verify_bundle(folder)
     text = (folder / MANIFEST).read_bytes()

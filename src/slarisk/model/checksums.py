@@ -20,7 +20,7 @@ def checksum_folder(folder: Path, leave_out: Iterable[str] = ()) -> dict[str, st
     ----------
     folder : Path
     leave_out : iterable of str
-        Paths that are not sealed.
+        Paths that get no checksum.
     """
     files = {
         path.relative_to(folder).as_posix(): path
@@ -32,36 +32,38 @@ def checksum_folder(folder: Path, leave_out: Iterable[str] = ()) -> dict[str, st
     return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in sorted(files)}
 
 
-def write_checksums(seal: Mapping[str, str]) -> str:
-    """Write a seal as text; equal seals are equal texts.
+def write_checksums(checksums: Mapping[str, str]) -> str:
+    """Write checksums as text; equal ones give equal text.
 
     Examples
     --------
     >>> write_checksums({"b": "02", "a": "01"})
     '{"a": "01", "b": "02"}'
     """
-    return json.dumps(seal, sort_keys=True)
+    return json.dumps(checksums, sort_keys=True)
 
 
-def fingerprint_checksums(seal: Mapping[str, str]) -> str:
-    """Fingerprint a seal: one SHA-256 that stands for all of its files."""
-    return hashlib.sha256(write_checksums(seal).encode()).hexdigest()
+def fingerprint_checksums(checksums: Mapping[str, str]) -> str:
+    """Combine the checksums of many files into one SHA-256."""
+    return hashlib.sha256(write_checksums(checksums).encode()).hexdigest()
 
 
-def list_changed_files(sealed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    """Say which files are no longer what they were.
+def list_changed_files(expected: Mapping[str, str], actual: Mapping[str, str]) -> list[str]:
+    """Name each file whose checksum differs, and how.
 
     Examples
     --------
     >>> list_changed_files({"a": "01", "b": "02"}, {"b": "00", "c": "03"})
     ['a is missing', 'b was changed', 'c was added']
     """
-    damage = []
-    for name in sorted({*sealed, *found}):
-        if name not in found:
-            damage.append(f"{name} is missing")
-        elif name not in sealed:
-            damage.append(f"{name} was added")
-        elif found[name] != sealed[name]:
-            damage.append(f"{name} was changed")
-    return damage
+    return [
+        f"{name} {_describe_change(expected.get(name), actual.get(name))}"
+        for name in sorted({*expected, *actual})
+        if expected.get(name) != actual.get(name)
+    ]
+
+
+def _describe_change(expected: str | None, actual: str | None) -> str:
+    if actual is None:
+        return "is missing"
+    return "was added" if expected is None else "was changed"

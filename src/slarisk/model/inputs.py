@@ -1,4 +1,4 @@
-"""The raw columns that a model takes, and a made-up ticket: both from its policies alone."""
+"""The raw columns that a model takes, and an example ticket: both from its policies alone."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from slarisk.config import DataPolicy
     from slarisk.model.bundle import Manifest
 
-_OPTIONAL = ("ticket_id", "created_at")  # these match a ticket of the training run
-_ID, _PRICE = "1", 100.0  # of the made-up ticket
+_OPTIONAL = ("ticket_id", "created_at")  # they identify a ticket of the training run
+_ID, _PRICE = "1", 100.0  # of the example ticket
 
 
 @dataclass(frozen=True)
 class Input:
     """A raw column that a model takes.
 
-    ``number`` says whether the model's signature has it as a float or as text; ``example`` is its
-    value in the made-up ticket.
+    ``number`` says that it is a float in the model's signature, and not text; ``example`` is its
+    value in the example ticket.
     """
 
     field: str
@@ -51,15 +51,15 @@ def list_inputs(manifest: Manifest) -> list[Input]:
 
 
 def make_example(manifest: Manifest) -> pd.DataFrame:
-    """Make up a ticket in raw columns, shape (1, inputs). No value of a real ticket is in it."""
+    """Make an example ticket in raw columns, shape (1, inputs), without any value of a real one."""
     return pd.DataFrame({each.column: [each.example] for each in list_inputs(manifest)})
 
 
 def _list_examples(manifest: Manifest) -> dict[str, str | float]:
-    """Give each field its value in the made-up ticket; numbers are floats.
+    """Give each field its value in the example ticket; numbers are floats.
 
-    It depends on the kind of feature that reads the field, or on the part the field plays for the
-    policies: a date, a price, or the priority, which is one that the policies name.
+    The value depends on the kind of feature that reads the field, and on the field's role in the
+    policies: a date, a price, or a priority that the policies name.
     """
     data = manifest.data
     examples = {"ticket_id": _ID, "priority": UNKNOWN, **example_values(manifest.features)}

@@ -1,4 +1,4 @@
-"""What the tickets of a training run looked like, in counts: enough to see that others differ."""
+"""Binned distribution of each feature in training, for measuring drift."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CATEGORIES = 50  # of a feature, the most frequent first; the rest share a bin
 
 @dataclass(frozen=True)
 class Bins:
-    """How the values of one feature are counted, and the counts of the training tickets.
+    """The bins of one feature, and the counts of the training tickets in them.
 
     A feature of ``categories`` has a bin for each and one for all other values. A number has a bin
     up to each of its ``edges`` (included), one for what lies above, and one for missing values.
@@ -28,11 +28,11 @@ class Bins:
     counts: list[int] = field(default_factory=list)
 
     def count(self, values: pd.Series, weights: Counts | None = None) -> Counts:
-        """Count values by bin, shape (bins,); ``weights`` says how often each stands for itself."""
+        """Count values by bin, shape (bins,); ``weights`` are the multiplicities of the values."""
         if self.categories:
             codes, names = pd.factorize(values, use_na_sentinel=False)
-            found = pd.Index(self.categories).get_indexer(pd.Index(names))
-            place = np.where(found < 0, len(self.categories), found)[codes]
+            known = pd.Index(self.categories).get_indexer(pd.Index(names))
+            place = np.where(known < 0, len(self.categories), known)[codes]
             bins = len(self.categories) + 1
         else:
             numbers = values.to_numpy(dtype=float)
@@ -44,7 +44,7 @@ class Bins:
 
 
 def bin_values(values: pd.Series) -> Bins:
-    """Choose the bins of a feature by the training tickets, and count them."""
+    """Choose the bins of a feature from the training tickets, and count these."""
     if isinstance(values.dtype, pd.StringDtype):
         frequent = values.value_counts().index[:_CATEGORIES]
         bins = Bins(categories=sorted(str(value) for value in frequent))

@@ -1,7 +1,7 @@
 """The bundle as an MLflow model: raw ticket rows in, decisions out.
 
-MLflow imports this module by name and calls :func:`_load_pyfunc`; the package travels inside the
-model, so that it loads where slarisk is not installed.
+MLflow imports this module by name and calls :func:`_load_pyfunc`. The module and what it imports
+travel inside the model (:mod:`slarisk.model.code`), which so loads where slarisk is not installed.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class DecisionModel:
     ) -> pd.DataFrame:
         """Decide about each row: see :meth:`slarisk.model.bundle.Bundle.decide`.
 
-        Missing values and unseen categories are answered; so are extra columns. Each row is a
-        ticket: of an event log, the first event.
+        Missing values, unseen categories and extra columns are allowed. Each row is a ticket: of
+        an event log, its first event.
 
         Raises
         ------
         InputError
-            A column that the decision needs is not there.
+            A column that the decision needs is missing.
         """
         data = self.bundle.manifest.data
         columns = data.columns

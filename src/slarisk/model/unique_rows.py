@@ -10,36 +10,35 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from slarisk.arrays import Floats, Integers
+    from slarisk.arrays import Floats
 
     Score = Callable[[pd.DataFrame], Floats]
 
-
-MOST_BITS = 62
+MAX_BITS = 62  # of the number that stands for a row
 
 
 @dataclass(frozen=True, eq=False)
 class UniqueRows:
-    """What a model looks at in n tickets.
+    """The distinct feature rows of n tickets, and the score of each.
 
-    ``distinct`` has each feature row once, ``place`` (shape (n,)) says which is a ticket's, and
-    ``scores`` has a calibrated breach probability for each of the distinct rows.
+    ``rows.iloc[inverse]`` are the tickets' feature rows (``inverse`` has shape (n,)); ``scores``
+    has a calibrated breach probability for each distinct row.
     """
 
-    distinct: pd.DataFrame
-    place: Integers
+    rows: pd.DataFrame
+    inverse: Integers
     scores: Floats
 
 
 def score_unique_rows(frame: pd.DataFrame, score: Score) -> UniqueRows:
-    """Score the rows of one feature frame, equal ones once."""
-    rows, count = np.zeros(len(frame), dtype=np.int64), 1
+    """Score the rows of a feature frame, equal ones once."""
+    numbers, count = np.zeros(len(frame), dtype=np.int64), 1
     for name in frame:
         codes, values = pd.factorize(frame[name], use_na_sentinel=False)
-        if count * len(values) >= 1 << MOST_BITS:
-            found, rows = np.unique(rows, return_inverse=True)
-            count = len(found)
-        rows, count = rows * len(values) + codes, count * len(values)
-    _, first, place = np.unique(rows, return_index=True, return_inverse=True)
-    distinct = frame.iloc[first]
-    return UniqueRows(distinct, place, score(distinct))
+        if count * len(values) >= 1 << MAX_BITS:
+            distinct, numbers = np.unique(numbers, return_inverse=True)
+            count = len(distinct)
+        numbers, count = numbers * len(values) + codes, count * len(values)
+    _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    rows = frame.iloc[first]
+    return UniqueRows(rows, inverse, score(rows))

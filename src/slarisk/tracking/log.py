@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import slarisk
 from slarisk.model.bundle import BUCKET, ESCALATE, ESCALATED, LEFT, ORIGIN, PROBABILITY, save_bundle
 from slarisk.model.checksums import checksum_folder, fingerprint_checksums, write_checksums
+from slarisk.model.code import LOADER, copy_model_code
 from slarisk.model.inputs import list_inputs, make_example
 from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
 from slarisk.tracking.store import reaching_store
@@ -33,6 +33,7 @@ _REQUIREMENTS = (
     "lightgbm",
     "pandas",
     "numpy",
+    "scipy",
     "pyarrow",
     "skops",
     "pydantic",
@@ -125,9 +126,9 @@ def _log_model(bundle: Bundle) -> None:
         save_bundle(bundle, data)
         logged = mlflow.pyfunc.log_model(
             name=MODEL_NAME,
-            loader_module="slarisk.model.pyfunc",
+            loader_module=LOADER,
             data_path=str(data),
-            code_paths=[str(Path(slarisk.__file__).parent)],
+            code_paths=[str(copy_model_code(Path(folder) / "code"))],
             pip_requirements=[*_pinned(), *_pin_outsider(bundle)],
             signature=_signature(bundle.manifest),
             input_example=make_example(bundle.manifest),
@@ -136,21 +137,21 @@ def _log_model(bundle: Bundle) -> None:
 
 
 def _log_seal(model_uri: str) -> None:
-    """Log what the store holds of a model, file by file, and stand by it with a tag.
+    """Log the checksum of each file that the store holds of a model, and tag the run with theirs.
 
-    The list is too long for a tag; the tag is not among the files, so that it tells when they and
-    the list were both replaced.
+    The list is too long for a tag. The tag shows when the files and the list were both replaced.
     """
     import mlflow
 
     with tempfile.TemporaryDirectory() as folder:
-        seal = checksum_model(Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder)))
-    mlflow.log_text(write_checksums(seal), SEAL_FILE)
-    mlflow.set_tag(SEAL_TAG, fingerprint_checksums(seal))
+        fetched = mlflow.artifacts.download_artifacts(model_uri, dst_path=folder)
+        checksums = checksum_model(Path(fetched))
+    mlflow.log_text(write_checksums(checksums), SEAL_FILE)
+    mlflow.set_tag(SEAL_TAG, fingerprint_checksums(checksums))
 
 
 def checksum_model(folder: Path) -> dict[str, str]:
-    """Seal the files of a fetched model, as its run logged them."""
+    """Take the SHA-256 of each file of a fetched model, as its run logged them."""
     return checksum_folder(folder, leave_out=[_NOTE])
 
 
@@ -166,7 +167,7 @@ def _pin_outsider(bundle: Bundle) -> list[str]:
 
 
 def _signature(manifest: Manifest) -> Any:
-    """Say which raw columns the model takes, and what it returns.
+    """Make the signature: the raw columns that the model takes, and what it returns.
 
     Everything comes in as text or float: integer columns would refuse missing values.
     """
