@@ -35,7 +35,7 @@ def score(made, source=None, ending="parquet", **task):
             source.to_csv(f"{folder}/tickets.csv", index=False)
             source = f"{folder}/tickets.csv"
         output = Path(folder) / f"risk.{ending}"
-        tally = score_stream(
+        summary = score_stream(
             Task(
                 bundle=made.bundle,
                 decision=made.bundle.manifest.decision,
@@ -53,7 +53,7 @@ def score(made, source=None, ending="parquet", **task):
         return SimpleNamespace(
             export=table,
             rejected=rejected.assign(detail=rejected["detail"].astype("str").fillna("")),
-            tally=tally,
+            summary=summary,
             text=output.read_bytes(),
             schema=pq.read_schema(output) if ending == "parquet" else None,
         )
@@ -178,8 +178,8 @@ def test_rejected_rows_are_told_with_their_reasons(trained, raw, tmp_path):
         [6, "B", "duplicate_ticket_id", ""],
     ]
     assert set(scored.rejected["file"]) == {str(tmp_path / "tickets.csv")}
-    assert scored.tally.rows_in == 7
-    assert scored.tally.rejected == {
+    assert scored.summary.rows_in == 7
+    assert scored.summary.rejected == {
         "no_ticket_id": 2,
         "unreadable_date": 1,
         "duplicate_ticket_id": 2,
@@ -230,7 +230,7 @@ def test_every_row_is_scored_or_rejected(priced, raw, rows):
     some[["Ticket ID", "Created At", "Lost"]] = rows
     scored = score(priced, some)
 
-    assert scored.tally.rows_in == len(rows) == len(scored.export) + len(scored.rejected)
+    assert scored.summary.rows_in == len(rows) == len(scored.export) + len(scored.rejected)
     assert scored.export["Ticket ID"].is_unique
     assert scored.export["Ticket ID"].notna().all()
     assert (scored.rejected["reason"] != "").all()

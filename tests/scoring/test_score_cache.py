@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slarisk.scoring import score_cache as recall_module
+from slarisk.scoring import score_cache
 from slarisk.scoring.score_cache import ScoreCache
 
 
@@ -34,53 +34,53 @@ def draw(rows, seed, ages=30, channels=9):
 
 @pytest.fixture
 def check(tmp_path):
-    """Notes frames, by threads, and recalls each of them; gives the model and the recall."""
+    """Encodes frames in threads and looks each up again; gives the model and the cache."""
 
     def run(frames):
         model = Model()
-        recall = ScoreCache(model.score, tmp_path / "numbers")
+        cache = ScoreCache(model.score, tmp_path / "codes")
         with ThreadPoolExecutor(4) as pool:
-            for numbers in pool.map(recall.number, frames):
-                recall.note(numbers)
-        recall.score()
-        for number, numbers in enumerate(recall.read(len(frames[0]))):
+            for codes in pool.map(cache.encode, frames):
+                cache.add(codes)
+        cache.score()
+        for number, codes in enumerate(cache.read(len(frames[0]))):
             frame = frames[number]
-            looks = recall.look(numbers, lambda frame=frame: frame)
-            assert len(looks.distinct) == len(frame.drop_duplicates())
-            found = looks.distinct.iloc[looks.place].reset_index(drop=True)
+            unique = cache.look_up(codes, lambda frame=frame: frame)
+            assert len(unique.rows) == len(frame.drop_duplicates())
+            found = unique.rows.iloc[unique.inverse].reset_index(drop=True)
             pd.testing.assert_frame_equal(found, frame)
-            assert looks.scores[looks.place].tolist() == expect(frame).tolist()
-        return model, recall
+            assert unique.scores[unique.inverse].tolist() == expect(frame).tolist()
+        return model, cache
 
     return run
 
 
 def test_equal_rows_are_scored_once_in_all(check):
     frames = [draw(500, seed) for seed in range(8)]
-    model, recall = check(frames)
-    assert recall.recalls
+    model, cache = check(frames)
+    assert cache.usable
     assert model.asked == len(pd.concat(frames).drop_duplicates())
 
 
-def test_values_that_come_later_do_not_confuse_it(check):
+def test_values_that_first_occur_later_are_looked_up_correctly(check):
     sizes = [(2, 1), (40, 3), (5, 90), (2000, 300), (2, 1)]
     check([draw(400, seed, *each) for seed, each in enumerate(sizes)])
 
 
-@pytest.mark.parametrize("limit", ["_MOST_VALUES", "_MOST_ROWS", "_MOST_BITS"])
-def test_what_is_too_much_to_remember_is_scored_all_the_same(check, monkeypatch, limit):
-    monkeypatch.setattr(recall_module, limit, 5)
+@pytest.mark.parametrize("limit", ["_MAX_VALUES", "_MAX_CACHED", "MAX_BITS"])
+def test_rows_beyond_the_limits_are_scored_when_looked_up(check, monkeypatch, limit):
+    monkeypatch.setattr(score_cache, limit, 5)
     frames = [draw(300, seed) for seed in range(3)]
-    model, recall = check(frames)
-    assert recall.recalls == (limit == "_MOST_ROWS")
+    model, cache = check(frames)
+    assert cache.usable == (limit == "_MAX_CACHED")
     assert model.asked > len(pd.concat(frames).drop_duplicates())
 
 
-def test_a_feature_of_one_value_takes_no_room(check):
+def test_features_of_one_value_need_no_bits(check):
     check([draw(50, seed, 1, 1) for seed in range(2)])
 
 
 def test_no_rows(tmp_path):
-    recall = ScoreCache(Model().score, tmp_path / "numbers")
-    recall.score()
-    assert list(recall.read(10)) == []
+    cache = ScoreCache(Model().score, tmp_path / "codes")
+    cache.score()
+    assert list(cache.read(10)) == []

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slarisk import atomic_files
 from slarisk.config import Decision, DecisionKind, LabelKind
 from slarisk.errors import InputError
-from slarisk.scoring import output_files as write_module
 from slarisk.scoring import spool, stream
 from slarisk.scoring.output_files import rejected_path
 from slarisk.scoring.stream import score_stream
@@ -24,7 +24,7 @@ EVENT_COLUMNS = ["Ticket ID", "Created At", "Ticket Priority", "Ticket Channel",
 
 @pytest.fixture
 def score(tmp_path):
-    """Scores a source into a folder; gives what was written, and the tally."""
+    """Scores a source into a folder; gives what was written, and the summary."""
 
     def run(made, source, output="risk.csv", **changes):
         path = None if output is None else tmp_path / output
@@ -38,10 +38,10 @@ def score(tmp_path):
             version="1",
             scored_at="now",
         )
-        tally = score_stream(replace(task, **changes))
+        summary = score_stream(replace(task, **changes))
         export = pd.read_csv(path, dtype={"Ticket ID": "str"}) if path else None
         wrong = pd.read_csv(rejected, dtype={"Ticket ID": "str"})
-        return SimpleNamespace(export=export, rejected=wrong, tally=tally)
+        return SimpleNamespace(export=export, rejected=wrong, summary=summary)
 
     return run
 
@@ -81,10 +81,10 @@ def test_the_size_of_parts_does_not_matter(train, raw, score, tmp_path, monkeypa
 
     pd.testing.assert_frame_equal(parts.export, whole.export)
     pd.testing.assert_frame_equal(parts.rejected, whole.rejected)
-    assert parts.tally.rejected == whole.tally.rejected
-    assert parts.tally.acted == pytest.approx(whole.tally.acted, rel=1e-12)
-    assert {name: counts.tolist() for name, counts in parts.tally.looks.items()} == {
-        name: counts.tolist() for name, counts in whole.tally.looks.items()
+    assert parts.summary.rejected == whole.summary.rejected
+    assert parts.summary.acted == pytest.approx(whole.summary.acted, rel=1e-12)
+    assert {name: counts.tolist() for name, counts in parts.summary.bins.items()} == {
+        name: counts.tolist() for name, counts in whole.summary.bins.items()
     }
 
 
@@ -93,12 +93,12 @@ def test_rejected_rows_name_file_row_and_line(trained, raw, score, tmp_path, sma
     scored = score(trained, folder)
     rows = scored.rejected.set_index("reason")
 
-    assert scored.tally.rows_in == 1002 == scored.tally.scored + len(scored.rejected)
-    assert scored.tally.rejected == scored.rejected["reason"].value_counts().to_dict()
+    assert scored.summary.rows_in == 1002 == scored.summary.scored + len(scored.rejected)
+    assert scored.summary.rejected == scored.rejected["reason"].value_counts().to_dict()
     a, b = (str(folder / name) for name in ("a.csv", "b.csv"))
     place = ["file", "row", "line"]
     assert rows.loc["wrong_number_of_fields", place].tolist() == [b, 1, 2]
-    assert "has 2 fields" in rows.loc["wrong_number_of_fields", "detail"]
+    assert "2" in rows.loc["wrong_number_of_fields", "detail"]
     assert rows.loc["broken_quote", place].tolist() == [b, 2, 3]
     assert rows.loc["unreadable_date", place].to_numpy().tolist() == [
         [a, 21, 42],  # each ticket takes two lines
@@ -128,7 +128,7 @@ def test_capacity_picks_the_days_most_valuable(trained, raw, score, small_parts)
     per_day = export["Escalate"].groupby(export["Ticket_Date"]).sum()
 
     assert per_day.max() == 3
-    assert scored.tally.escalated == export["Escalate"].sum() < free["Escalate"].sum()
+    assert scored.summary.escalated == export["Escalate"].sum() < free["Escalate"].sum()
     for day, rows in export.groupby("Ticket_Date"):
         taken = saving[rows.index][rows["Escalate"]]
         left = saving[rows.index][~rows["Escalate"] & (saving[rows.index] > 0)]
@@ -138,7 +138,7 @@ def test_capacity_picks_the_days_most_valuable(trained, raw, score, small_parts)
     acted = export["Expected_Loss_If_Escalated"].where(
         export["Escalate"], export["Expected_Loss_If_Left"]
     )
-    assert scored.tally.acted == pytest.approx(acted.sum())
+    assert scored.summary.acted == pytest.approx(acted.sum())
 
 
 def pack_gzip(text):
@@ -162,7 +162,7 @@ def test_standard_input_and_output(trained, score, monkeypatch, capfdbinary, pac
     written = pd.read_csv(io.BytesIO(capfdbinary.readouterr().out), dtype={"Ticket ID": "str"})
 
     pd.testing.assert_frame_equal(written, expected)
-    assert scored.tally.scored == len(expected)
+    assert scored.summary.scored == len(expected)
 
 
 def test_too_many_rejected_rows_leave_all_as_it_was(trained, raw, score, tmp_path):
@@ -170,23 +170,23 @@ def test_too_many_rejected_rows_leave_all_as_it_was(trained, raw, score, tmp_pat
         tmp_path / "in.csv", index=False
     )
     (tmp_path / "risk.csv").write_text("old")
-    with pytest.raises(InputError, match=r"600 of 1,000 rows \(60\.0%\).*unreadable_date: 600"):
+    with pytest.raises(InputError, match=r"600 of 1,000 .*60\.0%.*unreadable_date: 600"):
         score(trained, tmp_path / "in.csv", max_rejected=0.5)
 
     assert (tmp_path / "risk.csv").read_text() == "old"
     assert sorted(os.listdir(tmp_path)) == ["in.csv", "risk.csv"]
-    assert score(trained, tmp_path / "in.csv", max_rejected=0.6).tally.scored == 400
+    assert score(trained, tmp_path / "in.csv", max_rejected=0.6).summary.scored == 400
 
 
-@pytest.mark.parametrize("where", [spool.Spool, stream.RejectedFile])
-def test_a_full_disk_leaves_the_old_export(trained, score, tmp_path, monkeypatch, where):
+@pytest.mark.parametrize(("owner", "name"), [(spool.Spool, "write"), (stream, "open_rejected")])
+def test_a_full_disk_leaves_the_old_export(trained, score, tmp_path, monkeypatch, owner, name):
     (tmp_path / "risk.csv").write_text("old")
 
     def fill(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(where, "write", fill)
-    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)\.$"):
+    monkeypatch.setattr(owner, name, fill)
+    with pytest.raises(InputError, match=r"risk\.csv.*No space left on device"):
         score(trained, trained.config.data.path)
     assert (tmp_path / "risk.csv").read_text() == "old"
     assert sorted(os.listdir(tmp_path)) == ["risk.csv"]
@@ -198,7 +198,7 @@ def test_an_interruption_leaves_the_old_export(trained, score, tmp_path, monkeyp
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(write_module, "_put_in_place", interrupt)
+    monkeypatch.setattr(atomic_files, "_rename_all", interrupt)
     with pytest.raises(KeyboardInterrupt):
         score(trained, trained.config.data.path)
     assert (tmp_path / "risk.csv").read_text() == "old"
@@ -208,7 +208,7 @@ def test_an_interruption_leaves_the_old_export(trained, score, tmp_path, monkeyp
 def test_what_a_killed_run_left_is_cleared_away_and_what_a_living_one_needs_is_not(
     trained, score, tmp_path
 ):
-    with spool.spooling(tmp_path / "risk.csv") as living:
+    with spool.open_spool_folder(tmp_path / "risk.csv") as living:
         dead = tmp_path / ".risk.csv.spool-dead"
         dead.mkdir()
         (dead / "lock").touch()
@@ -239,7 +239,7 @@ def test_an_event_log_of_any_length(train, raw, score, tmp_path, monkeypatch, sm
     assert set(scored.export["Ticket Channel"]) == set(raw["Ticket Channel"])  # known at creation
     assert scored.export["Is_SLA_Breach"].isna().all()  # the last event says it is open again
     assert scored.rejected["reason"].tolist() == ["unreadable_event_order"]
-    assert scored.tally.rows_in == 2001
+    assert scored.summary.rows_in == 2001
 
 
 def test_only_needed_columns_are_parsed(trained, raw, score, tmp_path):
@@ -254,14 +254,14 @@ def test_only_needed_columns_are_parsed(trained, raw, score, tmp_path):
 
 
 def test_drift_is_none_on_the_training_tickets_and_shows_on_others(trained, raw, score, tmp_path):
-    same = score(trained, trained.config.data.path).tally.measure_drift(
+    same = score(trained, trained.config.data.path).summary.measure_drift(
         trained.bundle.manifest.profile
     )
     assert same["psi"].max() < 0.05
     assert set(same["band"]) == {"stable"}
 
     raw.assign(**{"Ticket Channel": "Pigeon"}).to_csv(tmp_path / "pigeons.csv", index=False)
-    other = score(trained, tmp_path / "pigeons.csv").tally
+    other = score(trained, tmp_path / "pigeons.csv").summary
     drift = other.measure_drift(trained.bundle.manifest.profile).set_index("feature")
     assert drift.index[0] == "channel"
     assert drift.loc["channel", "band"] == "major"
@@ -269,11 +269,11 @@ def test_drift_is_none_on_the_training_tickets_and_shows_on_others(trained, raw,
     assert other.unseen == {"channel": 1000}
 
 
-def test_a_model_without_memory_of_looks_tells_no_drift(trained, score):
+def test_a_model_without_a_profile_has_no_drift(trained, score):
     manifest = replace(trained.bundle.manifest, profile={})
     made = SimpleNamespace(bundle=replace(trained.bundle, manifest=manifest))
-    tally = score(made, trained.config.data.path).tally
-    assert tally.measure_drift(made.bundle.manifest.profile).empty
+    summary = score(made, trained.config.data.path).summary
+    assert summary.measure_drift(made.bundle.manifest.profile).empty
 
 
 def test_numbers_of_a_dense_model_do_not_depend_on_the_rows_beside(train, raw, score, tmp_path):

@@ -5,19 +5,19 @@ import numpy as np
 from slarisk.scoring.summary import ScoringSummary, rank_counts
 
 
-def test_a_tally_is_the_same_on_another_machine():
-    tally = ScoringSummary(
+def test_json_restores_a_summary_that_adds_up():
+    summary = ScoringSummary(
         rows_in=7,
         scored=5,
         rejected=Counter({"no_ticket_id": 2}),
         buckets=Counter({"Low Risk": 5}),
         left=0.1 + 0.2,
-        looks={"channel": np.array([2, 3])},
+        bins={"channel": np.array([2, 3])},
     )
-    twice = ScoringSummary.read(tally.write())
-    twice.add(ScoringSummary.read(tally.write()))
+    twice = ScoringSummary.from_json(summary.to_json())
+    twice.add(ScoringSummary.from_json(summary.to_json()))
 
-    assert twice.looks.pop("channel").tolist() == [4, 6]
+    assert twice.bins.pop("channel").tolist() == [4, 6]
     assert twice == ScoringSummary(
         rows_in=14,
         scored=10,
@@ -27,5 +27,5 @@ def test_a_tally_is_the_same_on_another_machine():
     )
 
 
-def test_counts_are_ranked_whatever_came_first():
+def test_counts_are_ranked_by_number_then_name():
     assert rank_counts({"b": 1, "a": 1, "c": 2}) == [("c", 2), ("a", 1), ("b", 1)]

@@ -14,7 +14,7 @@ from slarisk.decisions.policies import check_decision, find_policy
 from slarisk.errors import InputError, StoreError
 from slarisk.model.bundle import BUCKETS
 from slarisk.registry.models import fetch_run_bundle, fetch_version
-from slarisk.registry.versions import require_champion, version_model_uri
+from slarisk.registry.versions import require_champion
 from slarisk.scoring.export import notebook_export
 from slarisk.scoring.items import (
     identify_scoring,
@@ -24,13 +24,13 @@ from slarisk.scoring.items import (
 )
 from slarisk.scoring.output_files import rejected_path, write_all
 from slarisk.scoring.stream import score_stream
-from slarisk.scoring.summary import rank_counts
+from slarisk.scoring.summary import format_drift, rank_counts
 from slarisk.scoring.task import Task
 from slarisk.stats.drift import MODERATE
 from slarisk.tickets.files import STDIN
 from slarisk.tickets.labels import prepare_tickets
 from slarisk.tracking.log import log_items
-from slarisk.tracking.runs import end_orphans, find_run, run_model_uri
+from slarisk.tracking.runs import end_orphans, find_run
 from slarisk.tracking.store import open_store, tracked_run
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def score(config: ScoreConfig) -> None:
     bundle, version = fetch_model(config)
     source = config.input or bundle.manifest.data.path
     rejected = find_rejected(config, output)
-    refuse_overwriting(source, output, rejected)
+    validate_paths(source, output, rejected)
     if config.export.name == "notebook":
         write_notebook_export(bundle, source, output or Path(config.output))
         return
@@ -69,50 +69,47 @@ def score(config: ScoreConfig) -> None:
         scored_at=datetime.now(UTC).isoformat(timespec="seconds"),
         max_rejected=config.max_rejected,
     )
-    tally, run_id = track(config, task)
-    # on standard output there are the scores
+    summary, run_id = track(config, task)
+    # standard output may have the scores
     out = sys.stdout if output is not None else sys.stderr
+    name = "standard input" if source == STDIN else source
     print(
-        f"{name_input(source)} -> {output or 'standard output'}, by "
-        f"{describe_model(config, bundle, version)}",
+        f"{name} -> {output or 'standard output'}, by {describe_model(config, bundle, version)}",
         file=out,
     )
-    print(summarise(tally, bundle), file=out)
+    print(format_summary(summary, bundle), file=out)
     print(f"  run {run_id}", file=out, flush=True)
 
 
 def track(config: ScoreConfig, task: Task) -> tuple[ScoringSummary, str]:
-    """Score as a run; the scores are not lost with a store that goes away meanwhile."""
+    """Score as an MLflow run; a store that fails after the scores are written costs no scores."""
     started = time.monotonic()
-    tally: ScoringSummary | None = None
+    summary: ScoringSummary | None = None
     run_id = "not logged"
     try:
         with tracked_run("scoring", identify_scoring(task.version)) as run_id:
             log_items(scoring_start_items(config, task.bundle, task.version, task.decision))
-            tally = run_engine(config, task)
-            drift = tally.measure_drift(task.bundle.manifest.profile)
-            log_items(scoring_items(tally, drift, time.monotonic() - started))
+            summary = run_engine(config, task)
+            drift = summary.measure_drift(task.bundle.manifest.profile)
+            log_items(scoring_items(summary, drift, time.monotonic() - started))
     except StoreError as error:
-        if tally is None:
+        if summary is None:
             raise
         print(f"scored, but the run could not be logged: {error}", file=sys.stderr)
-    return tally, run_id
+    return summary, run_id
 
 
 def run_engine(config: ScoreConfig, task: Task) -> ScoringSummary:
-    """Score with the engine that is asked for."""
+    """Score with the engine of the config."""
     if config.engine is Engine.local:
         return score_stream(task)
     from slarisk.scoring.spark.engine import score_spark
 
-    if config.run_id is not None:
-        return score_spark(task, run_model_uri(config.run_id))
-    name = config.tracking.registered_model
-    return score_spark(task, version_model_uri(name, task.version))
+    return score_spark(task)
 
 
 def find_output(config: ScoreConfig) -> Path | None:
-    """Give the file to write; None is standard output."""
+    """Give the path to write; None is standard output."""
     if config.output == STDOUT:
         if config.engine is Engine.spark:
             raise InputError("output=-: engine=spark writes a folder of part files; name one.")
@@ -124,14 +121,14 @@ def find_output(config: ScoreConfig) -> Path | None:
 
 
 def find_rejected(config: ScoreConfig, output: Path | None) -> Path:
-    """Give the file of the rejected rows."""
+    """Give the path of the rejected rows."""
     if config.rejected is not None:
         return Path(config.rejected)
     return rejected_path(output if output is not None else Path("outputs/risk_scores.csv"))
 
 
-def refuse_overwriting(source: str, output: Path | None, rejected: Path) -> None:
-    """Refuse results that would be written over the input, or over each other."""
+def validate_paths(source: str, output: Path | None, rejected: Path) -> None:
+    """Raise InputError if a result would overwrite the input or another result."""
     for key, path in (("output", output), ("rejected", rejected)):
         if path is not None and path.resolve() == Path(source).resolve():
             raise InputError(f"{key}={path}: is the input, and would be lost.")
@@ -140,7 +137,7 @@ def refuse_overwriting(source: str, output: Path | None, rejected: Path) -> None
 
 
 def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
-    """Give the decision policy of the command, or the one the model was trained with."""
+    """Give the decision policy of the command, else that of training."""
     decision = config.decision
     if decision is None:
         return bundle.manifest.decision
@@ -154,7 +151,7 @@ def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
 
 
 def fetch_model(config: ScoreConfig) -> tuple[Bundle, str]:
-    """Fetch the model that scores, and the text that names its version in the export."""
+    """Fetch the model, and the text for ``Model_Version`` in the export."""
     if config.run_id is not None:
         run = find_run(config.run_id)
         return fetch_run_bundle(run), f"run {run.run_id}"
@@ -171,13 +168,8 @@ def describe_model(config: ScoreConfig, bundle: Bundle, version: str) -> str:
     return f"{name} version {version} ({bundle.manifest.model_name}), the champion"
 
 
-def name_input(source: str) -> str:
-    """Name what was scored."""
-    return "standard input" if source == STDIN else source
-
-
 def write_notebook_export(bundle: Bundle, source: str, output: Path) -> None:
-    """Write the notebook's own dashboard file, with its in-sample scores and simulated dates."""
+    """Write the notebook's dashboard file, with its in-sample scores and simulated dates."""
     manifest = bundle.manifest
     manifest.data.path = source
     tickets = prepare_tickets(manifest.data, manifest.sla, manifest.cost)
@@ -189,30 +181,30 @@ def write_notebook_export(bundle: Bundle, source: str, output: Path) -> None:
     )
 
 
-def summarise(tally: ScoringSummary, bundle: Bundle) -> str:
-    """Say what came in, what went out, and what the decisions are expected to be worth."""
-    rejected = tally.rejected.total()
+def format_summary(summary: ScoringSummary, bundle: Bundle) -> str:
+    """List rows in and out, score origins, buckets, expected losses, unseen categories, drift."""
+    rejected = summary.rejected.total()
     lines = []
-    rows = tally.rows_in
+    rows = summary.rows_in
     if bundle.manifest.data.events is not None:
         lines.append(f"events read {rows:,}")
-        rows = tally.scored + rejected
-    if rows != tally.scored + rejected:
+        rows = summary.scored + rejected
+    if rows != summary.scored + rejected:
         raise AssertionError("rows in and rows out do not add up")
-    lines.append(f"tickets in {rows:,} = scored {tally.scored:,} + rejected {rejected:,}")
-    lines += [f"  rejected, {reason}: {n:,}" for reason, n in rank_counts(tally.rejected)]
-    origins = ", ".join(f"{n:,} {name}" for name, n in rank_counts(tally.origins))
-    lines.append(f"scores: {origins or 'none'}; open tickets {tally.still_open:,}")
-    lines.append(", ".join(f"{name} {tally.buckets[name]:,}" for name in BUCKETS))
+    lines.append(f"tickets in {rows:,} = scored {summary.scored:,} + rejected {rejected:,}")
+    lines += [f"  rejected, {reason}: {n:,}" for reason, n in rank_counts(summary.rejected)]
+    origins = ", ".join(f"{n:,} {name}" for name, n in rank_counts(summary.origins))
+    lines.append(f"scores: {origins or 'none'}; open tickets {summary.still_open:,}")
+    lines.append(", ".join(f"{name} {summary.buckets[name]:,}" for name in BUCKETS))
+    averted = dollars(summary.left - summary.acted)
     lines.append(
-        f"escalate {tally.escalated:,}: expected loss {dollars(tally.acted)}, against "
-        f"{dollars(tally.left)} if all are left ({dollars(tally.left - tally.acted)} averted)"
+        f"escalate {summary.escalated:,}: expected loss {dollars(summary.acted)}, against "
+        f"{dollars(summary.left)} if all are left ({averted} averted)"
     )
-    for name, count in rank_counts(tally.unseen):
+    for name, count in rank_counts(summary.unseen):
         lines.append(f"  {count:,} tickets have a {name} that training did not have")
-    drift = tally.measure_drift(bundle.manifest.profile)
+    drift = summary.measure_drift(bundle.manifest.profile)
     if len(drift):
-        moved = drift[drift["psi"] >= MODERATE]
-        told = [f"{row.feature} {row.psi:.2f} ({row.band})" for row in moved.itertuples()]
-        lines.append(f"drift against training: {', '.join(told) or 'none'} (PSI from {MODERATE})")
+        moved = format_drift(drift) or "none"
+        lines.append(f"drift against training: {moved} (PSI from {MODERATE})")
     return "\n".join(lines)

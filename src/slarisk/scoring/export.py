@@ -1,193 +1,127 @@
-"""The risk-score export: what dashboards read of each ticket, and why a row is not among them."""
+"""The columns of the risk-score export. To add one, add an entry at the end of EXPORT_TABLE."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slarisk.model.bundle import BUCKETS, Bundle, Manifest, ScoredTickets, risk_buckets
+from slarisk.model.bundle import BUCKETS, Bundle, risk_buckets
 from slarisk.model.seen_tickets import OUT_OF_FOLD
-from slarisk.tickets.contract import UNREADABLE, get_text
-from slarisk.tickets.labels import NO_ID, UNREADABLE_DATE, label_tickets
-from slarisk.tickets.prices import is_valid_price, price_breaches, price_escalations
+from slarisk.tickets.contract import get_text
 from slarisk.tickets.spreadsheets import neutralise_text
 
 if TYPE_CHECKING:
-    from slarisk.arrays import Bools, Floats
+    from slarisk.scoring.decided import DecidedTickets
 
-# Dashboards read these names in this order.
-TICKET_COLUMNS = {
-    "Ticket Priority": "priority",
-    "Ticket Channel": "channel",
-    "Ticket Type": "ticket_type",
-    "Product Purchased": "product",
-}
-_NAMES = pa.dictionary(pa.int32(), pa.large_string())
-EXPORT_SCHEMA = pa.schema(
-    [
-        ("Ticket ID", pa.large_string()),
-        ("Ticket_Date", pa.string()),
-        *((name, _NAMES) for name in TICKET_COLUMNS),
-        ("Resolution_Hours", pa.float64()),
-        ("Is_SLA_Breach", pa.bool_()),
-        ("Breach_Cost", pa.float64()),
-        ("Pred_Breach_Prob", pa.float64()),
-        ("Risk_Bucket", _NAMES),
-        ("Escalate", pa.bool_()),
-        ("Expected_Loss_If_Left", pa.float64()),
-        ("Expected_Loss_If_Escalated", pa.float64()),
-        ("Score_Origin", _NAMES),
-        ("Model_Version", _NAMES),
-        ("Scored_At", _NAMES),
-    ]
-)
-EXPORT_COLUMNS = tuple(EXPORT_SCHEMA.names)
-EXPORT_PLAIN = pa.schema(  # with names written out: readers differ in what they make of numbers
-    [
-        (each.name, pa.string() if pa.types.is_dictionary(each.type) else each.type)
-        for each in EXPORT_SCHEMA
-    ]
-).set(0, pa.field("Ticket ID", pa.string()))
-REJECTED_COLUMNS = ("file", "row", "line", "Ticket ID", "reason", "detail")
-DUPLICATE, BAD_COST = "duplicate_ticket_id", "bad_cost"
+_TEXT, _NUMBER, _FLAG = pa.large_string(), pa.float64(), pa.bool_()
+_LABEL = pa.dictionary(pa.int32(), _TEXT)  # text of few distinct values
 
 
-def build_export_rows(
-    manifest: Manifest,
-    judged: ScoredTickets,
-    escalate: Bools,
-    losses: tuple[Floats, Floats],
-    version: str,
-    scored_at: str,
-) -> pa.RecordBatch:
-    """Lay out the export of some tickets, with nothing in it that a spreadsheet would run.
+@dataclass(frozen=True)
+class Column:
+    """One column of the export.
 
     Parameters
     ----------
-    manifest : Manifest
-        The policies.
-    judged : ScoredTickets
-        The n tickets with their probabilities.
-    escalate : bool array of shape (n,)
-        What is decided.
-    losses : two arrays of shape (n,)
-        The dollars each is expected to lose if left, and if escalated.
-    version, scored_at : str
-        Go into ``Model_Version`` and ``Scored_At``.
-
-    Returns
-    -------
-    RecordBatch of n rows
-        As :data:`EXPORT_SCHEMA`.
+    name : str
+        As dashboards read it.
+    type : pyarrow type
+        In memory; files have all text as plain strings.
+    compute : callable
+        From the decided tickets to an array or Series with a value for each.
+    fields : tuple of str
+        The ticket fields it reads, beyond those that the model and the costs need.
     """
-    tickets = judged.tickets
-    outcome = find_outcomes(manifest, tickets)
-    buckets = risk_buckets(judged.probability)
-    columns = [
-        neutralise_text(get_text(tickets, "ticket_id")),
-        pc.cast(pc.cast(as_array(tickets["created_at"]), pa.date32()), pa.string()),
-        *(_name(get_text(tickets, field)) for field in TICKET_COLUMNS.values()),
-        outcome["resolution_hours"],
-        outcome["breach"],
-        outcome["cost"],
-        judged.probability,
-        pa.DictionaryArray.from_arrays(buckets.astype(np.int32), list(BUCKETS)),
-        escalate,
-        *losses,
-        _name(judged.origin),
-        _repeat(version, len(tickets)),
-        _repeat(scored_at, len(tickets)),
+
+    name: str
+    type: pa.DataType
+    compute: Callable[[DecidedTickets], Any]
+    fields: tuple[str, ...] = ()
+
+
+def _make_field_column(name: str, field: str) -> Column:
+    return Column(name, _LABEL, lambda decided: _encode(get_text(decided.tickets, field)), (field,))
+
+
+def _encode(text: pd.Series) -> pa.DictionaryArray:
+    """Dictionary-encode text and neutralise each distinct value once."""
+    codes, values = pd.factorize(text)
+    safe = as_array(neutralise_text(pd.Series(values, dtype="str"))).cast(_TEXT)
+    indices = pa.array(codes.astype(np.int32), mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(indices, safe)
+
+
+def _format_date(decided: DecidedTickets) -> pa.Array:
+    return pc.cast(pc.cast(as_array(decided.tickets["created_at"]), pa.date32()), pa.string())
+
+
+def _label_bucket(decided: DecidedTickets) -> pa.DictionaryArray:
+    buckets = risk_buckets(decided.scored.probability).astype(np.int32)
+    return pa.DictionaryArray.from_arrays(buckets, list(BUCKETS))
+
+
+def _repeat(decided: DecidedTickets, text: str) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(np.zeros(len(decided.tickets), np.int32), [text])
+
+
+TICKET_COLUMNS = (
+    _make_field_column("Ticket Priority", "priority"),
+    _make_field_column("Ticket Channel", "channel"),
+    _make_field_column("Ticket Type", "ticket_type"),
+    _make_field_column("Product Purchased", "product"),
+)
+_OUTCOME_FIELDS = ("created_at", "resolved_at", "due_at")
+# Dashboards read these names in this order.
+EXPORT_TABLE = (
+    Column("Ticket ID", _TEXT, lambda d: neutralise_text(get_text(d.tickets, "ticket_id"))),
+    Column("Ticket_Date", pa.string(), _format_date),
+    *TICKET_COLUMNS,
+    Column("Resolution_Hours", _NUMBER, lambda d: d.outcomes["resolution_hours"], _OUTCOME_FIELDS),
+    Column("Is_SLA_Breach", _FLAG, lambda d: d.outcomes["breach"], _OUTCOME_FIELDS),
+    Column("Breach_Cost", _NUMBER, lambda d: d.outcomes["cost"], _OUTCOME_FIELDS),
+    Column("Pred_Breach_Prob", _NUMBER, lambda d: d.scored.probability),
+    Column("Risk_Bucket", _LABEL, _label_bucket),
+    Column("Escalate", _FLAG, lambda d: d.escalate),
+    Column("Expected_Loss_If_Left", _NUMBER, lambda d: d.expected_losses[0]),
+    Column("Expected_Loss_If_Escalated", _NUMBER, lambda d: d.expected_losses[1]),
+    Column("Score_Origin", _LABEL, lambda d: _encode(d.scored.origin)),
+    Column("Model_Version", _LABEL, lambda d: _repeat(d, d.task.version)),
+    Column("Scored_At", _LABEL, lambda d: _repeat(d, d.task.scored_at)),
+)
+EXPORT_SCHEMA = pa.schema([(column.name, column.type) for column in EXPORT_TABLE])
+EXPORT_COLUMNS = tuple(EXPORT_SCHEMA.names)
+EXPORT_FIELDS = tuple(dict.fromkeys(field for column in EXPORT_TABLE for field in column.fields))
+EXPORT_PLAIN = pa.schema(  # text as plain strings: readers differ in what they make of dictionaries
+    [
+        (each.name, pa.string() if each.type in (_LABEL, _TEXT) else each.type)
+        for each in EXPORT_SCHEMA
     ]
-    arrays = [
-        as_array(column).cast(field.type)
-        for column, field in zip(columns, EXPORT_SCHEMA, strict=True)
-    ]
+)
+
+
+def build_export_rows(decided: DecidedTickets) -> pa.RecordBatch:
+    """Compute the export of some tickets, as :data:`EXPORT_SCHEMA`; no text is a formula."""
+    arrays = [as_array(column.compute(decided)).cast(column.type) for column in EXPORT_TABLE]
     return pa.record_batch(arrays, schema=EXPORT_SCHEMA)
 
 
 def as_array(values: object) -> pa.Array:
-    """Make one Arrow array of what pandas or NumPy hold."""
+    """Make one Arrow array of a Series, a NumPy array or an Arrow array."""
     array = pa.array(values, from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def _name(text: pd.Series) -> pa.DictionaryArray:
-    """Tell names apart by number; what there is to neutralise, there is once for each."""
-    codes, names = pd.factorize(text)
-    safe = as_array(neutralise_text(pd.Series(names, dtype="str")))
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes.astype(np.int32), mask=codes < 0), safe.cast(pa.large_string())
-    )
-
-
-def _repeat(text: str, times: int) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(np.zeros(times, np.int32), [text])
-
-
-def find_rejections(manifest: Manifest, tickets: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Say which tickets cannot be scored: a reason for each, empty where there is none; details."""
-    data = manifest.data
-    details = pd.Series("", index=tickets.index, dtype="str")
-    unreadable = (tickets[UNREADABLE] != "").to_numpy()
-    if unreadable.any():
-        details = details.mask(unreadable, "column " + tickets[UNREADABLE])
-    bad_cost = np.zeros(len(tickets), dtype=np.bool_)
-    prices: dict[str, pd.Series] = {}
-    if data.costs.breach is not None:
-        prices[data.costs.breach] = price_breaches(tickets, data, manifest.sla)
-    if data.costs.escalation is not None:
-        prices[data.costs.escalation] = price_escalations(tickets, data, manifest.cost)
-    for field, amounts in prices.items():
-        # an empty cost is unknown, and priced as such; a wrong one is a mistake to be told
-        wrong = (tickets[field].notna() & ~is_valid_price(amounts)).to_numpy()
-        bad_cost |= wrong
-        details = details.mask(wrong, f"column {data.columns[field]}")
-    names = np.array(["", NO_ID, UNREADABLE_DATE, BAD_COST], dtype=object)
-    nameless = tickets["ticket_id"].isna().to_numpy()
-    found = np.select([nameless, unreadable, bad_cost], [1, 2, 3], default=0)
-    return pd.Series(names[found], index=tickets.index, dtype="str"), details
-
-
-def find_outcomes(manifest: Manifest, tickets: pd.DataFrame) -> pd.DataFrame:
-    """Say how each resolved ticket turned out; an open one has no outcome yet.
-
-    Returns
-    -------
-    DataFrame
-        ``created_at``, ``resolution_hours``, ``breach`` (nullable) and ``cost`` (dollars lost).
-    """
-    # when the export was taken plays no part: an open ticket has no outcome here
-    taken = pd.Timestamp.min
-    labelled = label_tickets(tickets, manifest.data, manifest.sla, taken)
-    known = (labelled["reason"] == "") & _is_resolved(labelled)
-    breach = labelled["breach"].where(known)
-    price = price_breaches(tickets, manifest.data, manifest.sla)
-    lost = price.where(breach.fillna(False), 0.0)  # a met target costs nothing
-    return pd.DataFrame(
-        {
-            "created_at": labelled["created_at"],
-            "resolution_hours": labelled["resolution_hours"].where(known),
-            "breach": breach,
-            "cost": lost.where(breach.notna()),
-        }
-    )
-
-
-def _is_resolved(tickets: pd.DataFrame) -> pd.Series:
-    if "resolved_at" in tickets:
-        return tickets["resolved_at"].notna()
-    return pd.Series(True, index=tickets.index)
-
-
 def notebook_export(bundle: Bundle, tickets: pd.DataFrame) -> pd.DataFrame:
-    """Write the notebook's dashboard file as it was, for parity.
+    """Build the notebook's dashboard file as it was, for parity.
 
     Its scores of training tickets are in-sample, its dates are drawn at random from January to
-    March 2023, and it writes ``Breach_Cost`` twice. Only ``Score_Origin`` is added, which says so.
+    March 2023, and it has ``Breach_Cost`` twice. Only ``Score_Origin``, which says so, is new.
 
     Parameters
     ----------
@@ -200,11 +134,11 @@ def notebook_export(bundle: Bundle, tickets: pd.DataFrame) -> pd.DataFrame:
     first, last = pd.Timestamp("2023-01-01"), pd.Timestamp("2023-03-31")
     draws = np.random.RandomState(42).randint(0, (last - first).days, size=len(tickets))
     cost = tickets["breach_cost"] * tickets["breach"]
-    origin = bundle.memory.match(tickets)["origin"].replace({OUT_OF_FOLD: "in_sample"})
+    origin = bundle.seen_tickets.match(tickets)["origin"].replace({OUT_OF_FOLD: "in_sample"})
     columns = [
         ("Ticket ID", tickets["ticket_id"]),
         ("Ticket_Date", (first + pd.to_timedelta(draws, unit="D")).strftime("%Y-%m-%d")),
-        *((name, get_text(tickets, field)) for name, field in TICKET_COLUMNS.items()),
+        *((column.name, get_text(tickets, column.fields[0])) for column in TICKET_COLUMNS),
         ("Resolution_Hours", tickets["resolution_hours"]),
         ("Is_SLA_Breach", tickets["breach"]),
         ("Breach_Cost", cost),

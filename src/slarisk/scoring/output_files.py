@@ -1,4 +1,4 @@
-"""Write tables under their names once all are complete."""
+"""Write tables and text into files, all of them or none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from slarisk.atomic_files import explain_os_errors, replacing
+from slarisk.atomic_files import explain_os_errors, replace_files
 from slarisk.tickets.spreadsheets import neutralise
 
 if TYPE_CHECKING:
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a file is to be Parquet, by its ending; any other is CSV."""
+    """Whether a file is Parquet by its ending; any other is CSV."""
     return path.suffix.lower() in {".parquet", ".pq"}
 
 
 def write_all(files: Mapping[Path, pd.DataFrame | str]) -> None:
-    """Write files under their names once all of them are complete, or none at all.
+    """Write all files, or none.
 
     Parameters
     ----------
     files : mapping of Path to DataFrame or str
-        Text as it is; tables as Parquet by file ending, as CSV otherwise. Replaced in this order.
+        Text as it is; tables as Parquet by file ending, else as CSV. Replaced in this order.
 
     Raises
     ------
     InputError
-        A folder cannot be written.
+        A file cannot be written.
     """
-    with replacing(list(files)) as parts:
+    with replace_files(list(files)) as parts:
         for part, (path, content) in zip(parts, files.items(), strict=True):
             with explain_os_errors(path):
                 _write(content, part, is_parquet(path))

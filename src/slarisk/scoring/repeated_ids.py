@@ -1,4 +1,4 @@
-"""Find ticket ids that come again, in any number of tickets, with little memory."""
+"""Find repeated ticket ids among any number of tickets, with little memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pandas as pd
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Places = NDArray[np.int64]
+    Positions = NDArray[np.int64]
     Hashes = NDArray[np.uint64]
 
 _AT_ONCE = 1 << 22  # hashed ids that are sorted together
-_SECOND_KEY = "another sixteen!"  # of the hash that tells apart what the first does not
+_SECOND_KEY = "another sixteen!"  # of the hash that separates collisions of the first
 
 
 class IdFile:
@@ -31,53 +31,53 @@ class IdFile:
         with self._path.open("ab") as file:
             file.write(_hash(ids).tobytes())
 
-    def find_repeated(self, all_ids: Iterable[pd.Series]) -> Places:
-        """Find the ids that an earlier one equals.
+    def find_repeated(self, all_ids: Iterable[pd.Series]) -> Positions:
+        """Find the ids that occurred before.
 
         Parameters
         ----------
         all_ids : iterable of Series
-            The same ids again, part by part. Read only if two have the same hash.
+            The same ids again, part by part. Read only if two hashes are equal.
 
         Returns
         -------
         int array
-            Their places, from 0 on, in order.
+            Their positions, from 0 on, in order.
         """
-        alike = self._find_alike()
-        if not len(alike):
-            return alike
+        shared = self._find_shared()
+        if not len(shared):
+            return shared
         first, second = [], []
         start = 0
         for ids in all_ids:
-            low, high = np.searchsorted(alike, [start, start + len(ids)])
-            found = ids.iloc[alike[low:high] - start]
-            first.append(_hash(found))
-            second.append(_hash(found, _SECOND_KEY))
+            low, high = np.searchsorted(shared, [start, start + len(ids)])
+            same = ids.iloc[shared[low:high] - start]
+            first.append(_hash(same))
+            second.append(_hash(same, _SECOND_KEY))
             start += len(ids)
         both = pd.DataFrame({"first": np.concatenate(first), "second": np.concatenate(second)})
-        again: Places = alike[both.duplicated().to_numpy()]
+        again: Positions = shared[both.duplicated().to_numpy()]
         return again
 
-    def _find_alike(self) -> Places:
-        """Find all places whose hash is not the only one of its kind, in order."""
+    def _find_shared(self) -> Positions:
+        """Find the positions of all hashes that occur more than once, in order."""
         if self._path.stat().st_size == 0:
             return np.empty(0, dtype=np.int64)
         hashes: Hashes = np.memmap(self._path, dtype=np.uint64, mode="r")
         groups = -(-len(hashes) // _AT_ONCE)
-        found = []
+        found: list[Positions] = []
         for group in range(groups):
-            places = np.concatenate(
+            positions = np.concatenate(
                 [
                     start + np.flatnonzero(hashes[start : start + _AT_ONCE] % groups == group)
                     for start in range(0, len(hashes), _AT_ONCE)
                 ]
             )
-            these = hashes[places]
-            ordered = np.sort(these)
-            twice = ordered[1:][ordered[1:] == ordered[:-1]]
-            if len(twice):
-                found.append(places[np.isin(these, twice)])
+            part = hashes[positions]
+            ordered = np.sort(part)
+            repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+            if len(repeated):
+                found.append(positions[np.isin(part, repeated)])
         return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Tickets and rows that wait on disk, so that memory does not grow with their number."""
+"""Record batches in temporary files, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 try:
     import fcntl
-except ImportError:  # Windows: what a killed run left stays
+except ImportError:  # Windows: the folders of killed runs stay
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def spooling(beside: Path) -> Iterator[Path]:
-    """Open a folder beside a file for what waits, and clear away those of runs that were killed."""
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{beside.name}.spool-"
-    for left in beside.parent.glob(f"{prefix}*") if fcntl else ():
-        with suppress(OSError), (left / "lock").open() as lock:
+def open_spool_folder(output: Path) -> Iterator[Path]:
+    """Open a temporary folder next to a file, and delete those of runs that were killed."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{output.name}.spool-"
+    for old in output.parent.glob(f"{prefix}*") if fcntl else ():
+        with suppress(OSError), (old / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its run is alive
-            shutil.rmtree(left)
+            shutil.rmtree(old)
     with (
-        tempfile.TemporaryDirectory(dir=beside.parent, prefix=prefix) as name,
+        tempfile.TemporaryDirectory(dir=output.parent, prefix=prefix) as name,
         (Path(name) / "lock").open("w") as lock,
     ):
         if fcntl:
@@ -39,13 +39,13 @@ def spooling(beside: Path) -> Iterator[Path]:
 
 
 def to_batch(frame: pd.DataFrame, schema: pa.Schema) -> pa.RecordBatch:
-    """Make a record batch of some columns of a frame that has rows."""
+    """Make a record batch of the schema's columns of a frame that has rows."""
     table = pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False)
     return table.combine_chunks().to_batches()[0]
 
 
 class Spool:
-    """Record batches in a file: all are written, then read again in the same order."""
+    """Record batches in a file: all are written first, then read in the same order."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,7 +53,7 @@ class Spool:
         self.rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows; all batches have one schema."""
+        """Add rows; all batches have the same schema."""
         if self._writer is None:
             self._writer = pa.ipc.new_stream(str(self.path), batch.schema)
         self._writer.write_batch(batch)
@@ -65,11 +65,11 @@ class Spool:
             self._writer.close()
 
     def read(self, rows: int) -> Iterator[pa.Table]:
-        """Read tables of exactly so many rows; the last may have fewer."""
+        """Read tables of exactly ``rows`` rows; the last may have fewer."""
         self.close()
         if self._writer is None:
             return
-        # not memory-mapped: what is read once should not stay
+        # not memory-mapped: pages that are read once should not stay in memory
         with pa.OSFile(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
             kept: list[pa.RecordBatch] = []
             held = 0

@@ -1,15 +1,15 @@
-"""The local engine: an export of any size is scored part by part, with little memory.
+"""The local engine: score an export of any size window by window, with little memory.
 
-It is read once and waits on disk, so that wrong rows, repeated ids and a day's capacity are known
-before the first row is written: no result depends on how the export is cut into parts.
+The export is read once into files, so that rejected rows, repeated ids and each day's candidates
+are known before the first row is written: no result depends on how the export is cut into parts.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,24 +19,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from slarisk.atomic_files import explain_os_errors, replacing
+from slarisk.atomic_files import explain_os_errors, replace_files
 from slarisk.decisions.shortlist import Candidates, Shortlist
-from slarisk.scoring.export import DUPLICATE, build_export_rows
-from slarisk.scoring.export_reader import DETAIL, REASON, ReadExport, read_export_parts
+from slarisk.scoring.decided import decide_tickets
+from slarisk.scoring.export import build_export_rows
+from slarisk.scoring.export_reader import ReadExport, read_export
 from slarisk.scoring.output_files import is_parquet
-from slarisk.scoring.output_formats import RejectedFile, format_csv, format_parquet, open_export
-from slarisk.scoring.progress import show_progress
+from slarisk.scoring.output_formats import format_rows, open_export
+from slarisk.scoring.rejections import DETAIL, DUPLICATE, REASON, open_rejected
 from slarisk.scoring.score_cache import ScoreCache
-from slarisk.scoring.spool import Spool, spooling
+from slarisk.scoring.spool import Spool, open_spool_folder
 from slarisk.scoring.summary import ScoringSummary
 from slarisk.scoring.task import Task, validate_rejected_share
 from slarisk.scoring.threads import map_ahead
-from slarisk.tickets.contract import take_facts
 from slarisk.tickets.files import count_bytes, find_files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from slarisk.decisions.policies import DecisionPolicy
-    from slarisk.scoring.output_formats import Formed
+    from slarisk.scoring.output_formats import FormattedRows
     from slarisk.scoring.score_cache import Codes
 
 WINDOW = 1 << 16  # tickets that are scored together
@@ -44,147 +46,141 @@ WINDOW = 1 << 16  # tickets that are scored together
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Tickets that are scored together: their export, and those whose id had come before.
+    """Tickets that are scored together: their export, and the rows of repeated ids.
 
-    ``candidates`` are those that a joint policy would escalate if the export held no others.
+    ``candidates`` are the tickets that a joint policy escalates among those of the window.
     """
 
     batch: pa.RecordBatch
     repeated: pd.DataFrame = field(default_factory=pd.DataFrame)
     candidates: Candidates | None = None
-    tally: ScoringSummary = field(default_factory=ScoringSummary)
+    summary: ScoringSummary = field(default_factory=ScoringSummary)
 
 
 def score_stream(task: Task) -> ScoringSummary:
-    """Score an export and write its two files: both whole, or none.
+    """Score an export and write its two files: both complete, or none.
 
     Raises
     ------
     InputError
-        The export cannot be read, too many of its rows are wrong, or a file cannot be written.
+        The export cannot be read, too many of its rows are rejected, or a file cannot be written.
     """
-    beside = task.output or task.rejected
+    neighbour = task.output or task.rejected
     with ExitStack() as opened:
-        with explain_os_errors(beside):
-            folder = opened.enter_context(spooling(beside))
-            recall = ScoreCache(task.bundle.model.calibrate, folder / "numbers")
-            intake = read_export(task, recall, folder)
-            validate_rejected(task, intake)
+        with explain_os_errors(neighbour):
+            folder = opened.enter_context(open_spool_folder(neighbour))
+            cache = ScoreCache(task.bundle.model.calibrate, folder / "codes")
+            with _show_progress("reading", "B", count_bytes(find_files(task.source))) as progress:
+                export = read_export(task.bundle, cache, task.source, folder, progress)
+            first = next(export.rejected.read(1), None)
+            validate_rejected_share(
+                task,
+                export.reasons,
+                export.reasons.total() + export.scored,
+                export.files,
+                None if first is None else first.to_pylist()[0],
+            )
             targets = [task.rejected, *([task.output] if task.output else [])]
-            rejected, *output = opened.enter_context(replacing(targets, folder))
-            part = output[0] if output else folder / "output"
-            tally = write_export(task, intake, recall, folder, part, rejected)
+            rejected, *outputs = opened.enter_context(replace_files(targets, folder))
+            output = outputs[0] if outputs else folder / "output"
+            summary = write_export(task, export, cache, folder, output, rejected)
         if task.output is None:
-            with part.open("rb") as finished:
+            with output.open("rb") as finished:
                 shutil.copyfileobj(finished, sys.stdout.buffer)
             sys.stdout.buffer.flush()
-    return tally
+    return summary
 
 
-def read_export(task: Task, recall: ScoreCache, folder: Path) -> ReadExport:
-    """Take the export in."""
-    total = count_bytes(find_files(task.source))
-    with show_progress("reading", "B", total) as tell:
-        return read_export_parts(task.bundle, recall, task.source, folder, tell)
+@contextmanager
+def _show_progress(what: str, unit: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal; gives a function that takes how much is done in all."""
+    from tqdm import tqdm
 
-
-def validate_rejected(task: Task, intake: ReadExport) -> None:
-    """Refuse to score an export of which too much is wrong."""
-    first = next(intake.rejected.read(1), None)
-    row = None if first is None else first.to_pylist()[0]
-    rows = intake.reasons.total() + intake.scored
-    validate_rejected_share(task, intake.reasons, rows, intake.files, row)
+    with tqdm(
+        desc=what,
+        total=total,
+        unit=unit,
+        unit_scale=True,
+        disable=not sys.stderr.isatty(),
+        dynamic_ncols=True,
+        leave=False,
+    ) as bar:
+        yield lambda done: bar.update(done - bar.n)
 
 
 def write_export(
-    task: Task, intake: ReadExport, recall: ScoreCache, folder: Path, output: Path, rejected: Path
+    task: Task, export: ReadExport, cache: ScoreCache, folder: Path, output: Path, rejected: Path
 ) -> ScoringSummary:
-    """Score the tickets that wait, decide about each, and write what came of it."""
-    tally = ScoringSummary(rows_in=intake.rows, rejected=intake.reasons)
+    """Score the tickets that were read, decide about each, and write both files."""
+    summary = ScoringSummary(rows_in=export.rows, rejected=export.reasons)
     parquet = task.output is not None and is_parquet(task.output)
-    form = format_parquet if parquet else format_csv
     with (
-        show_progress("scoring", " tickets", intake.scored) as tell,
+        _show_progress("scoring", " tickets", export.scored) as progress,
         open_export(output, parquet) as write,
-        RejectedFile(rejected, intake.files) as refused,
+        open_rejected(rejected, export.files) as write_rejected,
     ):
-        for table in intake.rejected.read(WINDOW):
-            refused.write(table.to_pandas())
-        recall.score()
-        waiting = zip(intake.tickets.read(WINDOW), recall.read(WINDOW), strict=True)
-        windows = map_ahead(partial(decide_window, task, intake, recall), _place(waiting))
+        for table in export.rejected.read(WINDOW):
+            write_rejected(table.to_pandas())
+        cache.score()
+        windows = map_ahead(partial(decide_window, task, export, cache), _cut(export, cache))
         if task.policy.joint:
             windows = decide_jointly(windows, task.policy, folder)
-        for window, formed, counted in map_ahead(partial(format_window, form), windows):
-            write(formed)
-            refused.write(window.repeated)
-            tally.add(window.tally)
-            tally.add(counted)
-            tell(tally.scored)
-    return tally
+        for window, rows in map_ahead(partial(_format_window, parquet), windows):
+            write(rows)
+            write_rejected(window.repeated)
+            summary.add(window.summary)
+            progress(summary.scored)
+    return summary
 
 
-def _place(
-    waiting: Iterable[tuple[pa.Table, Codes]],
-) -> Iterator[tuple[int, pa.Table, Codes]]:
+def _cut(export: ReadExport, cache: ScoreCache) -> Iterator[tuple[int, pa.Table, Codes]]:
+    """Cut the tickets into windows: the position of the first, the tickets, their codes."""
     start = 0
-    for table, numbers in waiting:
-        yield start, table, numbers
+    for table, codes in zip(export.tickets.read(WINDOW), cache.read(WINDOW), strict=True):
+        yield start, table, codes
         start += len(table)
 
 
 def decide_window(
-    task: Task, intake: ReadExport, recall: ScoreCache, placed: tuple[int, pa.Table, Codes]
+    task: Task, export: ReadExport, cache: ScoreCache, cut: tuple[int, pa.Table, Codes]
 ) -> Window:
-    """Score the tickets of a window, each for itself, and decide about them."""
-    start, table, numbers = placed
-    bundle, manifest = task.bundle, task.bundle.manifest
+    """Score the tickets of a window and decide about them, those with a repeated id left out."""
+    start, table, codes = cut
     frame = table.to_pandas()
-    before, after = np.searchsorted(intake.repeated, [start, start + len(frame)])
+    before, after = np.searchsorted(export.repeated, [start, start + len(frame)])
     again = np.zeros(len(frame), dtype=np.bool_)
-    again[intake.repeated[before:after] - start] = True
+    again[export.repeated[before:after] - start] = True
     repeated = frame[again].assign(**{REASON: DUPLICATE, DETAIL: ""})
     kept = frame[~again].reset_index(drop=True) if len(repeated) else frame
-    looks = recall.look(numbers[~again], partial(bundle.see, kept))
-    judged = bundle.judge(kept, looks)
-    costs = manifest.costs(judged.tickets)
-    losses = costs.expected(judged.probability)
-    facts = take_facts(judged.tickets)
-    escalate = task.policy.decide(judged.probability, costs, facts)
-    candidates = None
-    if task.policy.joint:
-        place = start - before + np.arange(len(escalate))
-        candidates = Candidates(judged.probability, costs, facts, place).take(escalate)
-    batch = build_export_rows(manifest, judged, escalate, losses, task.version, task.scored_at)
-    window = Window(batch, repeated, candidates)
-    window.tally.count_looks(manifest.profile, bundle.known_categories(), judged)
+    features = cache.look_up(codes[~again], partial(task.bundle.make_features, kept))
+    decided = decide_tickets(task, kept, features)
+    candidates = decided.take_candidates(start - before) if task.policy.joint else None
+    window = Window(build_export_rows(decided), repeated, candidates)
+    window.summary.count_features(task.bundle, decided.scored)
     return window
 
 
 def decide_jointly(
     windows: Iterable[Window], policy: DecisionPolicy, folder: Path
 ) -> Iterator[Window]:
-    """Wait for the candidates of all windows, then say which are escalated."""
+    """Collect the candidates of all windows, then set who is escalated."""
     shortlist = Shortlist(policy)
-    waiting = Spool(folder / "decided")
+    spool = Spool(folder / "decided")
     for window in windows:
         assert window.candidates is not None
-        waiting.write(window.batch)
+        spool.write(window.batch)
         shortlist.add(window.candidates)
-        yield replace(window, batch=window.batch.slice(0, 0))  # its rejected rows go ahead
+        yield replace(window, batch=window.batch.slice(0, 0))  # rejected rows and counts go ahead
     start = 0
-    for table in waiting.read(WINDOW):
+    for table in spool.read(WINDOW):
         for batch in table.to_batches():
-            place = batch.schema.get_field_index("Escalate")
             chosen = pa.array(shortlist.escalate(start, len(batch)))
-            yield Window(batch.set_column(place, "Escalate", chosen))
+            column = batch.schema.get_field_index("Escalate")
+            yield Window(batch.set_column(column, "Escalate", chosen))
             start += len(batch)
 
 
-def format_window(
-    form: Callable[[pa.RecordBatch], Formed], window: Window
-) -> tuple[Window, Formed, ScoringSummary]:
-    """Give a window's export its form in the file, and count it."""
-    tally = ScoringSummary()
-    tally.count_export(window.batch)
-    return window, form(window.batch), tally
+def _format_window(parquet: bool, window: Window) -> tuple[Window, FormattedRows]:
+    """Count a window's export, and format it for the file."""
+    window.summary.count_export(window.batch)
+    return window, format_rows(window.batch, parquet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,23 +13,23 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from slarisk.model.bundle import PROBABILITY
-from slarisk.stats.drift import band, population_stability_index
+from slarisk.stats.drift import MODERATE, band, population_stability_index
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
 
-    from slarisk.model.bundle import ScoredTickets
+    from slarisk.arrays import Counts
+    from slarisk.model.bundle import Bundle, ScoredTickets
     from slarisk.model.profile import Bins
 
 
 @dataclass
 class ScoringSummary:
-    """What was scored and rejected, what it is worth, and how the tickets looked.
+    """Counts of scored and rejected rows, expected losses, and binned features.
 
-    ``left`` and ``acted`` are dollars: what is expected to be lost if all tickets are left, and
-    under the decisions. ``unseen`` counts, by feature, tickets with a category that training did
-    not have; ``looks`` how often each bin of each feature was met.
+    ``left`` and ``acted`` are dollars: the expected loss if all tickets are left, and under the
+    decisions. ``unseen`` counts, by feature, tickets with a category that training did not have;
+    ``bins`` has the counts of each feature's bins.
     """
 
     rows_in: int = 0
@@ -42,7 +42,7 @@ class ScoringSummary:
     left: float = 0.0
     acted: float = 0.0
     unseen: Counter[str] = field(default_factory=Counter)
-    looks: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    bins: dict[str, Counts] = field(default_factory=dict)
 
     def count_export(self, batch: pa.RecordBatch) -> None:
         """Add rows of the export."""
@@ -58,78 +58,73 @@ class ScoringSummary:
         self.left += float(left.sum())
         self.acted += float(np.where(escalate, escalated, left).sum())
 
-    def count_looks(
-        self,
-        profile: Mapping[str, Bins],
-        known: Mapping[str, NDArray[np.object_]],
-        judged: ScoredTickets,
-    ) -> None:
-        """Add what the model looked at; ``known`` are the categories that training had."""
-        weights = np.bincount(judged.place, minlength=len(judged.distinct))
-        for name, categories in known.items():
-            codes, values = pd.factorize(judged.distinct[name])
+    def count_features(self, bundle: Bundle, scored: ScoredTickets) -> None:
+        """Add the binned features of some tickets, and their unseen categories."""
+        rows = scored.features.rows
+        weights = np.bincount(scored.features.inverse, minlength=len(rows))
+        for name, categories in bundle.known_categories().items():
+            codes, values = pd.factorize(rows[name])
             unseen = ~np.isin(np.asarray(values, dtype=object), categories)[codes]
-            if met := int(weights[unseen].sum()):
-                self.unseen[name] += met
-        for name, bins in profile.items():
+            if count := int(weights[unseen].sum()):
+                self.unseen[name] += count
+        for name, bins in bundle.manifest.profile.items():
             if name == PROBABILITY:
-                counts = bins.count(pd.Series(judged.probability))
+                counts = bins.count(pd.Series(scored.probability))
             else:
-                counts = bins.count(judged.distinct[name], weights)
-            self.looks[name] = self.looks.get(name, 0) + counts
+                counts = bins.count(rows[name], weights)
+            self.bins[name] = self.bins.get(name, 0) + counts
 
     def add(self, other: ScoringSummary) -> None:
-        """Add what was counted elsewhere."""
-        self.rows_in += other.rows_in
-        self.scored += other.scored
-        self.still_open += other.still_open
-        self.escalated += other.escalated
-        self.left += other.left
-        self.acted += other.acted
-        for mine, theirs in (
-            (self.rejected, other.rejected),
-            (self.origins, other.origins),
-            (self.buckets, other.buckets),
-            (self.unseen, other.unseen),
-        ):
-            mine.update(theirs)
-        for name, counts in other.looks.items():
-            self.looks[name] = self.looks.get(name, 0) + counts
+        """Add the counts of other rows."""
+        for each in fields(self):
+            mine, theirs = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(mine, Counter):
+                mine.update(theirs)
+            elif isinstance(mine, dict):
+                mine |= {name: mine.get(name, 0) + counts for name, counts in theirs.items()}
+            else:
+                setattr(self, each.name, mine + theirs)
 
-    def write(self) -> str:
-        """Write it, for :meth:`read` on another machine."""
-        looks = {name: counts.tolist() for name, counts in self.looks.items()}
-        return json.dumps(vars(self) | {"looks": looks})
+    def to_json(self) -> str:
+        """Write the summary, for :meth:`from_json` on another machine."""
+        bins = {name: counts.tolist() for name, counts in self.bins.items()}
+        return json.dumps(vars(self) | {"bins": bins})
 
     @classmethod
-    def read(cls, written: str) -> ScoringSummary:
-        """Read what was counted elsewhere."""
-        told = json.loads(written)
+    def from_json(cls, text: str) -> ScoringSummary:
+        """Read what :meth:`to_json` wrote."""
+        values = json.loads(text)
         for name in ("rejected", "origins", "buckets", "unseen"):
-            told[name] = Counter(told[name])
-        told["looks"] = {name: np.array(counts) for name, counts in told["looks"].items()}
-        return cls(**told)
+            values[name] = Counter(values[name])
+        values["bins"] = {name: np.array(counts) for name, counts in values["bins"].items()}
+        return cls(**values)
 
     def measure_drift(self, profile: Mapping[str, Bins]) -> pd.DataFrame:
-        """Say how far these tickets are from those the model was trained on.
+        """Measure how far these tickets are from those the model was trained on.
 
         Returns
         -------
         DataFrame
-            ``feature``, ``psi`` (population stability index) and ``band``, the farthest first; the
-            probability of breach is among them. Empty if the model has no memory of its tickets'
-            looks, or nothing was scored.
+            ``feature``, ``psi`` (population stability index) and ``band``, the largest first, for
+            each feature and the breach probability. Empty if the model has no profile, or nothing
+            was scored.
         """
         indices = {
-            name: population_stability_index(bins.counts, self.looks[name])
+            name: population_stability_index(bins.counts, self.bins[name])
             for name, bins in profile.items()
-            if name in self.looks and self.looks[name].sum() and sum(bins.counts)
+            if name in self.bins and self.bins[name].sum() and sum(bins.counts)
         }
         table = pd.DataFrame({"feature": list(indices), "psi": list(indices.values())})
         table["band"] = [band(index) for index in table["psi"]]
         return table.sort_values("psi", ascending=False, ignore_index=True)
 
 
+def format_drift(drift: pd.DataFrame) -> str:
+    """List the features that drifted at least moderately; empty if there are none."""
+    moved = drift[drift["psi"] >= MODERATE]
+    return ", ".join(f"{row.feature} {row.psi:.2f} ({row.band})" for row in moved.itertuples())
+
+
 def rank_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Put counts in an order that is the same whatever was counted first: by number, then name."""
+    """Sort counts, the largest first, equal ones by name."""
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))

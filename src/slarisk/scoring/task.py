@@ -1,4 +1,4 @@
-"""What is to be scored, by what, into which files: the same for every engine."""
+"""What to score, with which model, into which files: the same for both engines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from slarisk.decisions.policies import DecisionPolicy, make_policy
 from slarisk.errors import InputError
-from slarisk.scoring.export_reader import DETAIL, FILE, REASON
+from slarisk.scoring.rejections import DETAIL, FILE, REASON
 from slarisk.scoring.summary import rank_counts
 from slarisk.tickets.files import name_file
 from slarisk.tickets.rows import SOURCE_ROW
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is to be scored, by what, into which files.
+    """What to score, with which model, into which files.
 
-    ``output`` None is standard output. ``max_rejected`` is a share of the rows.
+    ``output`` None is standard output; ``max_rejected`` is a share of the rows.
     """
 
     bundle: Bundle
@@ -38,44 +38,42 @@ class Task:
 
     @property
     def policy(self) -> DecisionPolicy:
-        """The rule that decides."""
+        """The decision policy."""
         return make_policy(self.decision, self.bundle.manifest.threshold)
 
 
 def validate_rejected_share(
     task: Task, reasons: Counter[str], rows: int, files: list[str], first: Mapping[str, Any] | None
 ) -> None:
-    """Refuse to score an export of which too much is wrong.
+    """Raise if the share of rejected rows exceeds ``task.max_rejected``.
 
     Parameters
     ----------
     task : Task
-        Says how much is.
     reasons : Counter
-        How many rows are rejected, by reason.
+        Number of rejected rows by reason.
     rows : int
-        How many there are.
+        Number of all rows.
     files : list of str
-        The names behind the numbers of files.
+        The file names that FILE numbers.
     first : mapping, optional
         The first rejected row.
 
     Raises
     ------
     InputError
-        Gives the share, the reasons and the first such row.
+        Gives the share, the reasons and the first rejected row.
     """
-    wrong = reasons.total()
-    if wrong <= task.max_rejected * rows:
+    rejected = reasons.total()
+    if rejected <= task.max_rejected * rows:
         return
     counts = ", ".join(f"{reason}: {count:,}" for reason, count in rank_counts(reasons))
     example = ""
     if first is not None:
-        told = " ".join(filter(None, [first[REASON], first[DETAIL]]))
-        place = f"{files[first[FILE]]}, row {first[SOURCE_ROW]}"
-        example = f" The first is {place}: {told}."
+        reason = " ".join(filter(None, [first[REASON], first[DETAIL]]))
+        example = f" The first is {files[first[FILE]]}, row {first[SOURCE_ROW]}: {reason}."
     raise InputError(
-        f"{name_file(task.source)}: {wrong:,} of {rows:,} rows ({wrong / rows:.1%}) cannot be "
-        f"scored ({counts}), more than max_rejected={task.max_rejected:g} allows. Nothing was "
+        f"{name_file(task.source)}: {rejected:,} of {rows:,} rows ({rejected / rows:.1%}) cannot "
+        f"be scored ({counts}), more than max_rejected={task.max_rejected:g} allows. Nothing was "
         f"written.{example}"
     )

@@ -1,4 +1,4 @@
-"""Work done ahead by threads, and handed over in order."""
+"""Parallel map with threads, with results in order."""
 
 from __future__ import annotations
 
@@ -12,26 +12,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-_MOST_THREADS = 4  # what they wait with takes memory
+_MAX_THREADS = 4  # each holds a result in memory
 
 
 def map_ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Do the work on every item, by a thread for each processor, and give the results in order."""
-    threads = min(_count_processors(), _MOST_THREADS)
+    """Map items by a thread for each processor; gives the results in order."""
+    # in a container the process may use fewer processors than the machine has
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = min(usable or 1, _MAX_THREADS)
     pool = ThreadPoolExecutor(threads)
-    waiting: deque[Future[R]] = deque()
+    pending: deque[Future[R]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(work, item))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _count_processors() -> int:
-    if hasattr(os, "sched_getaffinity"):  # fewer than the machine has, in a container
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

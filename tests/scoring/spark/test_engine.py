@@ -59,7 +59,7 @@ def run_both(cases, conf):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    assert "Exception" not in done.stderr, "what is refused is told in one line"
+    assert "Exception" not in done.stderr, "a refusal is one line"
     said = {}
     for block in done.stdout.split("== ")[1:]:
         first, _, rest = block.partition("\n")
@@ -195,7 +195,7 @@ def test_both_engines_say_the_same(trained, conf):
     assert tied.groupby("Ticket_Date")["Escalate"].sum().tolist() == [2, 2, 2]
     assert len(check("typed", said)) == 600 - 2
     assert len(check("all_wrong", said, "parquet")) == 0
-    for name, told in (("too_much", "7 of 602 rows (1.2%)"), ("broken", "the file is empty")):
+    for name, told in (("too_much", "7 of 602 rows"), ("broken", "empty")):
         (line,) = said[name, "spark"]
         assert told in line
         assert line == said[name, "local"][0] or name == "broken"  # which of two, is not said

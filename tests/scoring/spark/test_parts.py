@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from slarisk.errors import InputError
-from slarisk.scoring.spark.parts import put_back, swap, write_part
+from slarisk.scoring.spark.parts import replace_folder, restore_folder, write_part
 
 
 @pytest.fixture
@@ -18,26 +18,26 @@ def output(tmp_path):
 def test_a_new_folder_replaces_the_old_one_whole(output, tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "part-00001.csv").write_text("new")
-    swap(tmp_path / "new", output, tmp_path / "old")
+    replace_folder(tmp_path / "new", output, tmp_path / "old")
     assert [path.name for path in output.iterdir()] == ["part-00001.csv"]
 
 
 def test_the_old_one_stays_if_the_new_one_cannot_be_moved(output, tmp_path):
     with pytest.raises(FileNotFoundError):
-        swap(tmp_path / "nowhere", output, tmp_path / "old")
+        replace_folder(tmp_path / "nowhere", output, tmp_path / "old")
     assert (output / "part-00000.csv").read_text() == "old"
 
 
-def test_what_a_dead_machine_had_moved_aside_is_put_back(output, tmp_path):
+def test_what_a_dead_machine_had_moved_aside_is_restore_folder(output, tmp_path):
     (tmp_path / ".risk.csv.spool-x").mkdir()
     output.rename(tmp_path / ".risk.csv.spool-x" / "old")
-    put_back(output)
+    restore_folder(output)
     assert (output / "part-00000.csv").read_text() == "old"
 
 
 def test_a_result_that_is_there_is_not_replaced_by_an_older_one(output, tmp_path):
     (tmp_path / ".risk.csv.spool-x" / "old").mkdir(parents=True)
-    put_back(output)
+    restore_folder(output)
     assert (output / "part-00000.csv").read_text() == "old"
 
 
@@ -46,5 +46,5 @@ def test_a_machine_that_does_not_see_the_output_says_so(tmp_path, monkeypatch):
     task = SimpleNamespace(partitionId=lambda: 0, taskAttemptId=lambda: 0)
     monkeypatch.setattr(pyspark.TaskContext, "get", lambda: task)
     batches = iter([pa.RecordBatch.from_pylist([{"Ticket ID": "1"}])])
-    with pytest.raises(InputError, match="where all machines of the cluster see it"):
+    with pytest.raises(InputError, match=r"risk\.csv: "):
         list(write_part(tmp_path / "nowhere", tmp_path / "risk.csv", False, batches))

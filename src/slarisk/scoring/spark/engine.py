@@ -1,8 +1,7 @@
 """Score an export with Spark.
 
-Files are read by the local engine's reader, piece by piece; probabilities come from
-``mlflow.pyfunc.spark_udf``; and what is made of them is laid out and written by the local engine's
-functions. What the two engines must have in common, they have in common as code.
+Rows are read, rejected, scored, decided about and written by the functions of the local engine;
+Spark distributes them over tasks and finds repeated ids.
 """
 
 from __future__ import annotations
@@ -12,16 +11,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from slarisk.atomic_files import explain_os_errors, replacing
+from slarisk.atomic_files import explain_os_errors, replace_files
 from slarisk.errors import InputError
-from slarisk.scoring.export import DUPLICATE
-from slarisk.scoring.export_reader import REASON
 from slarisk.scoring.output_files import is_parquet
+from slarisk.scoring.rejections import DUPLICATE, REASON
 from slarisk.scoring.spark.decisions import decide_jointly, decide_rows
-from slarisk.scoring.spark.parts import put_back, swap, write_parts, write_rejected
-from slarisk.scoring.spark.rows import part_rows, read_rows
+from slarisk.scoring.spark.parts import (
+    replace_folder,
+    restore_folder,
+    write_parts,
+    write_rejected_rows,
+)
+from slarisk.scoring.spark.rows import read_rows, split_rows
 from slarisk.scoring.spark.session import explain_spark_failures, open_session
-from slarisk.scoring.spool import spooling
+from slarisk.scoring.spool import open_spool_folder
 from slarisk.scoring.summary import ScoringSummary
 from slarisk.scoring.task import Task, validate_rejected_share
 from slarisk.tickets.contract import validate_policy
@@ -31,21 +34,19 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def score_spark(task: Task, model_uri: str) -> ScoringSummary:
+def score_spark(task: Task) -> ScoringSummary:
     """Score an export with Spark, into a folder of part files and a file of rejected rows.
 
     Parameters
     ----------
     task : Task
-        As for the local engine, but that the output is a folder.
-    model_uri : str
-        Where MLflow has the task's model.
+        As for the local engine, except that the output is a folder.
 
     Raises
     ------
     InputError
-        Spark is not installed, the export cannot be read, too many of its rows are wrong, or the
-        output cannot be written.
+        Spark is not installed, the export cannot be read, too many of its rows are rejected, or
+        the output cannot be written.
     """
     assert task.output is not None
     if task.source == STDIN:
@@ -59,28 +60,28 @@ def score_spark(task: Task, model_uri: str) -> ScoringSummary:
     with ExitStack() as opened:
         opened.enter_context(explain_spark_failures())
         read, rows = read_rows(spark, manifest, files)
-        opened.enter_context(_kept(rows))
+        opened.enter_context(_persisted(rows))
         if read is not rows:
-            opened.enter_context(_kept(read))
-        good, wrong = part_rows(rows)
-        tally = count_rows(task, files, read, rows, wrong)
-        decided = decide_rows(spark, good, task, model_uri)
+            opened.enter_context(_persisted(read))
+        good, bad = split_rows(rows)
+        summary = count_rows(task, files, read, rows, bad)
+        decided = decide_rows(good, task)
         if task.policy.joint:
-            opened.enter_context(_kept(decided))
+            opened.enter_context(_persisted(decided))
             decided = decide_jointly(decided, task.policy)
         opened.enter_context(explain_os_errors(output))
-        put_back(output)
-        folder = opened.enter_context(spooling(output))
-        (rejected,) = opened.enter_context(replacing([task.rejected], folder))
-        write_rejected(wrong, rejected, files)
-        tally.add(write_parts(decided, folder / "parts", output, is_parquet(output)))
-        swap(folder / "parts", output, folder / "old")
-    return tally
+        restore_folder(output)
+        folder = opened.enter_context(open_spool_folder(output))
+        (rejected,) = opened.enter_context(replace_files([task.rejected], folder))
+        write_rejected_rows(bad, rejected, files)
+        summary.add(write_parts(decided, folder / "parts", output, is_parquet(output)))
+        replace_folder(folder / "parts", output, folder / "old")
+    return summary
 
 
 @contextmanager
-def _kept(frame: DataFrame) -> Iterator[None]:
-    """Keep what a frame holds once it is known: it is looked at more than once."""
+def _persisted(frame: DataFrame) -> Iterator[None]:
+    """Persist a frame that is read more than once."""
     frame.persist()
     try:
         yield
@@ -89,15 +90,15 @@ def _kept(frame: DataFrame) -> Iterator[None]:
 
 
 def count_rows(
-    task: Task, files: list[str], read: DataFrame, rows: DataFrame, wrong: DataFrame
+    task: Task, files: list[str], read: DataFrame, rows: DataFrame, bad: DataFrame
 ) -> ScoringSummary:
-    """Count what was read and what is rejected; refuse an export of which too much is."""
+    """Count the rows read and rejected; raise if too many are rejected."""
     tickets = rows.count()
     rows_in = tickets if read is rows else read.count()
     if not rows_in:
         raise InputError(f"{name_file(task.source)}: there are no tickets in it, only a header.")
-    reasons = Counter({row[0]: row[1] for row in wrong.groupBy(REASON).count().collect()})
-    first = wrong.where(f"{REASON} != '{DUPLICATE}'").first()  # a repeated row was right in itself
+    reasons = Counter({row[0]: row[1] for row in bad.groupBy(REASON).count().collect()})
+    first = bad.where(f"{REASON} != '{DUPLICATE}'").first()  # as the local engine: repeats are last
     validate_rejected_share(
         task, reasons, tickets, files, None if first is None else first.asDict()
     )

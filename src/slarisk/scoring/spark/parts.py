@@ -1,11 +1,11 @@
-"""The results of Spark: a folder of part files and a file of rejected rows, as the local ones."""
+"""Write the results of Spark: a folder of part files, and a file of rejected rows."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,9 @@ import pyarrow as pa
 from slarisk.atomic_files import explain_os_errors
 from slarisk.errors import InputError
 from slarisk.scoring.export import EXPORT_COLUMNS
-from slarisk.scoring.output_formats import RejectedFile, format_csv, format_parquet, open_export
-from slarisk.scoring.spark.decisions import TALLY
+from slarisk.scoring.output_formats import format_rows, open_export
+from slarisk.scoring.rejections import open_rejected
+from slarisk.scoring.spark.decisions import SUMMARY
 from slarisk.scoring.summary import ScoringSummary
 from slarisk.tickets.files import name_file
 
@@ -24,34 +25,30 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _CHUNK = 10_000  # rejected rows that are written together
-_WRITTEN = pa.schema([("part", pa.string()), (TALLY, pa.string())])
+_WRITTEN = pa.schema([("part", pa.string()), (SUMMARY, pa.string())])
 
 
-def write_rejected(wrong: DataFrame, path: Path, files: list[str]) -> None:
+def write_rejected_rows(bad: DataFrame, path: Path, files: list[str]) -> None:
     """Write the rejected rows into one file, in their order."""
-    with RejectedFile(path, [name_file(file) for file in files]) as refused:
-        held = []
-        for row in wrong.toLocalIterator():
-            held.append(row.asDict())
-            if len(held) == _CHUNK:
-                refused.write(pd.DataFrame(held))
-                held = []
-        refused.write(pd.DataFrame(held))
+    with open_rejected(path, [name_file(file) for file in files]) as write:
+        rows = (row.asDict() for row in bad.toLocalIterator())
+        while chunk := list(islice(rows, _CHUNK)):
+            write(pd.DataFrame(chunk))
 
 
 def write_parts(decided: DataFrame, folder: Path, output: Path, parquet: bool) -> ScoringSummary:
-    """Write the export as part files, a task each, and count it.
+    """Write the export as part files, one per task, and count it.
 
     Parameters
     ----------
     decided : DataFrame
-        The export, with TALLY.
+        The export, with SUMMARY.
     folder : Path
-        Where the parts go.
+        For the part files.
     output : Path
-        What they are, in messages.
+        Named in messages.
     parquet : bool
-        Whether they are Parquet, or CSV.
+        Write Parquet, else CSV.
 
     Raises
     ------
@@ -63,16 +60,16 @@ def write_parts(decided: DataFrame, folder: Path, output: Path, parquet: bool) -
 
     folder = folder.absolute()
     folder.mkdir()
-    export = decided.select(*(fn.col(f"`{name}`") for name in (*EXPORT_COLUMNS, TALLY)))
+    export = decided.select(*(fn.col(f"`{name}`") for name in (*EXPORT_COLUMNS, SUMMARY)))
     write = partial(write_part, folder, output, parquet)
-    tally = ScoringSummary()
+    summary = ScoringSummary()
     written = export.mapInArrow(write, from_arrow_schema(_WRITTEN)).collect()
-    for _, counted in sorted(written):
-        tally.add(ScoringSummary.read(counted))
+    for _, counts in sorted(written):
+        summary.add(ScoringSummary.from_json(counts))
     if not written:
         with open_export(folder / name_part(0, parquet), parquet):
-            pass  # no more than its columns
-    return tally
+            pass  # only the header
+    return summary
 
 
 def name_part(number: int, parquet: bool) -> str:
@@ -83,7 +80,7 @@ def name_part(number: int, parquet: bool) -> str:
 def write_part(
     folder: Path, output: Path, parquet: bool, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Write the rows of a task, if it has any, as the local engine writes them."""
+    """Write the rows of a task, if it has any; gives the name of the file and its summary."""
     from pyspark import TaskContext
 
     first = next(batches, None)
@@ -91,32 +88,32 @@ def write_part(
     if first is None or context is None:
         return
     name = name_part(context.partitionId(), parquet)
-    begun = folder / f".{name}.{context.taskAttemptId()}"  # a task may be tried twice, or by two
-    form = format_parquet if parquet else format_csv
-    tally = ScoringSummary()
+    # a task may be tried twice, also at the same time
+    unfinished = folder / f".{name}.{context.taskAttemptId()}"
+    summary = ScoringSummary()
     if not folder.is_dir():
         raise InputError(f"{output}: must lie where all machines of the cluster see it.")
     with explain_os_errors(output):
-        with open_export(begun, parquet) as write:
+        with open_export(unfinished, parquet) as write:
             for batch in chain([first], batches):
                 export = batch.select(EXPORT_COLUMNS)
-                write(form(export))
-                tally.count_export(export)
-                for looks in batch[TALLY].drop_null().to_pylist():
-                    tally.add(ScoringSummary.read(looks))
-        os.replace(begun, folder / name)
-    yield pa.record_batch([[name], [tally.write()]], _WRITTEN)
+                write(format_rows(export, parquet))
+                summary.count_export(export)
+                for features in batch[SUMMARY].drop_null().to_pylist():
+                    summary.add(ScoringSummary.from_json(features))
+        os.replace(unfinished, folder / name)
+    yield pa.record_batch([[name], [summary.to_json()]], _WRITTEN)
 
 
-def put_back(output: Path) -> None:
-    """Put an older result back that a machine had moved aside when it died."""
+def restore_folder(output: Path) -> None:
+    """Restore an older result that a killed run had moved aside."""
     for old in output.parent.glob(f".{output.name}.spool-*/old"):
         if not output.exists():
             old.rename(output)
 
 
-def swap(new: Path, output: Path, old: Path) -> None:
-    """Put a finished folder in the place of an older result; if that fails, the older one stays."""
+def replace_folder(new: Path, output: Path, old: Path) -> None:
+    """Replace an older result by a new folder; if that fails, the older one stays."""
     if output.exists():
         output.rename(old)
     try:

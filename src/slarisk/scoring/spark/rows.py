@@ -1,4 +1,4 @@
-"""The rows of an export in Spark: read, sorted and parted by the local engine's functions."""
+"""Read and reject the rows of an export in Spark, with the functions of the local engine."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import pandas as pd
 import pyarrow as pa
 
-from slarisk.learning.features import read_numbers
-from slarisk.model.inputs import list_inputs
-from slarisk.scoring.eventlog import POSITION
-from slarisk.scoring.export import DUPLICATE
-from slarisk.scoring.export_reader import (
+from slarisk.scoring.eventlog import POSITION, collapse_in_order
+from slarisk.scoring.export_reader import list_needed_fields, list_required_fields
+from slarisk.scoring.rejections import (
     DETAIL,
+    DUPLICATE,
     FILE,
     REASON,
     list_malformed,
-    needed_fields,
     sort_events,
     sort_tickets,
 )
 from slarisk.scoring.spool import to_batch
-from slarisk.tickets.contract import collapse_events, ticket_keys
+from slarisk.tickets.contract import ticket_keys
 from slarisk.tickets.read import count_groups, read_parts
 from slarisk.tickets.rows import SOURCE_LINE, SOURCE_ROW
 
@@ -38,16 +36,16 @@ Frames: TypeAlias = Iterator[pd.DataFrame]
 
 PIECE_ROWS = 1 << 20  # of a Parquet file, about, that are read by one task
 _PLACE = (FILE, SOURCE_ROW, SOURCE_LINE)
-_KEY, _NUMBER = "ticket_key", "number_of_"
-_ROUND = "told_in_round"  # rejected rows are told in rounds, as the local engine finds them
-_FILE_BITS = 40  # of a position, for the row; those above are the file's number
+_KEY = "ticket_key"
+_ROUND = "round"  # the local engine rejects rows when it reads, collapses, and finds repeats
+_ROW_BITS = 40  # of a position; the bits above are the file's number
 
 
 class Piece(NamedTuple):
     """What a task reads: a file, or the row groups ``first`` to ``last - 1`` of a Parquet file.
 
-    ``number`` is the file's among all; ``last`` 0 means all of it; ``before`` says how many of its
-    rows come before.
+    ``number`` is that of the file; ``last`` 0 means all of it; ``before`` is the number of its
+    rows before the piece.
     """
 
     number: int
@@ -60,40 +58,39 @@ class Piece(NamedTuple):
 def read_rows(
     spark: SparkSession, manifest: Manifest, files: list[str]
 ) -> tuple[DataFrame, DataFrame]:
-    """Read all rows of the files, and sort the tickets that they tell of.
+    """Read all rows of the files, and find those that cannot be scored.
 
     Returns
     -------
     read : DataFrame
         All rows: the tickets, or the events of a log.
     rows : DataFrame
-        Tickets with their place, raw text by field, and why they cannot be scored, if so; and rows
-        that are no ticket.
+        Tickets and malformed rows: position, raw text by field, and the reason for rejecting.
     """
-    fields = needed_fields(manifest)
+    fields = list_needed_fields(manifest)
     events = manifest.data.events
     pieces = list_pieces(manifest.data, files)
     listed = spark.createDataFrame(
         spark.sparkContext.parallelize(pieces, len(pieces)),  # each is a task
         "number long, path string, first long, last long, before long",
     )
-    sort = partial(sort_rows, manifest, fields)
-    schema = _row_schema(fields, number_fields(manifest))
+    reject = partial(reject_tickets, manifest, fields)
+    schema = _make_row_schema(fields)
     if events is None:
         read = partial(read_pieces, manifest, fields)
-        rows = map_frames(listed, lambda frames: sort(read(frames)), schema)
+        rows = map_frames(listed, lambda frames: reject(read(frames)), schema)
         return rows, rows
     raw = list(dict.fromkeys([*fields, events.order]))
-    log = map_frames(listed, partial(read_pieces, manifest, raw), _row_schema(raw, []))
+    log = map_frames(listed, partial(read_pieces, manifest, raw), _make_row_schema(raw))
     placed = log.where(f"{REASON} = ''").repartition(_KEY).sortWithinPartitions(POSITION)
     collapse = partial(collapse_rows, manifest)
-    tickets = map_frames(placed, lambda frames: sort(collapse(frames)), schema)
-    lost = log.where(f"{REASON} != ''").select(*_row_schema(fields, []).names)
-    return log, tickets.unionByName(lost, allowMissingColumns=True)
+    tickets = map_frames(placed, lambda frames: reject(collapse(frames)), schema)
+    lost = log.where(f"{REASON} != ''").select(*schema.names)
+    return log, tickets.unionByName(lost)
 
 
 def list_pieces(policy: DataPolicy, files: list[str]) -> list[Piece]:
-    """Part the files into what tasks read."""
+    """Split the files into the pieces that tasks read."""
     pieces = []
     for number, file in enumerate(files):
         groups = count_groups(policy, file)
@@ -108,115 +105,94 @@ def list_pieces(policy: DataPolicy, files: list[str]) -> list[Piece]:
     return pieces
 
 
-def map_frames(rows: DataFrame, work: Callable[[Frames], Frames], of: pa.Schema) -> DataFrame:
-    """Map tables to tables, through Arrow: Spark's own way does not know pandas' text."""
+def map_frames(rows: DataFrame, work: Callable[[Frames], Frames], schema: pa.Schema) -> DataFrame:
+    """Map frames to frames through Arrow: Spark's mapInPandas lacks pandas' text type."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for frame in work(batch.to_pandas() for batch in batches):
             if len(frame):
-                yield to_batch(frame, of)
+                yield to_batch(frame, schema)
 
-    return rows.mapInArrow(run, from_arrow_schema(of))
+    return rows.mapInArrow(run, from_arrow_schema(schema))
 
 
-def _row_schema(fields: list[str], numbers: list[str]) -> pa.Schema:
+def _make_row_schema(fields: list[str]) -> pa.Schema:
     kinds = dict.fromkeys([*_PLACE, POSITION, _ROUND], pa.int64())
     kinds |= dict.fromkeys([*fields, _KEY, REASON, DETAIL], pa.string())
-    kinds |= {name_number(name): pa.float64() for name in numbers}
     return pa.schema(list(kinds.items()))
 
 
-def number_fields(manifest: Manifest) -> list[str]:
-    """Name the fields that a model takes as numbers: its signature says so."""
-    return [each.field for each in list_inputs(manifest) if each.number]
-
-
-def name_number(field: str) -> str:
-    """Name the column that has a field as a number."""
-    return f"{_NUMBER}{field}"
-
-
 def read_pieces(manifest: Manifest, fields: list[str], listed: Frames) -> Frames:
-    """Read pieces with the local engine's reader; only rows that are none have a reason."""
-    data = manifest.data
-    required = ["ticket_id", *manifest.required_fields()]
-    required += [data.events.order] if data.events is not None else []
+    """Read pieces with the local engine's reader; malformed rows have a reason."""
+    data, required = manifest.data, list_required_fields(manifest)
     columns = [*_PLACE, POSITION, _ROUND, *fields, _KEY, REASON, DETAIL]
-    told = (values for frame in listed for values in frame.itertuples(index=False, name=None))
-    for piece in starmap(Piece, told):
+    listed_rows = (row for frame in listed for row in frame.itertuples(index=False, name=None))
+    for piece in starmap(Piece, listed_rows):
         before = piece.before
         groups = range(piece.first, piece.last) if piece.last else None
         for part in read_parts(data, required, fields, piece.path, groups):
             rows = part.parse()
             frame = rows.frame.assign(**{REASON: "", DETAIL: ""})
             if data.events is not None:
-                good, bad = sort_events(frame, manifest, fields)
-                good[_KEY] = name_events(good, manifest, piece.number, before)
+                good, bad = sort_events(frame, manifest)
+                good[_KEY] = make_event_keys(good, manifest, piece.number, before)
                 bad[_KEY] = bad["ticket_id"]
                 frame = pd.concat([good, bad])
-            wrong = list_malformed(rows.malformed)
-            frame = pd.concat([frame, wrong]) if len(wrong) else frame
+            malformed = list_malformed(rows.malformed)
+            frame = pd.concat([frame, malformed]) if len(malformed) else frame
             frame[FILE], frame[_ROUND] = piece.number, 0
             frame[SOURCE_ROW] += before
-            frame[POSITION] = (piece.number << _FILE_BITS) + frame[SOURCE_ROW]
+            frame[POSITION] = (piece.number << _ROW_BITS) + frame[SOURCE_ROW]
             before += len(rows)
             yield frame.reindex(columns=columns)
 
 
-def name_events(events: pd.DataFrame, manifest: Manifest, file: int, before: int) -> pd.Series:
-    """Name the ticket of each event; one without an id is a ticket of its own, in all files."""
-    place = events[SOURCE_ROW].astype("str")
-    alone = f"{file} " + (events[SOURCE_ROW] + before).astype("str") + "\0"
-    named = ticket_keys(events.set_index(place), manifest.data).set_axis(events.index)
-    return named.where(~named.str.endswith("\0"), alone)
+def make_event_keys(events: pd.DataFrame, manifest: Manifest, file: int, before: int) -> pd.Series:
+    """Give the ticket key of each event; an event without id gets one of its own in all files."""
+    row = events[SOURCE_ROW].astype("str")
+    own = f"{file} " + (events[SOURCE_ROW] + before).astype("str") + "\0"
+    keys = ticket_keys(events.set_index(row), manifest.data).set_axis(events.index)
+    return keys.where(~keys.str.endswith("\0"), own)
 
 
 def collapse_rows(manifest: Manifest, frames: Frames) -> Frames:
-    """Turn all events of some tickets, in their order, into these tickets.
-
-    A ticket stands where its first event in the files does.
-    """
+    """Collapse all events of some tickets, in their order, into these tickets."""
     events = pd.concat(list(frames) or [pd.DataFrame()], ignore_index=True)
     if len(events):
-        first = ~ticket_keys(events, manifest.data).duplicated()
-        tickets = collapse_events(events, manifest.data)
-        tickets[POSITION], tickets[_ROUND] = events.loc[first, POSITION].to_numpy(), 1
-        yield tickets
+        yield collapse_in_order(events, manifest.data).assign(**{_ROUND: 1})
 
 
-def sort_rows(manifest: Manifest, fields: list[str], frames: Frames) -> Frames:
-    """Say which tickets cannot be scored; all keep their raw text."""
+def reject_tickets(manifest: Manifest, fields: list[str], frames: Frames) -> Frames:
+    """Add the reason why a ticket cannot be scored; all keep their raw text."""
     for raw in frames:
         frame = raw.reset_index(drop=True)
-        asked = frame[frame[REASON] == ""]
-        good, bad = sort_tickets(asked[[*_PLACE, *fields]], manifest, fields)
+        tickets = frame[frame[REASON] == ""]
+        good, bad = sort_tickets(tickets[[*_PLACE, *fields]], manifest, fields)
         for name in (REASON, DETAIL):
             frame.loc[bad.index, name] = bad[name]
         frame[_KEY] = pd.concat([good["ticket_id"], bad["ticket_id"]]).reindex(frame.index)
-        for name in number_fields(manifest):
-            frame[name_number(name)] = read_numbers(frame, name)
         yield frame
 
 
-def part_rows(rows: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """Part tickets to be scored from rejected rows; of several with one id the first is scored.
+def split_rows(rows: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Split tickets to score from rejected rows; of tickets with one id the first is scored.
 
     Returns
     -------
-    good, wrong : DataFrame
+    good, bad : DataFrame
         The rejected rows in the local engine's order.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as fn
 
-    turn = "turn_among_equal_ids"
-    first_come = fn.row_number().over(Window.partitionBy(_KEY).orderBy(POSITION))
-    good = rows.where(fn.col(REASON) == "").withColumn(turn, first_come)
-    again = good.where(fn.col(turn) > 1)
+    rank = "rank_among_equal_ids"
+    ranked = fn.row_number().over(Window.partitionBy(_KEY).orderBy(POSITION))
+    good = rows.where(fn.col(REASON) == "").withColumn(rank, ranked)
+    again = good.where(fn.col(rank) > 1)
     again = again.withColumns({_ROUND: fn.lit(2), REASON: fn.lit(DUPLICATE), DETAIL: fn.lit("")})
-    told: list[Column | str] = [
+    columns: list[Column | str] = [
         *_PLACE, POSITION, _ROUND, fn.col(_KEY).alias("ticket_id"), REASON, DETAIL
     ]  # fmt: skip
-    wrong = rows.where(fn.col(REASON) != "").select(*told).union(again.select(*told))
-    return good.where(fn.col(turn) == 1), wrong.orderBy(_ROUND, POSITION)
+    bad = rows.where(fn.col(REASON) != "").select(*columns).union(again.select(*columns))
+    return good.where(fn.col(rank) == 1), bad.orderBy(_ROUND, POSITION)

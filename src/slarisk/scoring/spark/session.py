@@ -1,4 +1,4 @@
-"""The session of Spark: the one that its own settings describe, or a local one."""
+"""The Spark session: as its own settings describe it, or a local one."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def open_session() -> SparkSession:
     try:
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         SparkContext._ensure_initialized()
-        given = SparkConf()
+        conf = SparkConf()
         builder = SparkSession.builder.appName("slarisk")
-        for key, value in choose_settings(given.get("spark.master", None)).items():
-            if not given.contains(key):
+        for key, value in choose_settings(conf.get("spark.master", None)).items():
+            if not conf.contains(key):
                 builder = builder.config(key, value)
-        if not sys.stderr.isatty():  # which Spark does not ask
+        if not sys.stderr.isatty():  # Spark does not check
             builder = builder.config("spark.ui.showConsoleProgress", "false")
         session: SparkSession = builder.getOrCreate()
     except PySparkException as error:
@@ -59,9 +59,9 @@ def open_session() -> SparkSession:
 
 
 def choose_settings(master: str | None) -> dict[str, str]:
-    """Choose settings, which hold where the user has none.
+    """Choose the settings that apply unless the user sets them.
 
-    ``spark-submit`` says ``local[*]`` itself where nobody names a master.
+    Without a master, ``spark-submit`` itself sets ``local[*]``.
     """
     settings = {
         "spark.log.level": "ERROR",
@@ -71,11 +71,11 @@ def choose_settings(master: str | None) -> dict[str, str]:
     if master is None or master.startswith("local"):
         settings |= {
             "spark.master": "local[*]",
-            "spark.log.level": "OFF",  # what fails is told in an exception, once
+            "spark.log.level": "OFF",  # failures raise an exception anyway
             "spark.ui.enabled": "false",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
-            # each part loads the model
+            # each part unpacks the model
             "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
         }
     return settings
@@ -83,7 +83,7 @@ def choose_settings(master: str | None) -> dict[str, str]:
 
 @contextmanager
 def explain_spark_failures() -> Iterator[None]:
-    """Hand on what a task refused, without Spark's own words around it."""
+    """Raise the InputError of a task without Spark's own message around it."""
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 

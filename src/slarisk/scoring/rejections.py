@@ -1,0 +1,112 @@
+"""Rows that cannot be scored: the reason for each, and the file that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from slarisk.tickets.contract import UNREADABLE, read_order, type_fields
+from slarisk.tickets.labels import NO_ID, UNREADABLE_DATE
+from slarisk.tickets.prices import is_valid_price, price_breaches, price_escalations
+from slarisk.tickets.rows import SOURCE_LINE, SOURCE_ROW, Malformed
+from slarisk.tickets.spreadsheets import neutralise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from slarisk.model.bundle import Manifest
+
+FILE, REASON, DETAIL = "source_file_number", "reason", "detail"
+DUPLICATE, BAD_COST = "duplicate_ticket_id", "bad_cost"
+UNREADABLE_ORDER = "unreadable_event_order"
+POSITION_SCHEMA = pa.schema([(name, pa.int64()) for name in (FILE, SOURCE_ROW, SOURCE_LINE)])
+REJECTED_SCHEMA = pa.schema(
+    [*POSITION_SCHEMA, *((name, pa.large_string()) for name in ("ticket_id", REASON, DETAIL))]
+)
+REJECTED_COLUMNS = ("file", "row", "line", "Ticket ID", "reason", "detail")
+
+
+def sort_tickets(
+    frame: pd.DataFrame, manifest: Manifest, fields: Iterable[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Type rows of tickets; gives those that can be scored, and the others with REASON, DETAIL."""
+    typed = type_fields(frame, manifest.data, fields)
+    reasons, details = find_rejections(manifest, typed)
+    bad = (reasons != "").to_numpy()
+    if not bad.any():
+        return typed, typed.head(0).assign(**{REASON: "", DETAIL: ""})
+    rejected = typed[bad].assign(**{REASON: reasons[bad], DETAIL: details[bad]})
+    return typed[~bad].copy(), rejected
+
+
+def find_rejections(manifest: Manifest, tickets: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Find why tickets cannot be scored: a reason for each, empty where there is none; details."""
+    data = manifest.data
+    details = pd.Series("", index=tickets.index, dtype="str")
+    unreadable = (tickets[UNREADABLE] != "").to_numpy()
+    if unreadable.any():
+        details = details.mask(unreadable, "column " + tickets[UNREADABLE])
+    bad_cost = np.zeros(len(tickets), dtype=np.bool_)
+    prices: dict[str, pd.Series] = {}
+    if data.costs.breach is not None:
+        prices[data.costs.breach] = price_breaches(tickets, data, manifest.sla)
+    if data.costs.escalation is not None:
+        prices[data.costs.escalation] = price_escalations(tickets, data, manifest.cost)
+    for field, amounts in prices.items():
+        # an empty cost is unknown and gets a fallback; an invalid one is a mistake in the data
+        wrong = (tickets[field].notna() & ~is_valid_price(amounts)).to_numpy()
+        bad_cost |= wrong
+        details = details.mask(wrong, f"column {data.columns[field]}")
+    reasons = np.select(
+        [tickets["ticket_id"].isna().to_numpy(), unreadable, bad_cost],
+        [NO_ID, UNREADABLE_DATE, BAD_COST],
+        default="",
+    )
+    return pd.Series(reasons, index=tickets.index, dtype="str"), details
+
+
+def sort_events(frame: pd.DataFrame, manifest: Manifest) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split events into those with a readable order, and the others with REASON and DETAIL."""
+    data = manifest.data
+    assert data.events is not None
+    bad = read_order(frame, data).isna().to_numpy()
+    detail = f"column {data.columns[data.events.order]}"
+    return frame[~bad].copy(), frame[bad].assign(**{REASON: UNREADABLE_ORDER, DETAIL: detail})
+
+
+def list_malformed(malformed: Iterable[Malformed]) -> pd.DataFrame:
+    """Make rejected rows of those that do not fit the header."""
+    rows = [(each.row, each.line, each.reason, each.detail, None) for each in malformed]
+    frame = pd.DataFrame(rows, columns=[SOURCE_ROW, SOURCE_LINE, REASON, DETAIL, "ticket_id"])
+    return frame.astype(dict.fromkeys([REASON, DETAIL, "ticket_id"], "str"))
+
+
+@contextmanager
+def open_rejected(path: Path, files: list[str]) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Open the CSV of rejected rows; gives a function that adds rows to it.
+
+    Parameters
+    ----------
+    path : Path
+    files : list of str
+        The file names that FILE numbers.
+    """
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        stream.write(",".join(REJECTED_COLUMNS) + "\n")
+
+        def write(rows: pd.DataFrame) -> None:
+            if rows.empty:
+                return
+            line = rows[SOURCE_LINE].where(rows[SOURCE_LINE] > 0).astype("Int64")
+            file = rows[FILE].map(dict(enumerate(files)))
+            columns = [file, rows[SOURCE_ROW], line, rows["ticket_id"], rows[REASON], rows[DETAIL]]
+            table = pd.concat(columns, axis="columns").set_axis(REJECTED_COLUMNS, axis="columns")
+            neutralise(table).to_csv(stream, header=False, index=False, lineterminator="\n")
+
+        yield write
