@@ -7,7 +7,8 @@ from mlflow import MlflowClient
 
 from slarisk.commands import score as score_module
 from slarisk.errors import StoreError
-from slarisk.scoring.export import EXPORT_COLUMNS, REJECTED_COLUMNS
+from slarisk.scoring.export import EXPORT_COLUMNS
+from slarisk.scoring.rejections import REJECTED_COLUMNS
 
 
 @pytest.fixture

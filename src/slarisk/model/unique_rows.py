@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from slarisk.arrays import Floats
+    from slarisk.arrays import Floats, Integers
 
     Score = Callable[[pd.DataFrame], Floats]
 
