@@ -155,12 +155,12 @@ def test_numbers_written_as_text_are_read_and_the_rest_is_unknown():
 
 @pytest.mark.parametrize("gap", [[], [None]])
 def test_training_refuses_a_numeric_feature_that_is_text(gap):
-    tickets = typed(age=["old", "young", *gap])
+    tickets = typed(age=["ancient", "young", *gap])
 
     with pytest.raises(InputError, match=r"'age' .*features.categorical") as refused:
         validate_types(tickets, FeatureSet(name="x", numeric=["age"]))
     # it goes to the tracking server, and the field may hold names
-    assert "old" not in str(refused.value)
+    assert "ancient" not in str(refused.value)
     assert "young" not in str(refused.value)
 
 
