@@ -5,7 +5,7 @@ from slarisk.checks.check import Verdict
 from slarisk.checks.run import RULES, run_checks
 
 HERE = Path(__file__).parent
-DOCS = HERE.parents[2] / "docs" / "checks.md"
+DOCS = HERE.parents[1] / "docs" / "checks.md"
 
 
 def read_rows():
@@ -17,14 +17,14 @@ def read_rows():
     return [row for row in cells if re.fullmatch(r"SR\d{3}", row[0]) and len(row) == 4]
 
 
-def test_a_clean_run_is_put_to_every_check_in_order(clean):
+def test_a_clean_run_passes_every_check_in_order(clean):
     checks = run_checks(clean)
     assert [check.code for check in checks] == sorted(RULES)
     assert {check.verdict for check in checks if check.code != "SR001"} == {Verdict.ok}
     assert all(check.detail.endswith(".") for check in checks)
 
 
-def test_two_looks_at_the_same_run_agree(clean, gather, sample):
+def test_two_runs_on_the_same_tickets_agree(clean, gather, sample):
     assert run_checks(clean) == run_checks(gather(sample))
 
 

@@ -64,7 +64,7 @@ def run(tmp_path, write_tickets):
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     inside = [Path(module.__file__).relative_to(PACKAGE) for module in (features, config)]
     insert(copy / inside[0], CLASSES, before="# In the order of their columns.")
-    insert(copy / inside[1], KEYS, before="    max_categories: int")
+    insert(copy / inside[1], KEYS, before="    max_categories: Positive")
     write_tickets(tmp_path / "tickets.csv", tickets=300)
     environment = {key: value for key, value in os.environ.items() if "MLFLOW" not in key}
 
@@ -88,7 +88,8 @@ def test_new_kinds_are_trained_packed_reloaded_and_scored(run, tmp_path):
     out = run(
         "train",
         *("data.path=tickets.csv", "data.truth=null", "evaluation.bootstrap_draws=50"),
-        *("model=gbm", "model.n_estimators=60", "model.min_child_samples=10"),
+        *("model=gbm", "model.n_estimators=20", "model.learning_rate=0.2"),
+        "model.min_child_samples=10",
         *("features.calendar=[]", "features.categorical=[priority]"),
         *("features.length=[product]", "features.initial=[channel]"),
     )
