@@ -135,11 +135,16 @@ MUTANTS = [
     ),
     Mutant("registry/gate.py", "saved = rival - candidate", "saved = candidate - rival", GATE),
     Mutant("registry/gate.py", "resampled = max(intervals", "resampled = min(intervals", GATE),
-    Mutant("registry/gate.py", "if tickets < fewest_tickets", "if tickets <= fewest_tickets", GATE),
     Mutant(
         "registry/gate.py",
-        "min(breached, tickets - breached) < fewest_breaches",
-        "max(breached, tickets - breached) < fewest_breaches",
+        "if tickets < config.fewest_tickets",
+        "if tickets <= config.fewest_tickets",
+        GATE,
+    ),
+    Mutant(
+        "registry/gate.py",
+        "min(breached, tickets - breached) < config.",
+        "max(breached, tickets - breached) < config.",
         GATE,
     ),
     Mutant("registry/gate.py", "if value <= 0", "if value < 0", GATE),
@@ -161,8 +166,8 @@ MUTANTS = [
     Mutant("tickets/labels.py", "creation.high_hours + 1", "creation.high_hours", LABELS),
     Mutant(
         "evaluation/baselines.py",
-        "weights=left - escalated)",
-        "weights=escalated - left)",
+        "costs.losses(breach, np.zeros_like(breach)) - costs.losses(breach, np.ones",
+        "costs.losses(breach, np.zeros_like(breach)) + costs.losses(breach, np.ones",
         BASELINES,
     ),
     Mutant(
