@@ -208,7 +208,12 @@ MUTANTS = [
         "fit_calibrator(calibration, score, breach)",
         f"tests/learning/test_crossfit.py {HONESTY}",
     ),
-    Mutant("model/bundle.py", "np.where(np.isnan(known), ", "np.where(~np.isnan(known), ", SEEN),
+    Mutant(
+        "model/bundle.py",
+        "np.where(np.isnan(out_of_fold), by_model, out_of_fold)",
+        "by_model",
+        SEEN,
+    ),
     Mutant(
         "training/pack.py",
         'seen.loc[held_out.test, "origin"] = TEST',
