@@ -334,9 +334,11 @@ def _undone() -> Iterator[None]:
     numbers = (signal.SIGTERM, signal.SIGHUP)
     listening = {number: signal.getsignal(number) for number in numbers}
     full_error = os.environ.get("HYDRA_FULL_ERROR")
+    hook = sys.unraisablehook
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         sys.argv = arguments
         logging.root.handlers, logging.root.level = handlers, level
         for number, handler in listening.items():

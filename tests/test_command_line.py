@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from hydra.errors import ConfigCompositionException, HydraException
@@ -18,7 +19,7 @@ def leave(capsys, monkeypatch):
     """Runs a main function as a command; gives its exit code and what it said."""
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    thresholds = gc.get_threshold()
+    thresholds, hook = gc.get_threshold(), sys.unraisablehook
 
     def run(main):
         with pytest.raises(SystemExit) as left:
@@ -26,6 +27,7 @@ def leave(capsys, monkeypatch):
         return left.value.code, capsys.readouterr().err
 
     yield run
+    sys.unraisablehook = hook
     for number, handler in before.items():
         signal.signal(number, handler)
     gc.set_threshold(*thresholds)
@@ -86,6 +88,21 @@ def test_a_reader_that_went_away_is_no_error(leave, tmp_path, monkeypatch):
 def test_kill_and_a_closed_terminal_interrupt(leave, number):
     signal.signal(number, signal.SIG_DFL)
     assert leave(lambda: os.kill(os.getpid(), number)) == (130, "interrupted\n")
+
+
+def test_an_interrupt_in_a_finalizer_counts(leave):
+    """Python tells of an exception there and goes on."""
+
+    class Finalized:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def main():
+        Finalized()
+        time.sleep(60)
+
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert leave(main) == (130, "interrupted\n")
 
 
 def test_sigterm_counts_though_ctrl_c_is_switched_off(leave):

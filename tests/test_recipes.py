@@ -21,11 +21,6 @@ class Weekdays(DecisionPolicy):
     kind: ClassVar = DecisionKind.weekdays
     label: ClassVar = "weekdays"
 
-    def __post_init__(self) -> None:
-        """Refuse a negative amount."""
-        if self.at_least < 0:
-            raise InputError(f"decision.at_least={self.at_least:g}: must be dollars, at least 0.")
-
     def decide(self, probability: Floats, costs: CostMatrix, tickets: TicketFacts) -> Bools:
         """Say which tickets to escalate."""
         working = (tickets.day + 3) % 7 < 5  # day 0 was a Thursday
@@ -62,7 +57,9 @@ def test_a_decision_policy_takes_three_files(tmp_path, write_tickets, migrated_s
     # 2: its name and its key
     insert(package / "config.py", '    grid = "grid"\n', '    weekdays = "weekdays"\n')
     insert(
-        package / "config.py", "    break_even_factor: float", "    at_least: float | None = None\n"
+        package / "config.py",
+        "    break_even_factor: Annotated",
+        "    at_least: Annotated[float | None, Bounds(at_least=0)] = None\n",
     )
     # 3: its YAML
     (tmp_path / "conf/decision/weekdays.yaml").write_text("name: weekdays\nat_least: 100\n")
@@ -93,6 +90,6 @@ def test_a_decision_policy_takes_three_files(tmp_path, write_tickets, migrated_s
     export = pd.read_csv(tmp_path / "risk.csv", parse_dates=["Ticket_Date"])
     saving = export["Expected_Loss_If_Left"] - export["Expected_Loss_If_Escalated"]
     dear = export["Ticket Priority"].isin(["Critical", "High"])
-    expected = (saving > 0) & dear & (export["Ticket_Date"].dt.dayofweek < 5)
+    expected = (saving > 0) & dear & (export["Ticket_Date"].dt.day_of_week < 5)
     assert export["Escalate"].equals(expected)
     assert 0 < expected.sum() < (saving > 0).sum()

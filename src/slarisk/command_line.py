@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import os
 import signal
@@ -68,6 +69,15 @@ def _heed_signals() -> None:
         number = getattr(signal, name, None)  # Windows knows no SIGHUP, and nohup ignores it
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
+
+
+def _interrupt_again(unraisable: Any) -> None:
+    """Interrupt once more if the interrupt came in a finalizer, where Python would drop it."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        threading.Timer(0.01, _thread.interrupt_main, [signal.SIGTERM]).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def run_job(job: Callable[[Any], Any], config: DictConfig) -> Any:

@@ -221,7 +221,7 @@ def test_promotion_does_not_take_an_analysis_for_a_run(trained, analyze, run):
     assert choose_run(experiment, "objective").run.run_id != analysis
     ended = run("promote", f"run_id={analysis}")
     assert ended.code == 1
-    assert "train.py" in ended.err
+    assert "value_over_baseline" in ended.err
 
 
 def test_what_changed_since_an_earlier_analysis(export, analyze):

@@ -155,7 +155,7 @@ def test_only_runs_on_the_tickets_of_the_newest_compete(record, tag):
 
 
 def test_all_pages_are_looked_at(record, monkeypatch):
-    monkeypatch.setattr("slarisk.tracking.runs.PAGE", 2)
+    monkeypatch.setattr("slarisk.tracking.runs._PAGE", 2)
     first = record(1.0)
     for leaves in range(3, 7):
         record(2.0, f"model.num_leaves={leaves}")

@@ -31,7 +31,7 @@ def record(place):
 
 def test_all_finished_runs_are_listed_the_newest_first(record, monkeypatch):
     """However many pages of them there are."""
-    monkeypatch.setattr(tracking_runs, "PAGE", 2)
+    monkeypatch.setattr(tracking_runs, "_PAGE", 2)
     runs = [record(float(number)) for number in range(5)]
     record(0.0, status="FAILED")
     record(0.0, status="RUNNING")

@@ -69,7 +69,7 @@ def score(config: ScoreConfig) -> None:
         scored_at=datetime.now(UTC).isoformat(timespec="seconds"),
         max_rejected=config.max_rejected,
     )
-    summary, run_id = track(config, task)
+    summary, run_id = track_scoring(config, task)
     # standard output may have the scores
     out = sys.stdout if output is not None else sys.stderr
     name = "standard input" if source == STDIN else source
@@ -77,11 +77,11 @@ def score(config: ScoreConfig) -> None:
         f"{name} -> {output or 'standard output'}, by {describe_model(config, bundle, version)}",
         file=out,
     )
-    print(format_summary(summary, bundle), file=out)
+    print(format_scoring(summary, bundle), file=out)
     print(f"  run {run_id}", file=out, flush=True)
 
 
-def track(config: ScoreConfig, task: Task) -> tuple[ScoringSummary, str]:
+def track_scoring(config: ScoreConfig, task: Task) -> tuple[ScoringSummary, str]:
     """Score as an MLflow run; a store that fails after the scores are written costs no scores."""
     started = time.monotonic()
     summary: ScoringSummary | None = None
@@ -181,7 +181,7 @@ def write_notebook_export(bundle: Bundle, source: str, output: Path) -> None:
     )
 
 
-def format_summary(summary: ScoringSummary, bundle: Bundle) -> str:
+def format_scoring(summary: ScoringSummary, bundle: Bundle) -> str:
     """List rows in and out, score origins, buckets, expected losses, unseen categories, drift."""
     rejected = summary.rejected.total()
     lines = []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from lightgbm.basic import LightGBMError
 from scipy.sparse import csr_array, issparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
@@ -157,7 +157,7 @@ def fit_pipeline(
     frame = frame.fillna(dict.fromkeys(blank, 0.0))
     try:
         pipeline.fit(frame, breach.astype(int), **arguments)
-    except (ValueError, LightGBMError) as error:
+    except _list_fit_errors() as error:
         name = type(estimator).__name__
         raise InputError(f"model {name} cannot be fitted: {error}") from error
     if model.get_params().get("n_jobs") not in (None, 1):
@@ -165,3 +165,12 @@ def fit_pipeline(
         # the last digits of a score would differ from call to call.
         model.set_params(n_jobs=1)
     return pipeline
+
+
+def _list_fit_errors() -> tuple[type[Exception], ...]:
+    """List what an estimator raises about its parameters or its data."""
+    if "lightgbm" not in sys.modules:  # another estimator was fitted
+        return (ValueError,)
+    from lightgbm.basic import LightGBMError
+
+    return ValueError, LightGBMError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slarisk.checks.check import Verdict, list_codes, read_checks
-from slarisk.config import DecisionKind
+from slarisk.decisions.policies import find_policy
 from slarisk.errors import InputError, Refused
 from slarisk.learning.splits import hold_out
 from slarisk.model.bundle import ORIGIN
@@ -72,7 +72,7 @@ def load_candidate(run: RunRecord) -> Candidate:
     context, changed = load_context(run)
     reasons = list_run_reasons(
         run.tags,
-        context.config.decision.name is DecisionKind.grid,
+        find_policy(context.config.decision).optimistic,
         list_codes(context.checks, Verdict.failed),
     )
     if changed:

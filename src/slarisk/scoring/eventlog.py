@@ -21,7 +21,7 @@ _PARTS = 64
 _ROWS = 1 << 13  # read from each part at a time for merging
 
 
-class EventLog:
+class EventSpool:
     """Events on disk, partitioned by ticket."""
 
     def __init__(self, policy: DataPolicy, folder: Path) -> None:

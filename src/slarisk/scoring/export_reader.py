@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from slarisk.errors import InputError
-from slarisk.scoring.eventlog import EventLog
+from slarisk.scoring.eventlog import EventSpool
 from slarisk.scoring.export import EXPORT_FIELDS
 from slarisk.scoring.rejections import (
     DUPLICATE,
@@ -128,7 +128,7 @@ def read_export(
     schema = _make_ticket_schema(data, fields)
     columns = fields if data.events is None else [*fields, data.events.order]
     export = ReadExport(Spool(folder / "tickets"), Spool(folder / "rejected"))
-    log = EventLog(data, folder) if data.events is not None else None
+    log = EventSpool(data, folder) if data.events is not None else None
     ids = IdFile(folder / "ids")
 
     def write(good: pd.DataFrame, codes: Codes, bad: pd.DataFrame) -> None:

@@ -9,10 +9,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from matplotlib import pyplot
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
-from optuna.visualization import matplotlib as draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,6 +62,9 @@ def _completion(trial: FrozenTrial) -> tuple[Any, int]:
 @contextmanager
 def drawn_study(study: optuna.Study) -> Iterator[dict[str, Figure]]:
     """Draw Optuna's figures of a study, by artifact path, and close them in the end."""
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as draw
+
     figures = {}
     plots: Sequence[tuple[str, Callable[[optuna.Study], Any], int]] = (
         ("plots/history.png", draw.plot_optimization_history, 1),

@@ -48,7 +48,7 @@ def decide_rows(good: DataFrame, task: Task) -> DataFrame:
     -------
     DataFrame
         As EXPORT_PLAIN, with SUMMARY and the columns a joint policy decides by. Such a policy has
-        weighed only the tickets of each Arrow batch: see :func:`decide_jointly`.
+        weighed only the tickets of each Arrow batch: see :func:`decide_joint_rows`.
     """
     from pyspark.sql import functions as fn
     from pyspark.sql.pandas.types import from_arrow_schema
@@ -78,7 +78,7 @@ def _decide_batches(task: Task, batches: Iterator[pa.RecordBatch]) -> Iterator[p
         yield pa.record_batch([*export.columns, *map(as_array, others)], _DECIDED)
 
 
-def decide_jointly(decided: DataFrame, policy: DecisionPolicy) -> DataFrame:
+def decide_joint_rows(decided: DataFrame, policy: DecisionPolicy) -> DataFrame:
     """Let a joint policy decide about all tickets.
 
     One task reads the tickets that their own batches escalate, and keeps no more of them in memory

@@ -15,7 +15,7 @@ from slarisk.atomic_files import explain_os_errors, replace_files
 from slarisk.errors import InputError
 from slarisk.scoring.output_files import is_parquet
 from slarisk.scoring.rejections import DUPLICATE, REASON
-from slarisk.scoring.spark.decisions import decide_jointly, decide_rows
+from slarisk.scoring.spark.decisions import decide_joint_rows, decide_rows
 from slarisk.scoring.spark.parts import (
     replace_folder,
     restore_folder,
@@ -68,7 +68,7 @@ def score_spark(task: Task) -> ScoringSummary:
         decided = decide_rows(good, task)
         if task.policy.joint:
             opened.enter_context(_persisted(decided))
-            decided = decide_jointly(decided, task.policy)
+            decided = decide_joint_rows(decided, task.policy)
         opened.enter_context(explain_os_errors(output))
         restore_folder(output)
         folder = opened.enter_context(open_spool_folder(output))
