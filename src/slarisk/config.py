@@ -83,11 +83,13 @@ class CalibrationKind(Enum):
 class Weight(Enum):
     """How much each training ticket counts in a fit.
 
-    ``stakes``: the dollars that an escalation of it saves if it would breach.
+    ``stakes``: the dollars that an escalation of it saves if it would breach. ``known``: 1 / the
+    chance that a label which took as long was known when the training period ended.
     """
 
     none = "none"
     stakes = "stakes"
+    known = "known"
 
 
 class DecisionKind(Enum):
@@ -114,6 +116,14 @@ class Creation:
 
 
 @dataclass
+class Quarantine:
+    """Tickets whose labels cannot be trusted: those created from one moment on, before another."""
+
+    created: list[Day] = MISSING
+    why: str = MISSING
+
+
+@dataclass
 class Label:
     """Where the label comes from.
 
@@ -121,6 +131,9 @@ class Label:
     field that says when the label was known; without it that is the resolution, or the moment an
     unresolved ticket passed its target. ``observed_at`` is the moment the export was taken
     (default: the latest time in the data, due dates aside; name it if another date lies ahead).
+    ``late_if_open_after`` (hours since the creation) is for a column without due dates, with
+    ``split.settled``: a ticket without a label for so long counts as breached; null: the age is
+    learnt. Tickets in ``quarantine`` neither train nor test.
     """
 
     kind: LabelKind = LabelKind.target
@@ -128,6 +141,8 @@ class Label:
     breach_value: str = "true"
     known_at: str | None = None
     observed_at: Day | None = None
+    late_if_open_after: Hours | None = None
+    quarantine: list[Quarantine] = field(default_factory=list)
 
 
 @dataclass
@@ -262,6 +277,10 @@ class Split:
     ``temporal``: the test tickets are those created from ``test_from`` on (default: the latest
     ``test_size`` of them), up to but excluding ``test_until``. ``train_days`` leaves out of the
     training part what was created more than so many days before the test tickets.
+
+    ``settled``: a ticket trains if its target passed before the test tickets were created, whatever
+    became of it, and tests if it passed before the export was taken. Otherwise it trains if its
+    label was known by then, which is so for the quick ones first.
     """
 
     name: SplitKind = MISSING
@@ -271,6 +290,7 @@ class Split:
     test_from: Day | None = None
     test_until: Day | None = None
     train_days: Positive | None = None
+    settled: bool = False
 
 
 @dataclass

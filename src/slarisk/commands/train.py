@@ -44,8 +44,10 @@ def train(config: TrainConfig) -> float:
 
 
 def print_result(result: TrainingResult, run_id: str) -> None:
-    """Print the headline, the problems that checks found, and the run id."""
+    """Print the headline, notes on the split, the problems that checks found, and the run id."""
     print(headline(result))
+    for note in result.notes:
+        print(f"  {note}")
     for problem in list_problems(result.checks):
         print(f"  {problem}")
     print(f"  run {run_id}", flush=True)

@@ -88,7 +88,7 @@ def breach_scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64
 
 
 def make_fit_params(
-    estimator: BaseEstimator, costs: CostMatrix, weight: Weight
+    estimator: BaseEstimator, costs: CostMatrix, weight: Weight, known: Floats | None = None
 ) -> dict[str, Floats]:
     """Build per-ticket fit parameters: ``sample_weight``, or the four costs.
 
@@ -96,22 +96,34 @@ def make_fit_params(
     breach, 1 in the mean. A cost-sensitive estimator, whose fit has the arguments ``tn_cost``,
     ``fp_cost``, ``fn_cost`` and ``tp_cost``, is given the costs.
 
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    costs : CostMatrix
+        Of the n training tickets.
+    weight : Weight
+    known : float array of shape (n,), optional
+        Weights for the chance that each label was known; they multiply those of the stakes.
+
     Raises
     ------
     InputError
         The estimator takes no weights, or nothing is at stake.
     """
     takes = inspect.signature(estimator.fit).parameters
+    weights = known
     if weight is Weight.stakes:
         saved = np.maximum(costs.fn - costs.tp, 0)
-        if "sample_weight" not in takes:
-            raise InputError(f"weight=stakes: {type(estimator).__name__} takes no weights.")
         if not saved.any():
             raise InputError("weight=stakes: no escalation saves anything, so nothing is at stake.")
-        return {"sample_weight": saved / saved.mean()}
-    if "fn_cost" in takes:
-        return {f"{name}_cost": getattr(costs, name) for name in ("tn", "fp", "fn", "tp")}
-    return {}
+        weights = saved / saved.mean() * (1 if known is None else known)
+    if weights is not None and "sample_weight" not in takes:
+        key = "split.settled=true" if weight is Weight.none else f"weight={weight.value}"
+        raise InputError(f"{key}: {type(estimator).__name__} takes no weights.")
+    fit_params = {} if weights is None else {"sample_weight": weights}
+    if "fn_cost" in takes and weight is not Weight.stakes:
+        fit_params |= {f"{name}_cost": getattr(costs, name) for name in ("tn", "fp", "fn", "tp")}
+    return fit_params
 
 
 def fit_pipeline(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,18 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from slarisk.config import SplitKind
+from slarisk.config import Label, SplitKind
 from slarisk.errors import InputError
+from slarisk.learning.settling import find_settled
 from slarisk.tickets.labels import read_moment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slarisk.config import Split
+    from slarisk.arrays import Bools
+    from slarisk.config import DataPolicy, Split
+    from slarisk.learning.settling import Settled
+    from slarisk.tickets.labels import LabelledTickets
 
     Positions = NDArray[np.int64]
 
@@ -27,13 +31,31 @@ if TYPE_CHECKING:
 class HoldOut:
     """Positions of the training and the test tickets; counts of those in neither, by reason.
 
-    ``cut`` is the moment that ends the training period; None for a random split.
+    Attributes
+    ----------
+    train, test : int arrays
+        Positions among the labelled tickets.
+    left_out : dict of str to int
+    cut : Timestamp or None
+        The moment that ends the training period; None for a random split.
+    assumed : int array
+        Positions of training tickets that count as breached, as they were still open at the cut.
+    assumed_at : Series of datetimes, or None
+        Since when each of them counts so.
+    weighted : bool
+        Whether the training tickets are to be weighed by the chance that their label was known.
+    notes : tuple of str
+        What was done otherwise than asked for, and why.
     """
 
     train: Positions
     test: Positions
     left_out: dict[str, int]
     cut: pd.Timestamp | None
+    assumed: Positions = field(default_factory=lambda: np.array([], dtype=np.int64))
+    assumed_at: pd.Series | None = None
+    weighted: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,22 +71,61 @@ class Fold:
     eligible: bool = True
 
 
-def hold_out(tickets: pd.DataFrame, split: Split) -> HoldOut:
-    """Hold out the test tickets.
+def hold_out_tickets(
+    tickets: LabelledTickets, data: DataPolicy, split: Split
+) -> tuple[LabelledTickets, HoldOut]:
+    """Hold out the test tickets, and give the tickets with the labels that training may see.
 
-    ``random``: stratified by the label. ``temporal``: test tickets are created at or after the cut
-    (and before ``test_until``); training tickets are created before it and have a label that was
-    known by then.
+    Those are the final ones, but for tickets that count as breached because they were open for too
+    long when the training period ended.
 
     Raises
     ------
     InputError
         A part is empty, or the labels do not allow the split.
     """
+    held_out = hold_out(tickets.frame, split, data.label, tickets.observed)
+    if not len(held_out.assumed):
+        return tickets, held_out
+    frame = tickets.frame.copy()
+    rows = frame.index[held_out.assumed]
+    frame.loc[rows, "breach"] = True
+    frame.loc[rows, "label_known_at"] = held_out.assumed_at
+    return replace(tickets, frame=frame), held_out
+
+
+def hold_out(
+    tickets: pd.DataFrame,
+    split: Split,
+    label: Label | None = None,
+    observed: pd.Timestamp | None = None,
+) -> HoldOut:
+    """Hold out the test tickets.
+
+    ``random``: stratified by the label. ``temporal``: test tickets are created at or after the cut
+    (and before ``test_until``); training tickets are created before it and have a label that was
+    known by then or, with ``settled``, had a target that passed before it.
+
+    Parameters
+    ----------
+    tickets : DataFrame
+        Labelled tickets.
+    split : Split
+    label : Label, optional
+        Says which tickets are in quarantine, and from which age an open one counts as breached.
+    observed : Timestamp, optional
+        When the export was taken: with ``settled``, test tickets must be settled by then.
+
+    Raises
+    ------
+    InputError
+        A part is empty, or the labels do not allow the split.
+    """
+    label = label or Label()
     if split.name is SplitKind.random:
-        held_out = _hold_out_random(tickets, split)
+        held_out = _hold_out_random(tickets, split, label)
     else:
-        held_out = _hold_out_latest(tickets, split)
+        held_out = _hold_out_latest(tickets, split, label, observed)
     for part, positions in (("train on", held_out.train), ("test on", held_out.test)):
         if len(positions) == 0:
             raise InputError(
@@ -74,8 +135,31 @@ def hold_out(tickets: pd.DataFrame, split: Split) -> HoldOut:
     return held_out
 
 
-def _hold_out_random(tickets: pd.DataFrame, split: Split) -> HoldOut:
-    breach = tickets["breach"].to_numpy()
+def find_quarantined(tickets: pd.DataFrame, label: Label) -> Bools:
+    """Mask of tickets that were created while labels could not be trusted.
+
+    Raises
+    ------
+    InputError
+        A period is not two moments, the earlier one first.
+    """
+    created = tickets["created_at"]
+    inside = np.zeros(len(tickets), dtype=np.bool_)
+    for number, period in enumerate(label.quarantine):
+        moments = [read_moment(each) for each in period.created]
+        if len(moments) != 2 or moments[0] >= moments[1]:
+            raise InputError(
+                f"label.quarantine[{number}].created={period.created}: must be two dates, the "
+                "earlier one first, such as [2016-03-05, 2016-03-24]."
+            )
+        inside |= ((created >= moments[0]) & (created < moments[1])).to_numpy()
+    return inside
+
+
+def _hold_out_random(tickets: pd.DataFrame, split: Split, label: Label) -> HoldOut:
+    quarantined = find_quarantined(tickets, label)
+    rows = np.flatnonzero(~quarantined)
+    breach = tickets["breach"].to_numpy()[rows]
     rarest = int(min(breach.sum(), (~breach).sum()))
     if rarest < 2:
         kind = "breached" if breach.sum() <= 1 else "met their target"
@@ -85,46 +169,123 @@ def _hold_out_random(tickets: pd.DataFrame, split: Split) -> HoldOut:
         )
     try:
         train, test = train_test_split(
-            np.arange(len(tickets)),
+            rows,
             test_size=split.test_size,
             random_state=split.seed,
             stratify=breach,
         )
     except ValueError as error:
         raise InputError(f"split.test_size={split.test_size}: {error}") from error
-    return HoldOut(train, test, {}, None)
+    return HoldOut(train, test, _drop_zeros({"in_quarantine": int(quarantined.sum())}), None)
 
 
-def _hold_out_latest(tickets: pd.DataFrame, split: Split) -> HoldOut:
+def _hold_out_latest(
+    tickets: pd.DataFrame, split: Split, label: Label, observed: pd.Timestamp | None
+) -> HoldOut:
     created = tickets["created_at"]
-    undated = created.isna()
-    if split.test_from is not None:
-        cut = read_moment(split.test_from)
-    else:
-        if undated.all():
-            raise InputError(
-                "split=temporal needs creation times, and no ticket has one. Use split=random."
-            )
-        in_order = created.dropna().sort_values()
-        cut = in_order.iloc[-ceil(split.test_size * len(in_order))]
+    cut = _find_cut(created, split)
     after = pd.Series(False, index=tickets.index)
     if split.test_until is not None:
         after = created >= read_moment(split.test_until)
-    before = created < cut
-    recent = pd.Series(True, index=tickets.index)
+    before = (created < cut).to_numpy()
+    recent = np.ones(len(tickets), dtype=np.bool_)
     if split.train_days is not None:
-        recent = created >= cut - pd.Timedelta(days=split.train_days)
-    known = before & recent & (tickets["label_known_at"] < cut)
-    test = (created >= cut) & ~after
+        recent = (created >= cut - pd.Timedelta(days=split.train_days)).to_numpy()
+    eligible = before & recent
+    known = eligible & (tickets["label_known_at"] < cut).to_numpy()
+    test = ((created >= cut) & ~after).to_numpy()
     left_out = {
-        "label_unknown_at_cut": int((before & recent & ~known).sum()),
         "created_before_training": int((before & ~recent).sum()),
         "created_after_test": int(after.sum()),
-        "no_creation_time": int(undated.sum()),
+        "no_creation_time": int(created.isna().sum()),
     }
+    notes = []
+    train, assumed, since = known, np.zeros_like(known), None
+    weighted = False
+    if split.settled:
+        found = find_settled(tickets, cut, label.late_if_open_after)
+        if _is_enough(eligible & found.settled, known, tickets):
+            train, assumed, since = eligible & found.settled, found.assumed, found.since
+            left_out["not_settled_at_cut"] = int((eligible & ~train).sum())
+            notes += _note_assumed(train & assumed, train, found.late_after)
+            if observed is not None:
+                unsettled = test & (found.since >= observed).to_numpy()
+                test = test & ~unsettled
+                left_out["not_settled_at_export"] = int(unsettled.sum())
+        else:
+            weighted = True
+            notes.append(_note_unsettled(tickets, eligible, found))
+    if not split.settled or weighted:
+        left_out["label_unknown_at_cut"] = int((eligible & ~train).sum())
+    quarantined = find_quarantined(tickets, label)
+    if (train & quarantined).any():
+        if _is_enough(train & ~quarantined, train, tickets):
+            left_out["in_quarantine"] = int((train & quarantined).sum())
+            train = train & ~quarantined
+        else:
+            notes.append(
+                f"label.quarantine would leave {int((train & ~quarantined).sum()):,} of "
+                f"{int(train.sum()):,} training tickets: too few, so it is not kept in training."
+            )
+    tested = test & ~quarantined
+    left_out["in_quarantine"] = left_out.get("in_quarantine", 0) + int((test & ~tested).sum())
+    late = np.flatnonzero(train & assumed)
     return HoldOut(
-        np.flatnonzero(known), np.flatnonzero(test), {k: n for k, n in left_out.items() if n}, cut
+        np.flatnonzero(train),
+        np.flatnonzero(tested),
+        _drop_zeros(left_out),
+        cut,
+        late,
+        None if since is None else since.iloc[late],
+        weighted,
+        tuple(notes),
     )
+
+
+def _find_cut(created: pd.Series, split: Split) -> pd.Timestamp:
+    """Find the moment that ends the training period."""
+    if split.test_from is not None:
+        return read_moment(split.test_from)
+    in_order = created.dropna().sort_values()
+    if in_order.empty:
+        raise InputError(
+            "split=temporal needs creation times, and no ticket has one. Use split=random."
+        )
+    cut: pd.Timestamp = in_order.iloc[-ceil(split.test_size * len(in_order))]
+    return cut
+
+
+def _is_enough(some: Bools, all_: Bools, tickets: pd.DataFrame) -> bool:
+    """Whether some of the training tickets can stand for all: half of them, of both classes."""
+    breach = tickets["breach"].to_numpy()[some]
+    return bool(2 * some.sum() >= all_.sum() and breach.any() and not breach.all())
+
+
+def _note_assumed(assumed: Bools, train: Bools, late_after: float | None) -> list[str]:
+    if not assumed.any():
+        return []
+    age = f" (open for more than {late_after:,.0f} h)" if late_after is not None else ""
+    return [
+        f"{int(assumed.sum()):,} of {int(train.sum()):,} training tickets had no label when the "
+        f"training period ended, and count as breached{age}."
+    ]
+
+
+def _note_unsettled(tickets: pd.DataFrame, eligible: Bools, found: Settled) -> str:
+    """Say that too few tickets are settled, and of which priorities."""
+    text = (
+        f"split.settled: {int((eligible & found.settled).sum()):,} of {int(eligible.sum()):,} "
+        "tickets were settled when the training period ended, too few to learn from"
+    )
+    if "priority" in tickets:
+        settled = pd.Series(found.settled[eligible])
+        shares = settled.groupby(tickets["priority"].to_numpy()[eligible]).mean()
+        text += f" ({', '.join(f'{name} {share:.0%}' for name, share in shares.items())})"
+    return f"{text}. Instead those whose label was known then count by 1 / the chance that it was."
+
+
+def _drop_zeros(counts: dict[str, int]) -> dict[str, int]:
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def make_folds(training: pd.DataFrame, split: Split) -> list[Fold]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slarisk.checks.check import Verdict, list_codes, read_checks
 from slarisk.decisions.policies import find_policy
 from slarisk.errors import InputError, Refused
-from slarisk.learning.splits import hold_out
+from slarisk.learning.splits import hold_out_tickets
 from slarisk.model.bundle import ORIGIN
 from slarisk.model.seen_tickets import TEST, as_scored
 from slarisk.registry.gate import list_record_reasons, list_run_reasons
@@ -113,7 +113,7 @@ def load_context(run: RunRecord) -> tuple[ComparisonContext, list[str]]:
     """Read the tickets of a run again; also name the fingerprints that differ from the run's."""
     config = fetch_config(run.run_id)
     tickets = prepare_tickets(config.data, config.sla, config.cost)
-    held_out = hold_out(tickets.frame, config.split)
+    tickets, held_out = hold_out_tickets(tickets, config.data, config.split)
     fingerprints = fingerprint_inputs(config, tickets, held_out)
     changed = [tag for tag, value in fingerprints.items() if run.tags.get(tag) != value]
     training, test = (

@@ -27,6 +27,7 @@ ADDED = (
     "breach",
     "breach_cost",
     "escalation_cost",
+    "target_passes_at",
     "label_known_at",
     "reason",
 )

@@ -40,9 +40,9 @@ class LabelledTickets:
     ----------
     frame : DataFrame
         One row per ticket in the order of the export: the policy's fields, and
-        ``resolution_hours``, ``sla_target_hours``, ``breach`` (bool), ``breach_cost`` and
-        ``escalation_cost`` (dollars; the breach cost is what is lost *if* the ticket breaches) and
-        ``label_known_at``.
+        ``resolution_hours``, ``sla_target_hours``, ``target_passes_at``, ``breach`` (bool),
+        ``breach_cost`` and ``escalation_cost`` (dollars; the breach cost is what is lost *if* the
+        ticket breaches) and ``label_known_at``.
     rows_in : int
         Tickets read. ``rows_in == len(frame) + sum(dropped.values())``, always.
     dropped : dict of str to int
@@ -54,6 +54,8 @@ class LabelledTickets:
     costs : CostMatrix
         What the four outcomes of each ticket in ``frame`` cost, row for row: a part of the tickets
         is priced by ``costs.take(rows)``.
+    observed : Timestamp
+        When the export was taken; NaT if it has no times.
     """
 
     frame: pd.DataFrame
@@ -62,6 +64,7 @@ class LabelledTickets:
     fingerprint: str
     unlabelled: pd.DataFrame
     costs: CostMatrix
+    observed: pd.Timestamp
 
 
 def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> LabelledTickets:
@@ -77,7 +80,8 @@ def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> Label
     validate_unique_ids(tickets, data)
     validate_priorities(tickets, data, sla)
     tickets["created_at"] = impute_creation(tickets, data.creation)
-    labelled = label_tickets(tickets, data, sla)
+    observed = observed_at(tickets, data)
+    labelled = label_tickets(tickets, data, sla, observed)
     reasons = labelled.pop("reason")
     costs = price_tickets(tickets, data, sla, cost)
     validate_costs(costs, labelled["breach"], tickets, data)
@@ -107,6 +111,7 @@ def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> Label
         fingerprint=fingerprint_tickets(frame, data),
         unlabelled=labelled[~kept].reset_index(drop=True),
         costs=costs.take(kept),
+        observed=observed,
     )
 
 
@@ -157,22 +162,23 @@ def label_tickets(
     Returns
     -------
     DataFrame
-        The tickets with ``resolution_hours``, ``sla_target_hours``, ``breach`` (nullable),
+        The tickets with ``resolution_hours``, ``sla_target_hours``, ``target_passes_at`` (missing
+        where a column says who breached and there is no due date), ``breach`` (nullable),
         ``label_known_at`` and ``reason`` (why there is no label; empty where there is one).
     """
     labelled = tickets.copy(deep=False)
     created, resolved = get_dates(labelled, "created_at"), get_dates(labelled, "resolved_at")
     labelled["resolution_hours"] = (resolved - created).dt.total_seconds() / 3600
     labelled["sla_target_hours"] = _target_hours(labelled, data, sla)
+    if observed is None:
+        observed = observed_at(labelled, data)
     if data.label.kind is LabelKind.column:
-        labels = _label_by_column(labelled, data)
+        labelled["target_passes_at"] = get_dates(labelled, "due_at")
+        labels = _label_by_column(labelled, data, resolved, observed)
     else:
-        labels = _label_by_time(
-            labelled,
-            created,
-            resolved,
-            observed_at(labelled, data) if observed is None else observed,
-        )
+        targets = pd.to_timedelta(labelled["sla_target_hours"], unit="h")
+        labelled["target_passes_at"] = created + targets
+        labels = _label_by_time(labelled, created, resolved, observed)
     labelled[["breach", "label_known_at", "reason"]] = labels
     if data.label.known_at is not None:
         labelled["label_known_at"] = get_dates(labelled, data.label.known_at)
@@ -197,7 +203,7 @@ def _label_by_time(
     tickets: pd.DataFrame, created: pd.Series, resolved: pd.Series, observed: pd.Timestamp
 ) -> pd.DataFrame:
     """Label by resolution time; an open ticket past its target is a breach, in time it is open."""
-    overdue_at = created + pd.to_timedelta(tickets["sla_target_hours"], unit="h")
+    overdue_at = tickets["target_passes_at"]
     still_open = resolved.isna()
     late = (tickets["resolution_hours"] > tickets["sla_target_hours"]) | (
         still_open & (overdue_at < observed)
@@ -218,11 +224,21 @@ def _label_by_time(
     return pd.DataFrame({"breach": breach, "label_known_at": known, "reason": reason})
 
 
-def _label_by_column(tickets: pd.DataFrame, data: DataPolicy) -> pd.DataFrame:
+def _label_by_column(
+    tickets: pd.DataFrame, data: DataPolicy, resolved: pd.Series, observed: pd.Timestamp
+) -> pd.DataFrame:
+    """Label by a column; an open ticket that it says nothing of is a breach past its deadline."""
     text = tickets[data.label.column].str.lower()
-    breach = (text == data.label.breach_value.lower()).astype("boolean").mask(text.isna())
-    reason = np.where(text.isna(), NO_LABEL, "")
-    known = get_dates(tickets, "resolved_at")
+    overdue_at = tickets["target_passes_at"]
+    if data.label.late_if_open_after is not None:
+        age = pd.Timedelta(hours=data.label.late_if_open_after)
+        overdue_at = overdue_at.fillna(get_dates(tickets, "created_at") + age)
+    overdue = text.isna() & resolved.isna() & (overdue_at < observed)
+    breach = (text == data.label.breach_value.lower()).astype("boolean").mask(text.isna()) | overdue
+    reason = np.where(breach.isna(), NO_LABEL, "")
+    # a breach is known the moment its due date passes, or with the resolution if that is first
+    due = overdue_at.where(overdue, tickets["target_passes_at"])
+    known = resolved.where(~breach.fillna(False) | due.isna() | (resolved < due), due)
     return pd.DataFrame({"breach": breach, "label_known_at": known, "reason": reason})
 
 

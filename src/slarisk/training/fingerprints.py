@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from slarisk.config import AnalyzeConfig, ModelLog, SweepJob, Tracking, TrainConfig
+from slarisk.config import AnalyzeConfig, Label, ModelLog, SweepJob, Tracking, TrainConfig
 from slarisk.learning.splits import HoldOut, fingerprint_split
 from slarisk.tickets.labels import LabelledTickets, fingerprint_policy
 from slarisk.tracking.tags import DATA_TAG, POLICY_TAG, SPLIT_TAG
@@ -48,5 +48,15 @@ def fingerprint_inputs(
 def fingerprint_labelling(config: TrainConfig | AnalyzeConfig) -> str:
     """Fingerprint the SLA, the costs, and the label and cost columns of the data policy."""
     policy = fingerprint_policy(config.sla, config.cost)
-    policy += f" {config.data.label} {config.data.costs}"
+    policy += f" {_describe_label(config.data.label)} {config.data.costs}"
     return hashlib.sha256(policy.encode()).hexdigest()[:16]
+
+
+def _describe_label(label: Label) -> str:
+    """Describe where labels come from; keys that came later are left out where they say nothing.
+
+    So a run from before they came has the fingerprint of one that leaves them as they are.
+    """
+    later: dict[str, object] = {"late_if_open_after": None, "quarantine": []}
+    keys = {key: value for key, value in vars(label).items() if (key, value) not in later.items()}
+    return f"Label({', '.join(f'{key}={value!r}' for key, value in keys.items())})"

@@ -10,6 +10,7 @@ import numpy as np
 
 from slarisk.checks.context import CheckContext
 from slarisk.checks.run import run_checks
+from slarisk.config import Weight
 from slarisk.decisions.policies import find_policy, make_policy
 from slarisk.decisions.thresholds import (
     best_threshold,
@@ -17,10 +18,12 @@ from slarisk.decisions.thresholds import (
     grid_threshold,
     threshold_curve,
 )
+from slarisk.errors import InputError
 from slarisk.evaluation.baselines import decide_baselines
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.learning.crossfit import cross_fit
 from slarisk.learning.models import make_fit_params
+from slarisk.learning.settling import weigh_known
 from slarisk.learning.splits import make_folds
 from slarisk.tickets.contract import take_facts
 from slarisk.training.pack import pack
@@ -47,7 +50,8 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
 
     folds = make_folds(training.frame, config.split)
     estimator, kind = prepared.estimator, config.calibration.name
-    fit_params = make_fit_params(estimator, training.costs, config.weight)
+    known = weigh_training(config, prepared)
+    fit_params = make_fit_params(estimator, training.costs, config.weight, known)
     learned = cross_fit(estimator, config.features, kind, training.frame, folds, fit_params)
     eligible, out_of_fold = training.take(learned.eligible), learned.probability[learned.eligible]
     threshold, chosen = choose_threshold(config.evaluation, eligible, out_of_fold)
@@ -78,6 +82,7 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
         config=config,
         tickets=tickets,
         left_out=held_out.left_out,
+        notes=held_out.notes,
         training=training.frame,
         test=test.frame,
         bundle=bundle,
@@ -87,6 +92,16 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
         curve=threshold_curve(probability, test.breach, test.costs),
         checks=run_checks(context),
     )
+
+
+def weigh_training(config: TrainConfig, prepared: Prepared) -> Floats | None:
+    """Weigh the training tickets by the chance that their label was known, if they are to be."""
+    held_out = prepared.held_out
+    if not held_out.weighted and config.weight is not Weight.known:
+        return None
+    if held_out.cut is None:
+        raise InputError("weight=known: a random split has no moment by which labels were known.")
+    return weigh_known(prepared.tickets.frame, held_out.train, held_out.cut)
 
 
 @dataclass(frozen=True, eq=False)

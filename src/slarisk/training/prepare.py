@@ -18,7 +18,7 @@ from slarisk.config import CreationKind, TrainConfig
 from slarisk.decisions.policies import validate_decision
 from slarisk.errors import InputError
 from slarisk.learning.features import feature_fields, validate_features
-from slarisk.learning.splits import HoldOut, hold_out
+from slarisk.learning.splits import HoldOut, hold_out_tickets
 from slarisk.tickets.contract import validate_known, validate_policy
 from slarisk.tickets.labels import LabelledTickets, prepare_tickets
 from slarisk.tracking.source import Source, find_source, identify_source
@@ -48,8 +48,7 @@ def prepare(config: TrainConfig) -> Prepared:
     validate_feature_moments(config)
     validate_decision(config.decision)
     estimator = build_estimator(config.model)
-    tickets = prepare_once(config)
-    held_out = hold_out(tickets.frame, config.split)
+    tickets, held_out = hold_out_tickets(prepare_once(config), config.data, config.split)
     truth = read_truth(config.data.truth, tickets.frame.iloc[held_out.test])
     source = find_source()
     grounds = fingerprint_inputs(config, tickets, held_out)

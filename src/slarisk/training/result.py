@@ -30,13 +30,14 @@ SECONDS = "training_seconds"
 class TrainingResult:
     """Everything that a training run logs.
 
-    ``left_out`` counts labelled tickets of neither part, by reason; ``probability`` has shape
-    (test tickets,).
+    ``left_out`` counts labelled tickets of neither part, by reason; ``notes`` are those of the
+    split; ``probability`` has shape (test tickets,).
     """
 
     config: TrainConfig
     tickets: LabelledTickets
     left_out: dict[str, int]
+    notes: tuple[str, ...]
     training: pd.DataFrame
     test: pd.DataFrame
     bundle: Bundle

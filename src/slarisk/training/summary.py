@@ -41,6 +41,7 @@ def format_summary(result: TrainingResult) -> str:
         config=result.config,
         tickets=result.tickets,
         left_out=result.left_out,
+        notes=result.notes,
         training=result.training,
         training_period=format_period(result.training),
         test=result.test,
