@@ -43,14 +43,14 @@ def change_labelled(patch, change):
 
 def change_split(patch, change):
     """Let a function of the labelled tickets, the training and the test rows make the split."""
-    real = preparation.hold_out
+    real = preparation.hold_out_tickets
 
-    def hold_out(tickets, split):
-        held_out = real(tickets, split)
-        train, test = change(tickets, held_out.train, held_out.test)
-        return replace(held_out, train=train, test=test)
+    def hold_out(tickets, data, split):
+        tickets, held_out = real(tickets, data, split)
+        train, test = change(tickets.frame, held_out.train, held_out.test)
+        return tickets, replace(held_out, train=train, test=test)
 
-    patch.setattr(preparation, "hold_out", hold_out)
+    patch.setattr(preparation, "hold_out_tickets", hold_out)
 
 
 def record_run(patch):
@@ -220,7 +220,11 @@ def train_on_labels_of_the_future(patch):
 
 
 def split_at_random(patch):
-    patch.setattr(splits, "_hold_out_latest", splits._hold_out_random)
+    patch.setattr(
+        splits,
+        "_hold_out_latest",
+        lambda tickets, split, label, observed: splits._hold_out_random(tickets, split, label),
+    )
 
 
 def count_all_scores_as_eligible(patch):
@@ -367,7 +371,7 @@ def misplace_scores(patch):
     patch.setattr(crossfit, "breach_scores", score)
 
 
-# SR019 to SR022 ---------------------------------------------------------------------------------
+# SR019 to SR023 ---------------------------------------------------------------------------------
 
 
 def bound_threshold_on_all_scores(patch):
@@ -402,6 +406,18 @@ def judge_on_breaches(patch):
 
 def leave_out_every_other(patch):
     change_split(patch, lambda tickets, train, test: (train, test[::2]))
+
+
+def label_in_batches(patch):
+    """Labels of three weeks are all written on the day after."""
+
+    def delay(config, tickets):
+        begin, end = pd.Timestamp("2024-05-06"), pd.Timestamp("2024-05-27")
+        known = tickets["label_known_at"]
+        tickets["label_known_at"] = known.where((known < begin) | (known >= end), end)
+        return tickets
+
+    change_labelled(patch, delay)
 
 
 @dataclass(frozen=True)
@@ -453,6 +469,7 @@ PLANTS = [
     Plant("SR021", judge_on_weekends, "warning"),
     Plant("SR022", judge_on_breaches, "warning"),
     Plant("SR022", leave_out_every_other, "warning"),
+    Plant("SR023", label_in_batches, "warning"),
 ]
 WITHOUT_ROW = {"SR005"}
 

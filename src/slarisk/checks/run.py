@@ -17,6 +17,7 @@ from slarisk.checks.generalisation import (
     check_transfer,
 )
 from slarisk.checks.imputation import check_creation
+from slarisk.checks.label_health import check_label_health
 from slarisk.checks.leaks import check_missing_values, check_single_features, check_too_good
 from slarisk.checks.population import check_drift, check_population
 from slarisk.checks.preparation import check_preparation, check_selection
@@ -58,6 +59,7 @@ RULES = {
     "SR020": Rule("probabilities calibrated", check_calibration),
     "SR021": Rule("no drift from training to test", check_drift),
     "SR022": Rule("the test tickets stand for their period", check_population),
+    "SR023": Rule("labels came in as usual", check_label_health),
 }
 
 

@@ -91,7 +91,7 @@ def hold_out_tickets(
     rows = frame.index[held_out.assumed]
     frame.loc[rows, "breach"] = True
     frame.loc[rows, "label_known_at"] = held_out.assumed_at
-    return replace(tickets, frame=frame), held_out
+    return replace(tickets, frame=frame, assumed=tuple(held_out.assumed.tolist())), held_out
 
 
 def hold_out(

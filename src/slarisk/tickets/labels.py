@@ -56,6 +56,9 @@ class LabelledTickets:
         is priced by ``costs.take(rows)``.
     observed : Timestamp
         When the export was taken; NaT if it has no times.
+    assumed : tuple of int
+        Positions of tickets in ``frame`` that count as breached because they were open for so long,
+        whatever became of them later.
     """
 
     frame: pd.DataFrame
@@ -65,6 +68,7 @@ class LabelledTickets:
     unlabelled: pd.DataFrame
     costs: CostMatrix
     observed: pd.Timestamp
+    assumed: tuple[int, ...] = ()
 
 
 def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> LabelledTickets:
