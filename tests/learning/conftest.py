@@ -34,6 +34,11 @@ def compose(composed, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tickets(compose):
+def labelled(compose):
     config = compose()
-    return prepare_tickets(config.data, config.sla, config.cost).frame
+    return prepare_tickets(config.data, config.sla, config.cost)
+
+
+@pytest.fixture(scope="session")
+def tickets(labelled):
+    return labelled.frame

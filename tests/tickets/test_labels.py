@@ -85,6 +85,62 @@ def test_a_label_by_column_needs_no_creation_time(write, make_policy, sla, cost)
     assert by_id(prepare_tickets(policy, sla, cost))["breach"].tolist() == [True, False]
 
 
+@pytest.fixture
+def by_column(make_policy):
+    """A policy whose label is a column, with a due date unless that is left out."""
+
+    def make(due=True, **label):
+        columns = {"ticket_id": "Id", "created_at": "Opened", "resolved_at": "Done", "late": "Prio"}
+        if due:
+            columns["due_at"] = "Replied"
+        label = Label(kind=LabelKind.column, column="late", breach_value="yes", **label)
+        return make_policy(columns=columns, known=Known(), label=label)
+
+    return make
+
+
+DUE = [
+    "1,2024-01-01 08:00,2024-01-02 08:00,2024-01-05 08:00,yes",  # resolved after its due date
+    "2,2024-01-01 08:00,2024-01-02 08:00,2024-01-01 12:00,yes",  # late by another clock
+    "3,2024-01-01 08:00,2024-01-02 08:00,2024-01-01 12:00,no",
+    "4,2024-01-01 08:00,2024-01-02 08:00,,yes",  # open, and the column says so
+    "5,2024-01-01 08:00,2024-01-02 08:00,,",  # open, and the column says nothing
+    "6,2024-01-04 20:00,2024-01-06 08:00,,",  # open in time
+    "7,2024-01-01 08:00,2024-01-02 08:00,2024-01-03 08:00,",  # resolved, and nothing said
+]
+
+
+def test_a_breach_by_column_is_known_when_the_due_date_passes(write, by_column, sla, cost):
+    write(DUE)
+    sla.default_cost = 10.0
+    labelled = prepare_tickets(by_column(), sla, cost)
+    frame = by_id(labelled)
+    due = pd.Timestamp("2024-01-02 08:00")
+    resolved = pd.Timestamp("2024-01-01 12:00")
+    assert frame["breach"].to_dict() == {"1": True, "2": True, "3": False, "4": True, "5": True}
+    assert frame["label_known_at"].to_dict() == {
+        "1": due,
+        "2": resolved,
+        "3": resolved,
+        "4": due,
+        "5": due,
+    }
+    assert (frame["target_passes_at"] == due).all()
+    assert labelled.dropped == {"no_label": 2}
+
+
+def test_without_a_due_date_an_open_ticket_is_late_from_an_age_on(write, by_column, sla, cost):
+    write(DUE)
+    sla.default_cost = 10.0
+    assert prepare_tickets(by_column(due=False), sla, cost).dropped == {"no_label": 3}
+    labelled = prepare_tickets(by_column(due=False, late_if_open_after=90.0), sla, cost)
+    frame = by_id(labelled)  # the export was taken 96 hours after these were created
+    assert frame["breach"].to_dict() == {"1": True, "2": True, "3": False, "4": True, "5": True}
+    assert frame.loc["5", "label_known_at"] == pd.Timestamp("2024-01-05 02:00")
+    assert frame["target_passes_at"].isna().all()
+    assert labelled.dropped == {"no_label": 2}
+
+
 def test_every_reason_is_counted(write, make_policy, sla, cost):
     write(
         [

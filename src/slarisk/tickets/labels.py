@@ -251,7 +251,7 @@ def observed_at(tickets: pd.DataFrame, data: DataPolicy) -> pd.Timestamp:
     if data.label.observed_at is not None:
         return read_moment(data.label.observed_at)
     past = [name for name in date_fields(data) if name != "due_at"]  # a due date may lie ahead
-    latest: pd.Timestamp = tickets[past].max().max()
+    latest: pd.Timestamp = pd.to_datetime(tickets[past].max().max())  # NaT if there are none
     return latest
 
 
