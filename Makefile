@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check spark empulse ui serve bench lock clean
+.PHONY: help demo test slow check spark empulse ui serve bench lock clean
 
 help: ## list the targets
 	@echo 'usage: make <target>      (make <target> PYTHON=python3.12 chooses the interpreter)'
@@ -35,15 +35,19 @@ demo: $(READY) ## train on the bundled sample, promote the best run, score with 
 	@echo 'Risk scores:  $(CURDIR)/$(SCORES)'
 	@echo 'All runs:     make ui, then open $(UI)'
 
-test: $(READY) ## run the tests, in two processes
-	$(PY) -m pytest --numprocesses 2 --dist worksteal
+test: $(READY) ## run the tests, in two processes, without those that take long
+	$(PY) -m pytest -m 'not slow' --numprocesses 2 --dist worksteal
 
-check: $(READY) ## lint, format, types, then the tests
+slow: $(READY) ## run the tests that take long: servers, Spark, searches, kills
+	$(PY) -m pytest -m slow --numprocesses 2 --dist worksteal
+
+check: $(READY) ## lint, format, types, imports, then all tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	PYTHONPATH=experiments $(VENV)/bin/lint-imports --no-logo
 	$(MAKE) test
+	$(MAKE) slow
 
 spark: $(SPARK) ## add Spark to the environment, and with it the tests that need it
 

@@ -66,6 +66,7 @@ def statuses(folder):
             return []
 
 
+@pytest.mark.slow
 def test_from_an_export_to_decisions(call, folder):
     code, out, err = call("train", "model=lr", *HERE)
     assert (code, err) == (0, "")
@@ -116,6 +117,7 @@ def wait_for_fits(folder, expected):
     time.sleep(0.5)
 
 
+@pytest.mark.slow
 def test_a_killed_command_leaves_no_run_running(start, folder):
     process = start("train", "model=rf", "model.n_estimators=100000", *HERE)
     wait_for_fits(folder, ["RUNNING"])
@@ -126,6 +128,7 @@ def test_a_killed_command_leaves_no_run_running(start, folder):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_parallel_grid_that_is_stopped_keeps_what_finished(start, folder, number):
     """Ctrl-C reaches every process of the terminal, `kill` the command alone."""
     process = start(

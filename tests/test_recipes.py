@@ -40,6 +40,7 @@ def insert(path, before, text):
 
 
 @pytest.mark.commands
+@pytest.mark.slow
 def test_a_decision_policy_takes_three_files(tmp_path, write_tickets, migrated_store):
     shutil.copytree(ROOT / "src", tmp_path / "src")
     shutil.copytree(ROOT / "conf", tmp_path / "conf")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import _thread
 import gc
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 import traceback
+from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,7 +26,7 @@ from slarisk.errors import InputError, Refused
 from slarisk.typed_config import take_choices, type_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 DONE, REFUSED, WRONG_INPUT, BUG, INTERRUPTED = 0, 1, 2, 70, 130
@@ -72,10 +73,27 @@ def _heed_signals() -> None:
     sys.unraisablehook = _interrupt_again
 
 
+@contextmanager
+def _heeded_signals() -> Iterator[None]:
+    """Heed signals in a parallel worker, which has not been through :func:`run_command`.
+
+    Before and after a job there is nothing to end in good order: Ctrl-C is left to the command,
+    which then ends its workers.
+    """
+    _heed_signals()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _interrupt_again(unraisable: Any) -> None:
     """Interrupt once more if the interrupt came in a finalizer, where Python would drop it."""
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        threading.Timer(0.01, _thread.interrupt_main, [signal.SIGTERM]).start()
+        main = threading.main_thread().ident
+        threading.Timer(0.01, signal.pthread_kill, [main, signal.SIGTERM]).start()
     else:
         sys.__unraisablehook__(unraisable)
 
@@ -86,9 +104,10 @@ def run_job(job: Callable[[Any], Any], config: DictConfig) -> Any:
     A single job's error ends the program here: Hydra would put a line of its own before it. In a
     sweep that line says which job it was, and Hydra gets the error.
     """
-    _heed_signals()  # a parallel worker has not been through run_command
     if HydraConfig.get().mode is RunMode.MULTIRUN:
-        return job(read_config(config))
+        parallel = multiprocessing.parent_process() is not None
+        with _heeded_signals() if parallel else nullcontext():
+            return job(read_config(config))
     results: list[Any] = []
     code = _run(lambda: results.append(job(read_config(config))))
     if code != DONE:

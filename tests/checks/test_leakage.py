@@ -28,6 +28,7 @@ def test_the_eight_kinds_are_complete():
 
 
 @pytest.mark.parametrize("leak", [*LEAKS, *VARIANTS], ids=lambda leak: f"{leak.kind} {leak.words}")
+@pytest.mark.slow
 def test_a_planted_leak_is_caught(gather, sample, examine, leak):
     planted = gather(sample, *leak.overrides, spoil=spoil_by(leak.plant))
     assert examine(leak.code, planted).verdict.value == leak.verdict

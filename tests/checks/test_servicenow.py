@@ -38,6 +38,7 @@ def check(gather):
     return check_policy
 
 
+@pytest.mark.slow
 def test_the_honest_policy_fails_no_check(check, real_data):
     assert check(real_data("incident_event_log.zip")) == {}
 
@@ -45,6 +46,7 @@ def test_the_honest_policy_fails_no_check(check, real_data):
 @pytest.mark.parametrize(
     "fields", [[CLOSING], [CODE], [PERSON], [CLOSING, CODE, PERSON]], ids=" ".join
 )
+@pytest.mark.slow
 def test_a_lie_is_caught_and_named(check, real_data, fields):
     failed = check(real_data("incident_event_log.zip"), *fields)
     assert failed.keys() == set.union(*(CAUGHT[field] for field in fields))

@@ -14,6 +14,7 @@ def test_what_the_training_tickets_give_is_fine(gather, sample, examine, calibra
     assert examine("SR002", context).verdict.value == "ok"
 
 
+@pytest.mark.slow
 def test_a_threshold_of_the_test_tickets_fails(gather, sample, examine):
     grid = examine("SR002", gather(sample, "decision=grid"))
     assert grid.verdict.value == "failed"

@@ -97,6 +97,7 @@ def check_told_to_those_who_do_not_see(page):
     assert '<html lang="en">' in page
 
 
+@pytest.mark.slow
 def test_the_report_and_its_run(export, analyze):
     run_id = done(analyze())
     page = (export / "outputs" / "report.html").read_text("utf-8")
@@ -224,6 +225,7 @@ def test_promotion_does_not_take_an_analysis_for_a_run(trained, analyze, run):
     assert "value_over_baseline" in ended.err
 
 
+@pytest.mark.slow
 def test_what_changed_since_an_earlier_analysis(export, analyze):
     tickets = pd.read_csv("tickets.csv", dtype="str")
     half = tickets.index < 300
@@ -407,6 +409,7 @@ def test_the_notebooks_figures(place, analyze, real_data):
 
 
 @pytest.mark.real_data
+@pytest.mark.slow
 def test_servicenow_needs_no_code_of_its_own(place, analyze, real_data):
     ended = analyze("data=servicenow", f"data.path={real_data('incident_event_log.zip')}")
     run_id = done(ended)

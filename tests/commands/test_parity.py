@@ -32,6 +32,7 @@ def artifact(place, run, name):
     return path
 
 
+@pytest.mark.slow
 def test_the_notebooks_forest(train, kaggle, place, run):
     found = train("experiment=notebook", "model=rf", kaggle, *QUICK)
     metrics = found.data.metrics

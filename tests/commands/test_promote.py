@@ -126,6 +126,7 @@ def test_a_version_has_a_model_card(promote, runs):
         assert figures in card
 
 
+@pytest.mark.slow
 def test_a_better_run_takes_over_and_rollbacks_undo_it(promote, runs, train_on):
     train_on("features.categorical=[channel]", "features.calendar=[]")  # knows no priority
     third = newest()
@@ -184,6 +185,7 @@ def test_quality_is_compared_on_the_same_tickets(promote, runs, train_on):
         assert cells == [f"{before[key]:{form}}", f"{after[key]:{form}}"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_changes_nothing(promote, runs, train_on):
     ended = promote("dry_run=true")
     assert (ended.code, ended.err) == (0, "")
@@ -226,6 +228,7 @@ def test_nobody_has_been_in_charge_yet(promote, trained):
     assert (ended.code, ended.out.count("\n")) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_champion_whose_files_changed_is_told_everywhere(promote, run, runs, train_on):
     train_on("features.categorical=[channel]", "features.calendar=[]")
     assert promote(f"run_id={newest()}").code == 0
@@ -331,6 +334,7 @@ def test_a_value_that_may_be_luck_is_refused_unless_accepted(promote, runs, monk
     assert promote("clearly_beat_baseline=false").code == 0
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_run_is_not_believed(promote, runs, train_on):
     """One draw gives an interval without width; the gate draws for itself."""
     train_on("model.C=0.9", "evaluation.confidence=0.01", "evaluation.bootstrap_draws=1")
@@ -349,6 +353,7 @@ def test_the_interval_of_the_run_is_not_believed(promote, runs, train_on):
     assert refused(promote(f"run_id={run_id}"), "value_over_baseline ", "$1,000,000") == 1
 
 
+@pytest.mark.slow
 def test_a_first_champion_needs_tickets_enough(promote, run, runs):
     assert refused(run("promote"), "fewest_tickets=200") == 1
     assert refused(promote("fewest_breaches=33"), "fewest_breaches=33") == 1
@@ -364,6 +369,7 @@ def test_what_the_gate_resamples_is_a_choice(promote, runs):
     assert sum(words in widest for words in ("of 120 tickets: wider", "of 25 days: wider")) == 1
 
 
+@pytest.mark.slow
 def test_no_what_if_is_promoted_by_itself(promote, runs, train_on):
     train_on("cost.escalation_cost=5")
     what_if = newest()
@@ -492,6 +498,7 @@ def test_data_that_is_gone_is_wrong_input(promote, runs):
     assert registry() is None
 
 
+@pytest.mark.slow
 def test_a_champion_under_other_costs_is_compared_only_if_that_is_allowed(promote, runs, train_on):
     promote()
     before = registry()
@@ -523,6 +530,7 @@ def lost_by_version_1(escalation):
     return lost[decided["score_origin"] == "test"].sum()
 
 
+@pytest.mark.slow
 def test_a_champion_of_another_data_policy_is_compared_only_if_that_is_allowed(
     promote, runs, train_on
 ):
@@ -558,12 +566,14 @@ def test_a_champion_that_lacks_its_fields_cannot_be_judged(promote, runs, train_
     refused(ended, "channel", "(sample)")
 
 
+@pytest.mark.slow
 def test_renamed_values_are_another_data_policy(promote, runs, train_on):
     promote()
     train_on("+data.values.channel.Email=Letter")
     assert refused(promote(f"run_id={newest()}"), "data.values.channel.Email=Letter") == 1
 
 
+@pytest.mark.slow
 def test_the_champion_is_judged_on_tickets_it_has_not_seen(promote, run, runs, train_on):
     """It tested on 120, left 2 out whose label came too late, and was trained on the others."""
     promote()

@@ -35,6 +35,7 @@ def train(place, write_tickets, run):
     ],
     ids=["lr", "rf", "gbm"],
 )
+@pytest.mark.slow
 def test_a_run_comes_to_the_same_again(train, choices):
     _, old = train(*HERE, *choices)
     ended, new = train(f"from_run={old.info.run_id}")
@@ -52,6 +53,7 @@ def test_a_run_comes_to_the_same_again(train, choices):
     assert new.outputs.model_outputs
 
 
+@pytest.mark.slow
 def test_a_job_of_a_sweep_is_repeated_as_a_single_run(train, run):
     assert run("train", "-m", *HERE, "model=lr", "model.C=0.1,1.0").code == 0
     jobs = [each for each in MlflowClient().search_runs(["1"]) if "stage" in each.data.tags]
@@ -71,6 +73,7 @@ def test_other_data_are_named_and_the_exit_code_says_so(train, write_tickets, pl
     assert new.info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_file_that_moved_is_named_on_the_command_line(train, place):
     _, old = train(*HERE, "model=lr")
     (place / "tickets.csv").rename(place / "moved.csv")
@@ -104,6 +107,7 @@ def test_other_code_and_versions_are_named(train, monkeypatch):
     assert ", now abacus)" in ended.out
 
 
+@pytest.mark.slow
 def test_what_the_run_says_cannot_be_chosen(train):
     _, old = train(*HERE, "model=lr")
     ended, _ = train(f"from_run={old.info.run_id}", "model=gbm", "split.seed=3")
@@ -114,6 +118,7 @@ def test_what_the_run_says_cannot_be_chosen(train):
     assert "leave -m away" in ended.err
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_refused(train, run):
     ended, failed = train(*HERE, "model=lr", "model.C=-1")
     assert ended.code == 2
@@ -150,6 +155,7 @@ def test_a_version_that_is_not_known_is_told():
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("model", ["lr", "rf", "gbm"])
+@pytest.mark.slow
 def test_runs_on_real_tickets_come_to_the_same_again(train, real_data, model):
     path = real_data("customer_support_tickets.csv")
     quick = ["evaluation.bootstrap_draws=50", "evaluation.importance_repeats=0"]

@@ -199,6 +199,7 @@ def test_a_scoring_that_fails_says_why_in_its_run(champion, score):
     assert "nowhere.csv" in run.data.tags["failure"]
 
 
+@pytest.mark.slow
 def test_scorings_are_no_candidates(champion, score, run):
     score()
     assert run("promote", "action=status").code == 0

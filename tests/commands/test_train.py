@@ -152,6 +152,7 @@ def judge(composed):
     return judge_here
 
 
+@pytest.mark.slow
 def test_one_threshold_is_chosen_on_training_tickets_alone(export, judge):
     """Another outcome of the test tickets moves no threshold but the grid's."""
     place = export(None)
@@ -179,6 +180,7 @@ def test_capacity_escalates_no_more_a_day(export, judge):
     assert trained.metrics["escalation_rate"] < free.metrics["escalation_rate"]
 
 
+@pytest.mark.slow
 def test_what_was_decided_at_other_costs_is_paid_at_the_true_ones(export, judge):
     """Escalations cost $40 and were taken to cost $20: the same ones, each $20 dearer."""
     export(None)
@@ -434,6 +436,7 @@ def test_a_run_is_finished_before_it_is_told(export, train_on, monkeypatch):
 # Several runs -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_grid_gives_each_choice_a_run_of_its_own(export, run):
     export(None)
     ended = run("train", "-m", *HERE, "model=lr,gbm")

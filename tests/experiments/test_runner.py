@@ -44,6 +44,7 @@ def list_runs():
     return [run for run in client.search_runs([experiment]) if "sweep" not in run.data.tags]
 
 
+@pytest.mark.slow
 def test_a_study_end_to_end(study, place, write_tickets, capsys):
     assert run_study(study, workers=1) is False
     assert "others.csv" in capsys.readouterr().out
@@ -72,6 +73,7 @@ def test_a_study_end_to_end(study, place, write_tickets, capsys):
     assert read_all(study) == whole
 
 
+@pytest.mark.slow
 def test_a_model_whose_package_is_absent_keeps_its_results_and_their_place(study, capsys):
     run_study(study, workers=1)
     here = read_results(study.folder)

@@ -37,6 +37,7 @@ def cover_choices(jobs):
         yield best
 
 
+@pytest.mark.slow
 def test_every_choice_of_a_study_composes(study):
     register_schemas()
     for job in cover_choices(plan_jobs(read_recipe(study.folder))):

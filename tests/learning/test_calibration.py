@@ -131,6 +131,7 @@ def test_one_class_gives_one_probability(kind, label):
 @pytest.mark.parametrize("kind", list(CalibrationKind))
 @settings(deadline=None)
 @given(tickets=scored(), others=st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@pytest.mark.slow
 def test_a_map_comes_back_from_json_to_the_last_bit(kind, tickets, others):
     calibrator = fit_calibrator(kind, *tickets)
     json = TypeAdapter(Calibrator)

@@ -84,6 +84,7 @@ def run(tmp_path, write_tickets):
 
 
 @pytest.mark.commands
+@pytest.mark.slow
 def test_new_kinds_are_trained_packed_reloaded_and_scored(run, tmp_path):
     out = run(
         "train",

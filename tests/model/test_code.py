@@ -4,6 +4,8 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 from slarisk.model import code
 from slarisk.model.code import copy_model_code, list_model_code
 from slarisk.tracking.log import _REQUIREMENTS
@@ -53,6 +55,7 @@ def load():
     }
 
 
+@pytest.mark.slow
 def test_every_copied_module_can_be_imported_from_the_copy(tmp_path):
     package = copy_model_code(tmp_path)
     modules = [name.removesuffix(".py").replace("/", ".") for name in list_model_code()]

@@ -216,6 +216,7 @@ def logged(made, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_logged_model_decides_outside_this_checkout(made, model, raw, logged, tmp_path):
     fields = ["ticket_id", *made.bundle.required_fields()]
     sent = raw.tail(30)[[made.bundle.manifest.data.columns[name] for name in fields]]

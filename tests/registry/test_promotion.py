@@ -301,6 +301,7 @@ def test_a_first_promotion_that_is_killed_has_happened_or_not(promote, kill_afte
     check_whole("2")
 
 
+@pytest.mark.slow
 def test_a_rollback_that_is_killed_has_happened_or_not(promote, kill_after, monkeypatch):
     outcomes = []
     for writes in range(6):

@@ -183,6 +183,7 @@ def test_importance_shows_the_twenty_largest():
     assert sorted(bar.get_width() for bar in figure.axes[0].patches) == list(range(10, 30))
 
 
+@pytest.mark.slow
 def test_plots_leave_matplotlib_as_it_was():
     before = dict(mpl.rcParams)
     draw(plot_roc(BREACH, PROBABILITY))

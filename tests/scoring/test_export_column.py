@@ -48,6 +48,7 @@ pa.parquet.write_table(table, "task.parquet")
 
 
 @pytest.mark.commands
+@pytest.mark.slow
 def test_an_export_column_takes_one_entry(tmp_path, trained, export_file, raw):
     """Both engines write it; Spark through the function that its tasks run."""
     shutil.copytree(ROOT / "src", tmp_path / "src")

@@ -116,6 +116,7 @@ print(json.dumps(answers))
 """
 
 
+@pytest.mark.slow
 def test_spark_says_what_score_says(here, scored, tmp_path):
     for needed, there in (
         ("pyspark", importlib.util.find_spec("pyspark")),

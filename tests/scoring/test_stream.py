@@ -71,6 +71,7 @@ def lay_files(raw, folder):
 
 
 @pytest.mark.parametrize("model", ["lr", "gbm"])
+@pytest.mark.slow
 def test_the_size_of_parts_does_not_matter(train, raw, score, tmp_path, monkeypatch, model):
     made = train("features=customer", model=model)
     folder = lay_files(raw, tmp_path / "in")
@@ -110,6 +111,7 @@ def test_rejected_rows_name_file_row_and_line(trained, raw, score, tmp_path, sma
     assert len(first) == 1
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_does_not_matter(trained, raw, score, tmp_path, small_parts):
     raw.to_csv(tmp_path / "straight.csv", index=False)
     raw.sample(frac=1, random_state=1).to_csv(tmp_path / "mixed.csv", index=False)
@@ -218,6 +220,7 @@ def test_what_a_killed_run_left_is_cleared_away_and_what_a_living_one_needs_is_n
         assert not dead.exists()
 
 
+@pytest.mark.slow
 def test_an_event_log_of_any_length(train, raw, score, tmp_path, monkeypatch, small_parts):
     made = train()
     manifest = made.bundle.manifest

@@ -48,6 +48,7 @@ def has_model(run):
     return bool(run.outputs and run.outputs.model_outputs)
 
 
+@pytest.mark.slow
 def test_a_grid_is_one_parent_with_a_job_for_each_combination(grid, place):
     ended, parent, jobs = grid("model=lr,gbm", "features=notebook,calendar")
     assert (ended.code, ended.err) == (0, "")
@@ -92,6 +93,7 @@ def test_the_best_jobs_command_can_be_pasted(grid, run, place):
     assert again.data.metrics["objective"] == parent.data.metrics["best_objective"]
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_does_not_stop_the_others(grid):
     ended, parent, jobs = grid("model=lr", "model.C=1.0,-1.0,2.0")
     assert ended.code == 2
@@ -104,6 +106,7 @@ def test_a_job_that_fails_does_not_stop_the_others(grid):
     assert "'C'" in table["failure"][2]
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_before_it_began_is_a_failed_run(grid):
     ended, _, jobs = grid("model=lr", "data.path=tickets.csv,nowhere.csv")
     assert ended.code == 2
@@ -133,6 +136,7 @@ def test_a_choice_that_does_not_exist_is_refused_before_anything_is_run(place, w
     assert MlflowClient().search_runs(["0", "1"]) == []
 
 
+@pytest.mark.slow
 def test_when_no_job_beats_the_rules_that_is_said(grid):
     blind = ["features.categorical=[priority]", "features.calendar=[]"]
     ended, parent, _ = grid("model=lr", "model.C=0.1,1.0", *blind)
@@ -141,6 +145,7 @@ def test_when_no_job_beats_the_rules_that_is_said(grid):
     assert f"**{summary}**" in parent.data.tags["mlflow.note.content"]
 
 
+@pytest.mark.slow
 def test_what_finished_before_is_skipped(grid, write_tickets, place):
     _, _, first = grid("model=lr", "model.C=0.1,1.0")
     ended, parent, jobs = grid("model=lr", "model.C=0.1,1.0,10.0", "skip_finished=true")
@@ -161,11 +166,13 @@ def test_a_single_run_that_finished_before_is_skipped(grid, run):
     assert len(MlflowClient().search_runs(["1"])) == 3  # the parent and its two jobs
 
 
+@pytest.mark.slow
 def test_all_models_are_logged_if_asked_for(grid):
     _, _, jobs = grid("model=lr", "model.C=0.1,1.0", "log_models=all")
     assert [has_model(run) for run in jobs] == [True, True]
 
 
+@pytest.mark.slow
 def test_the_tickets_are_prepared_once(grid, monkeypatch):
     prepared = []
 

@@ -194,6 +194,7 @@ def check_whole(study, runs, undisturbed):
     assert sorted(runs.values()) == sorted(value for _, value in undisturbed if value is not None)
 
 
+@pytest.mark.slow
 def test_a_search_killed_at_any_moment_is_resumed_as_if_it_had_not_been(undisturbed):
     moment = 0
     while True:  # from its first write to its last

@@ -53,6 +53,7 @@ def read_artifact(parent, name):
     return mlflow.artifacts.load_text(f"runs:/{parent.info.run_id}/{name}")
 
 
+@pytest.mark.slow
 def test_a_search_is_one_parent_with_its_trials_and_a_verdict(search, place):
     ended, (parent,), jobs = search("gbm", 4, *SMALL)
     assert (ended.code, ended.err) == (0, "")
@@ -104,6 +105,7 @@ def test_a_search_is_one_parent_with_its_trials_and_a_verdict(search, place):
 
 
 @pytest.mark.parametrize("tuning", [Tuning.helps, Tuning.no_better_than_seed])
+@pytest.mark.slow
 def test_what_a_search_found_decides_what_it_offers(search, monkeypatch, tuning):
     monkeypatch.setattr(search_module, "classify_tuning", lambda _: tuning)
     monkeypatch.setattr(search_module, "format_tuning", lambda _: "")
@@ -127,6 +129,7 @@ def test_what_a_search_found_decides_what_it_offers(search, monkeypatch, tuning)
     assert with_model == {winner.info.run_id, chosen}
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was(search):
     ended, (parent,), first = search("lr", 3)
     assert ended.code == 0
@@ -170,6 +173,7 @@ def test_an_interrupted_search_becomes_that_of_one_nobody_disturbed(search, monk
     ]
 
 
+@pytest.mark.slow
 def test_a_store_that_goes_away_costs_no_trial(search, monkeypatch):
     def lose(*_):
         raise StoreError("The MLflow store is out of reach.")
@@ -202,6 +206,7 @@ def test_a_trial_that_fails_counts_and_too_many_end_the_search(search):
     assert parent.info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_the_objective_does_not_know_the_test_tickets(search, place):
     """Every outcome in the test set turned round: the search comes to the same."""
     _, (parent,), _ = search("lr", 3)
@@ -236,6 +241,7 @@ def test_the_objective_does_not_know_the_test_tickets(search, place):
         (["hydra.sweeper.steps=3"], "steps"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_searched_is_told_before_any_trial(search, overrides, reason):
     ended, parents, jobs = search("lr", 3, *overrides)
     assert ended.code == 2
@@ -245,6 +251,7 @@ def test_what_cannot_be_searched_is_told_before_any_trial(search, overrides, rea
     assert (parents, jobs) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_study_of_another_store_is_refused(search, place):
     assert search("lr", 2)[0].code == 0
     with closing(sqlite3.connect(place / "mlflow.db")) as database, database:

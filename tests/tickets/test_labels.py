@@ -446,6 +446,7 @@ tickets = st.tuples(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(rows=st.lists(tickets, min_size=1, max_size=25), seed=st.integers(0, 99))
+@pytest.mark.slow
 def test_the_account_adds_up_and_row_order_does_not_matter(
     write, make_policy, sla, cost, rows, seed
 ):

@@ -108,6 +108,7 @@ def test_the_model_decides_about_raw_tickets(logged, judged):
     assert inputs["Ticket Priority"].required
 
 
+@pytest.mark.slow
 def test_a_model_of_another_package_says_so(log, judge_tickets, report):
     pytest.importorskip("empulse", reason="the extra 'empulse' is not installed")
     outsider = judge_tickets(

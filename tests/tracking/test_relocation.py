@@ -44,6 +44,7 @@ def go(folder, monkeypatch):
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
 
 
+@pytest.mark.slow
 def test_a_moved_store_scores_trains_and_promotes(
     promoted, run, train_on, tmp_path_factory, monkeypatch
 ):

@@ -24,6 +24,7 @@ def default_store(place, monkeypatch):
     return place
 
 
+@pytest.mark.slow
 def test_the_default_store_is_mlflows_own(default_store):
     (default_store / "mlflow.db").unlink()
     (default_store / "deeper").mkdir()
@@ -215,6 +216,7 @@ def test_other_errors_are_not_blamed_on_the_store(place, error):
     assert told.value is error
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_housekeeping(place, capsys):
     (place / "fresh").mkdir()
     open_store(Tracking(name="local", uri=f"sqlite:///{place}/fresh/mlflow.db"))

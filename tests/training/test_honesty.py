@@ -199,6 +199,7 @@ def test_the_training_tickets_make_the_rules_and_the_manifest(prepare, fit):
 
 
 @pytest.mark.parametrize("options", [[], ["weight=stakes", "calibration=sigmoid"]])
+@pytest.mark.slow
 def test_the_order_of_the_export_changes_no_metric(prepare, fit, options):
     """Only a random split, which draws by row, goes by it."""
     before, _, _ = fit(*prepare(*options))

@@ -142,6 +142,7 @@ def lay_ties(path):
     table.sample(frac=1, random_state=4).to_csv(path, index=False)
 
 
+@pytest.mark.slow
 def test_both_engines_say_the_same(trained, conf):
     lay_files("in")
     lay_ties("tied.csv")
@@ -221,6 +222,7 @@ def spoil_log(source, columns):
 
 
 @pytest.mark.real_data
+@pytest.mark.slow
 def test_both_engines_say_the_same_of_real_exports(
     tmp_path, migrated_store, run, at_store, real_data, conf, composed
 ):
