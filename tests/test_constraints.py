@@ -27,7 +27,12 @@ from slarisk.typed_config import type_config
 CONF = Path(__file__).resolve().parents[1] / "conf"
 # so that every part of a config is there
 EVENTS = "data.events={order: created_at}"
-WHOLE = {"train": [EVENTS], "analyze": [EVENTS], "score": ["decision=capacity"]}
+QUARANTINE = "data.label.quarantine=[{created: [2024-02-01, 2024-02-05], why: a test}]"
+WHOLE = {
+    "train": [EVENTS, QUARANTINE],
+    "analyze": [EVENTS, QUARANTINE],
+    "score": ["decision=capacity"],
+}
 
 
 @pytest.fixture(scope="module", params=ROOTS)
@@ -120,6 +125,9 @@ def list_instances(config):
     elif isinstance(config, dict):
         for value in config.values():
             yield from list_instances(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from list_instances(value)
 
 
 def test_no_part_of_a_config_is_left_out_above(whole):
@@ -134,6 +142,11 @@ def test_no_part_of_a_config_is_left_out_above(whole):
         ("train", "cost.effectiveness=nan", "cost.effectiveness=nan"),
         ("train", "sla.targets.Low=0", "sla.targets.Low=0.0"),
         ("train", "split.test_from=soon", "split.test_from=soon"),
+        (
+            "train",
+            "data.label.quarantine=[{created: [soon, 2024-01-01], why: x}]",
+            "data.label.quarantine[0].created[0]=soon",
+        ),
         ("train", "+evaluation.bootstrap_drows=3", "evaluation.bootstrap_drows"),
         ("train", "+serch=gbm", "serch"),
         ("score", "rejected=wrong.parquet", "rejected=wrong.parquet"),
