@@ -128,7 +128,7 @@ def find_outages(tickets: pd.DataFrame, until: pd.Timestamp) -> list[Outage]:
             continue
         begin, end = days[first], days[last] + _DAY
         before = waits[known["label_known_at"] < begin]
-        due = (begin - before.median()).floor("D")
+        due = (begin - pd.Timedelta(before.median())).floor("D")
         came = (known["created_at"] >= due) & (known["created_at"] < end)
         late = known[came & (known["label_known_at"] >= end)]
         outages.append(
@@ -147,8 +147,8 @@ def find_outages(tickets: pd.DataFrame, until: pd.Timestamp) -> list[Outage]:
 
 
 def _count(moments: pd.Series, days: pd.DatetimeIndex) -> pd.Series:
-    counted = moments.dt.floor("D").value_counts()
-    return counted.reindex(days, fill_value=0)
+    counted: pd.Series = moments.dt.floor("D").value_counts().reindex(days, fill_value=0)
+    return counted
 
 
 def _find_runs(silent: Bools, watched: Bools) -> Iterator[tuple[int, int]]:
