@@ -115,17 +115,15 @@ MUTANTS = [
         THRESHOLDS,
     ),
     Mutant("decisions/thresholds.py", "[tail, 1 - tail]", "[tail, 1 - 2 * tail]", THRESHOLDS),
-    Mutant("learning/splits.py", "before = created < cut", "before = created <= cut", SPLITS),
+    Mutant("learning/splits.py", "before = (created < cut)", "before = (created <= cut)", SPLITS),
     Mutant(
         "learning/splits.py",
         '(tickets["label_known_at"] < cut)',
         '(tickets["label_known_at"] <= cut)',
         SPLITS,
     ),
-    Mutant("learning/splits.py", "before & recent & (tickets", "before & (tickets", SPLITS),
-    Mutant(
-        "learning/splits.py", "test = (created >= cut) & ~after", "test = created >= cut", SPLITS
-    ),
+    Mutant("learning/splits.py", "eligible = before & recent", "eligible = before", SPLITS),
+    Mutant("learning/splits.py", "((created >= cut) & ~after)", "(created >= cut)", SPLITS),
     Mutant("learning/splits.py", "eligible=False)]", "eligible=True)]", f"{SPLITS} {HONESTY}"),
     Mutant(
         "learning/splits.py",
