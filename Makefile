@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 LOCKED := $(VENV)/.locked
 SPARK := $(VENV)/.spark
 EMPULSE := $(VENV)/.empulse
+CATBOOST := $(VENV)/.catboost
 SCORES := outputs/risk_scores.csv
 UI := http://127.0.0.1:5000/\#/experiments/1/runs?workflowType=machine_learning
 
@@ -17,7 +18,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check spark empulse ui serve bench lock clean
+.PHONY: help demo test slow check spark empulse catboost ui serve bench lock clean
 
 help: ## list the targets
 	@echo 'usage: make <target>      (make <target> PYTHON=python3.12 chooses the interpreter)'
@@ -52,6 +53,8 @@ check: $(READY) ## lint, format, types, imports, then all tests
 spark: $(SPARK) ## add Spark to the environment, and with it the tests that need it
 
 empulse: $(EMPULSE) ## add empulse to the environment: cost-sensitive boosting, and the runs that need it
+
+catboost: $(CATBOOST) ## add CatBoost to the environment: model=catboost
 
 ui: $(READY) ## serve the tracked runs and the registry as web pages
 	@echo 'open $(UI)'
@@ -111,6 +114,12 @@ $(EMPULSE): $(READY) requirements-empulse.lock
 		-r requirements-empulse.lock
 	@touch $@
 
+$(CATBOOST): $(READY) requirements-catboost.lock
+	@rm -f $@
+	$(PY) -m pip install --no-input --disable-pip-version-check --require-hashes --no-deps \
+		-r requirements-catboost.lock
+	@touch $@
+
 # The locks ------------------------------------------------------------------------------------
 # Keeps every pin that still fits; `make lock UPGRADE=--upgrade` takes the newest of everything.
 # uv resolves for all platforms and Pythons at once, which pip cannot; it does not read pip's
@@ -124,7 +133,7 @@ lock: ## resolve pyproject.toml into requirements.lock, and a lock for each opti
 		--universal --python-version 3.11 --fork-strategy fewest \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 		--output-file requirements.lock || exit 1; \
-	for extra in spark empulse; do \
+	for extra in spark empulse catboost; do \
 		build/lock/bin/uv pip compile pyproject.toml --extra dev --extra $$extra --quiet \
 			--generate-hashes $(UPGRADE) --universal --python-version 3.11 --fork-strategy fewest \
 			--constraints requirements.lock $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) \

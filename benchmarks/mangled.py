@@ -24,10 +24,10 @@ from omegaconf import OmegaConf
 
 from slarisk.command_line import register_schemas
 from slarisk.errors import InputError
+from slarisk.exports import read as read_module
 from slarisk.scoring.output_files import rejected_path
 from slarisk.scoring.stream import score_stream
 from slarisk.scoring.task import Task
-from slarisk.tickets import read as read_module
 from slarisk.training.fit import fit_and_evaluate
 from slarisk.training.prepare import prepare
 

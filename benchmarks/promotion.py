@@ -349,7 +349,7 @@ def read_sample():
     from omegaconf import OmegaConf
 
     from slarisk.command_line import register_schemas
-    from slarisk.tickets.labels import prepare_tickets
+    from slarisk.tickets.prepare import prepare_tickets
 
     register_schemas()
     os.chdir(ROOT)

@@ -17,11 +17,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
+import holidays
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,7 +34,7 @@ from omegaconf import DictConfig
 
 from slarisk.analysis.fields import Field, Outcomes
 from slarisk.command_line import register_schemas
-from slarisk.config import Tracking
+from slarisk.config import Tracking, WorkingHours
 from slarisk.tracking.relocation import follow_move
 from slarisk.training.fit import fit_and_evaluate
 from slarisk.training.items import model_items, result_items
@@ -424,3 +427,52 @@ def logged_run(logged_store: tuple[Path, str], place: Path) -> str:
     shutil.copytree(folder, place, dirs_exist_ok=True)
     follow_move(place / "mlflow.db")
     return run_id
+
+
+# A clock that is slow, and too simple to be wrong ------------------------------------------------
+
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+QUARTER = 900  # seconds; no zone in these tests changes its clocks within one
+
+
+def is_working(local: datetime, hours: WorkingHours, off: set) -> bool:
+    """Whether the clock on the wall of the desk shows working hours."""
+    if local.date() in off:
+        return False
+    week = [getattr(hours.week, day) for day in DAYS]
+    if not any(week):
+        return True
+    now, weekday = local.hour * 60 + local.minute, local.weekday()
+    for day in (weekday, weekday - 1):
+        for text in week[day]:
+            begin, end = (
+                int(hour) * 60 + int(minute)
+                for hour, minute in (time.split(":") for time in text.split("-"))
+            )
+            overnight = end <= begin
+            if day == weekday and begin <= now < (24 * 60 if overnight else end):
+                return True
+            if day != weekday and overnight and now < end:
+                return True
+    return False
+
+
+def list_worked_seconds(hours: WorkingHours, first: int, last: int) -> np.ndarray:
+    """Say of each second from one to another (since 1970, UTC) whether it is worked in."""
+    info = ZoneInfo(hours.timezone or "UTC")
+    off = {datetime.fromisoformat(day).date() for day in hours.closed}
+    for each in hours.holidays:
+        years = range(1970 + first // 31_556_952 - 1, 1970 + last // 31_556_952 + 2)
+        off |= set(holidays.country_holidays(each.country, subdiv=each.region, years=years))
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    worked = [
+        is_working((epoch + timedelta(seconds=second)).astimezone(info), hours, off)
+        for second in range(first, last, QUARTER)
+    ]
+    return np.repeat(np.array(worked), QUARTER)[: last - first]
+
+
+@pytest.fixture
+def worked_seconds() -> Callable[..., np.ndarray]:
+    """Say of each second whether it is worked in: see :func:`list_worked_seconds`."""
+    return list_worked_seconds

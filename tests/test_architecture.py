@@ -70,6 +70,7 @@ def test_a_command_is_thin(command):
     assert len([line for line in lines if line.strip()]) <= 20
 
 
+@pytest.mark.slow
 def test_importing_everything_does_nothing(tmp_path):
     modules = [
         ".".join(("slarisk", *file.relative_to(SOURCE).with_suffix("").parts))

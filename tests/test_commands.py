@@ -84,6 +84,7 @@ def test_from_an_export_to_decisions(call, folder):
     assert (folder / "outputs" / "risk_scores.csv").exists()
 
 
+@pytest.mark.slow
 def test_parallel_jobs_share_a_cold_store(call, folder):
     """And the processors: the forest of each of two jobs is fitted by half of them."""
     code, _, err = call(

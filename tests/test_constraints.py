@@ -17,7 +17,10 @@ from slarisk.constraints import (
     Delimiter,
     FileEnding,
     Finite,
+    NoPassword,
     OneOf,
+    Shift,
+    TimeZone,
     check_config,
     walk_config,
 )
@@ -27,10 +30,13 @@ from slarisk.typed_config import type_config
 CONF = Path(__file__).resolve().parents[1] / "conf"
 # so that every part of a config is there
 EVENTS = "data.events={order: created_at}"
+TAKEN = "+data.events.take={resolved_at: {which: first}}"
+CLOCK = ["clock=business_hours", "sla.clock.holidays=[{country: DE}]"]
+CLOCK += ["+sla.clock.priorities={Critical: {timezone: Europe/Berlin}}"]
 QUARANTINE = "data.label.quarantine=[{created: [2024-02-01, 2024-02-05], why: a test}]"
 WHOLE = {
-    "train": [EVENTS, QUARANTINE],
-    "analyze": [EVENTS, QUARANTINE],
+    "train": [EVENTS, TAKEN, QUARANTINE, *CLOCK, "features=context"],
+    "analyze": [EVENTS, TAKEN, QUARANTINE, *CLOCK],
     "score": ["decision=capacity"],
 }
 
@@ -74,7 +80,7 @@ def list_examples(constraint, real):
                 list_ += [] if bound is None else [step(bound, direction)]
             return good, bad
         case OneOf():
-            return constraint.options, ["xlsx", "", constraint.options[0].upper()]
+            return constraint.options, ["xlsx", "", f"{constraint.options[0]} "]
         case FileEnding():
             names = [f"a.b/c{ending}" for ending in constraint.endings]
             stdout = ["-"] if constraint.stdout else []
@@ -82,11 +88,21 @@ def list_examples(constraint, real):
             return [*names, names[0].upper(), *stdout], bad
         case Date():
             return ["2016-05-01", "2024-01-01T14:00:01+02:00"], ["soon", "", "NaT", "2016-13-01"]
+        case TimeZone():
+            return ["Europe/Berlin", "UTC"], ["", "Berlin", "../Europe/Berlin", "europe/nowhere"]
+        case Shift():
+            bad = ["08:00", "08:00-08:00", "8-18", "08:00-24:01", "25:00-26:00", ""]
+            return ["08:30-18:00", "22:00-06:00", "00:00-24:00"], bad
         case Delimiter():
             return [",", ";", "\t"], ["", "||", "\n", '"', "é"]
+        case NoPassword():
+            good = ["a.csv", "-", "c:/a@b.csv", "sqlite:///desk.db", "db://me@host:1/x"]
+            good += ["db://me:$SECRET@host/x", "db://host/x?password=$SECRET"]
+            return good, ["db://me:secret@host/x", "db://host/x?user=me&PASSWORD=a"]
     raise AssertionError(f"no examples for {constraint!r}")
 
 
+@pytest.mark.slow
 def test_at_the_edge_of_every_constraint(whole):
     typed, set_key = whole
     tried = 0

@@ -17,7 +17,7 @@ from sklearn.frozen import FrozenEstimator
 from slarisk.config import Moment, SplitKind
 from slarisk.learning.features import make_features
 from slarisk.learning.models import fit_pipeline
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.prepare import prepare_tickets
 from slarisk.training.estimator import build_estimator
 
 DATE = "%Y-%m-%d %H:%M:%S"

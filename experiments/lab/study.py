@@ -13,14 +13,22 @@ from hydra import compose, initialize_config_dir
 
 from lab.recipe import DRAW, PART, RECIPE, StudyJob
 from slarisk.config import TrainConfig
-from slarisk.datasets.sample import write_sample
+from slarisk.datasets.sample import BUNDLED, Desk, write_sample
+from slarisk.errors import InputError
 from slarisk.sweeps.hydra_sweep import type_job_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# `sample=12000x7` in a recipe: a new bundled-style sample of 12,000 tickets, drawn with seed 7
-_FRESH_SAMPLE = re.compile(r"sample=(\d+)x(\d+)")
+# `sample=12000x7` in a recipe: a new bundled-style sample of 12,000 tickets, drawn with seed 7;
+# `sample=12000x7-late` the same of another desk.
+_FRESH_SAMPLE = re.compile(r"sample=(\d+)x(\d+)(?:-(\w+))?")
+_DESKS = {
+    None: BUNDLED,
+    "late": Desk(stretch=5, slow_share=0.05),
+    "swing": Desk(swing=0.6),
+    "outage": Desk(stretch=5, slow_share=0.05, outage=("2024-09-09", "2024-09-23")),
+}
 _SAMPLES = Path("outputs/samples")
 
 
@@ -45,27 +53,37 @@ def list_studies(experiments: Path) -> list[str]:
 def draw_samples(jobs: Sequence[StudyJob]) -> None:
     """Generate the samples that the overrides of jobs name and that do not exist yet."""
     overrides = [each for job in jobs for each in job.overrides]
-    matches = [match for each in overrides if (match := _FRESH_SAMPLE.fullmatch(each))]
-    for tickets, seed in sorted({match.groups() for match in matches}):
-        folder = _SAMPLES / f"{tickets}x{seed}"
+    for name in sorted(each for each in overrides if _FRESH_SAMPLE.fullmatch(each)):
+        folder = _SAMPLES / name.removeprefix("sample=")
         if not folder.is_dir():
+            tickets, seed, desk = _read_sample(name)
             partial = folder.with_name(f"{folder.name}.partial")
             partial.mkdir(parents=True, exist_ok=True)
-            write_sample(partial, int(tickets), int(seed))
+            write_sample(partial, tickets, seed, desk)
             partial.replace(folder)
 
 
+def _read_sample(override: str) -> tuple[int, int, Desk]:
+    match = _FRESH_SAMPLE.fullmatch(override)
+    assert match is not None
+    tickets, seed, desk = match.groups()
+    if desk not in _DESKS:
+        known = ", ".join(name for name in _DESKS if name)
+        raise InputError(f"{override}: there is no such desk; there are {known}.")
+    return int(tickets), int(seed), _DESKS[desk]
+
+
 def expand_override(override: str) -> list[str]:
-    """Replace ``sample=<tickets>x<seed>`` by the overrides that name its files.
+    """Replace ``sample=<tickets>x<seed>[-<desk>]`` by the overrides that name its files.
 
     Examples
     --------
     >>> expand_override("model=lr"), expand_override("sample=500x1")[0]
     (['model=lr'], 'data.path=outputs/samples/500x1/sample_tickets.csv')
     """
-    if not (match := _FRESH_SAMPLE.fullmatch(override)):
+    if not _FRESH_SAMPLE.fullmatch(override):
         return [override]
-    folder = (_SAMPLES / "x".join(match.groups())).as_posix()
+    folder = (_SAMPLES / override.removeprefix("sample=")).as_posix()
     return [f"data.path={folder}/sample_tickets.csv", f"data.truth={folder}/sample_truth.csv"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -23,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from slarisk.config import ROOTS, TrainConfig
 from slarisk.errors import InputError, Refused
-from slarisk.typed_config import take_choices, type_config
+from slarisk.typed_config import GROUPS, take_choices, type_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,6 +56,7 @@ def run_command(main: Callable[[], Any]) -> NoReturn:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors over, instead of printing and exiting 1
     _heed_signals()
+    sys.argv[1:] = _quote_numbers(sys.argv[1:])
     # Imports make a million objects that live to the end: looking through them for garbage, again
     # and again and once more on the way out, takes longer than many a fit.
     gc.set_threshold(100_000, 50, 100)
@@ -124,6 +127,8 @@ def _run(main: Callable[[], Any]) -> int:
         return _tell(str(error), REFUSED)
     except (HydraException, OmegaConfBaseException) as error:
         return _tell(f"error in the config: {_explain(error)}", WRONG_INPUT)
+    except yaml.MarkedYAMLError as error:
+        return _tell(f"error in the config: {_locate_yaml_error(error)}", WRONG_INPUT)
     except KeyboardInterrupt:
         return _tell("interrupted", INTERRUPTED)
     except BrokenPipeError:
@@ -142,6 +147,28 @@ def _raised_in(error: Exception) -> str:
     """Name the module that raised an error."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return str(frame.f_globals.get("__name__"))
+
+
+def _locate_yaml_error(error: yaml.MarkedYAMLError) -> str:
+    """Write where a YAML file is broken, in one line."""
+    mark = error.problem_mark or error.context_mark
+    place = f"{mark.name}, line {mark.line + 1}: " if mark else ""
+    what = error.problem or error.context or "this is no YAML"
+    return f"{place}{what}. Check the indentation, and the quotes of values with a colon in them."
+
+
+def _quote_numbers(arguments: list[str]) -> list[str]:
+    """Quote choices that look like numbers: Hydra takes ``data=311`` for one, and not for a name.
+
+    Examples
+    --------
+    >>> _quote_numbers(["data=311", "split.test_size=0.3", "data=sample"])
+    ["data='311'", 'split.test_size=0.3', 'data=sample']
+    """
+    groups = "|".join(GROUPS)
+    choice = re.compile(rf"({groups})=([\d.]+)")
+    matches = [(each, choice.fullmatch(each)) for each in arguments]
+    return [f"{match[1]}='{match[2]}'" if match else each for each, match in matches]
 
 
 def _tell(message: str, code: int) -> int:

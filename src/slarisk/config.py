@@ -14,7 +14,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any
 
-from slarisk.constraints import Bounds, Date, Delimiter, FileEnding, OneOf
+from slarisk.constraints import (
+    Bounds,
+    Date,
+    Delimiter,
+    FileEnding,
+    NoPassword,
+    OneOf,
+    Shift,
+    TimeZone,
+)
 
 MISSING: Any = "???"  # OmegaConf's mark for a key that some YAML file must give
 
@@ -25,11 +34,14 @@ Share = Annotated[float, Bounds(at_least=0, at_most=1)]
 OpenShare = Annotated[float, Bounds(above=0, below=1)]  # neither none nor all
 Dollars = Annotated[float, Bounds(at_least=0)]
 Points = Annotated[float, Bounds(at_least=0)]
+Days = Annotated[float, Bounds(above=0)]
 Hours = Annotated[float, Bounds(above=0, at_most=_MOST_HOURS)]
 Positive = Annotated[int, Bounds(at_least=1)]
 Count = Annotated[int, Bounds(at_least=0)]
 Seed = Annotated[int, Bounds(at_least=0, at_most=_MOST_SEED)]
 Day = Annotated[str, Date()]
+Zone = Annotated[str, TimeZone()]
+Shifts = list[Annotated[str, Shift()]]
 
 
 class Moment(Enum):
@@ -127,10 +139,18 @@ class Quarantine:
 class Label:
     """Where the label comes from.
 
-    ``column`` and ``breach_value`` are read with ``kind: column``. ``known_at`` names the date
-    field that says when the label was known; without it that is the resolution, or the moment an
-    unresolved ticket passed its target. ``observed_at`` is the moment the export was taken
-    (default: the latest time in the data, due dates aside; name it if another date lies ahead).
+    With ``kind: column`` the values ``breach_value`` (one, or a list) of ``column`` mean a breach,
+    and ``met_values`` that it was met (default: the opposite of a yes or no, or the one other
+    value). What is neither is no label. A ticket that is still open has no outcome, whatever the
+    column says, unless the column is ``final``.
+
+    ``closed_statuses`` are values of the field ``status`` of tickets that are not open, whether or
+    not there is a date; tickets with one of ``cancelled_statuses`` get no label at all.
+
+    ``known_at`` names the date field that says when the label was known; without it that is the
+    resolution, or the moment an unresolved ticket passed its target. ``observed_at`` is the moment
+    the export was taken (default: the latest time in the data, due dates and dates far ahead of all
+    others aside; name it if another date lies ahead).
     ``late_if_open_after`` (hours since the creation) is for a column without due dates, with
     ``split.settled``: a ticket without a label for so long counts as breached; null: the age is
     learnt. Tickets in ``quarantine`` neither train nor test.
@@ -138,21 +158,44 @@ class Label:
 
     kind: LabelKind = LabelKind.target
     column: str | None = None
-    breach_value: str = "true"
+    breach_value: Any = "true"  # a text, or a list of texts
+    met_values: list[str] = field(default_factory=list)
+    final: bool = False
+    closed_statuses: list[str] = field(default_factory=list)
+    cancelled_statuses: list[str] = field(default_factory=list)
     known_at: str | None = None
     observed_at: Day | None = None
     late_if_open_after: Hours | None = None
     quarantine: list[Quarantine] = field(default_factory=list)
 
 
+class Which(Enum):
+    """Which of several events counts."""
+
+    first = "first"
+    last = "last"
+
+
+@dataclass
+class ChosenEvent:
+    """The first or the last event of some kinds; of any kind, if ``of`` is empty."""
+
+    of: list[str] = field(default_factory=list)
+    which: Which = Which.first
+
+
 @dataclass
 class EventLog:
     """Several rows per ticket, put in order by the field ``order``: a number or a date.
 
-    What is known at creation is read from the first event, everything else from the last.
+    What is known at creation is read from the first event, everything else from the last; unless
+    ``take`` says from which event a field is taken. ``kind`` is the field that says what kind of
+    event a row is (the activity).
     """
 
     order: str = MISSING
+    kind: str | None = None
+    take: dict[str, ChosenEvent] = field(default_factory=dict)
 
 
 @dataclass
@@ -174,39 +217,76 @@ class CostColumns:
 
 @dataclass
 class FeatureFields:
-    """The fields of a data policy that feature sets may use."""
+    """The fields of a data policy that feature sets may use.
+
+    ``groups`` are what context is counted by: ``all`` tickets, or those with the same value of a
+    field, or of several (``priority+channel``). ``people`` are fields that name who calls or opens.
+    """
 
     categorical: list[str] = field(
         default_factory=lambda: ["ticket_type", "priority", "channel", "product"]
     )
     numeric: list[str] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=lambda: ["all"])
+    people: list[str] = field(default_factory=list)
 
 
 @dataclass
 class DataPolicy:
     """From an export to tickets: the file, what its columns mean, when each becomes known.
 
+    ``path`` is a file, a folder, a glob, or the address of a database, from which ``query`` reads.
+    A password in it is named, not written: ``postgresql://reader:$PASSWORD@host/desk`` takes the
+    environment variable. ``format`` auto goes by the ending and the beginning of a file. The header
+    is the first row with all columns that are needed, whatever stands before it; without a
+    ``header``, columns are called ``1``, ``2``, ... The first ``skip_lines`` are not looked at.
+    ``decimal`` and ``thousands`` are the marks in numbers: of numeric features, costs, durations
+    and the fields in ``numbers``.
+
     ``columns`` maps a field (``ticket_id``, ``created_at``, ``priority``, ... or any name of your
-    own) to the column of the file; everything else in a policy speaks of fields. ``known`` says
-    which fields are known at which moment. ``values`` renames values of a field. ``segments`` are
+    own) to the column of the file; everything else in a policy speaks of fields. One column may
+    feed several fields. ``known`` says which fields are known at which moment. ``values`` renames
+    values of a field; those of the fields in ``ignore_case`` are read in lower case.
+
+    ``formats_of`` has the date formats of a field that is written otherwise than ``date_formats``.
+    ``times`` names, by date field, the field with its time of day, where that is a column of its
+    own. ``durations`` names the unit of numbers in fields that hold durations, of which two mean
+    something: ``resolution_hours`` is the time to resolve where no date says it, and
+    ``sla_target_hours`` the target of each ticket. ``segments`` are
     the fields whose training breach rates make the segment baseline. ``test_from`` and
-    ``test_until`` are the period that the temporal split holds out.
+    ``test_until`` are the period that the temporal split holds out. ``timezone`` is that of the
+    times that are written without an offset, and of days, weekdays and hours; null takes them as
+    they are written.
     """
 
     name: str = MISSING
-    path: str = MISSING
-    format: Annotated[str, OneOf("auto", "csv", "parquet")] = "auto"  # auto: by file ending
+    path: Annotated[str, NoPassword()] = MISSING
+    format: Annotated[str, OneOf("auto", "csv", "parquet", "jsonl", "json", "excel")] = "auto"
     member: str | None = None  # the file inside a zip; default: the only one
+    sheet: str | None = None  # of a workbook; default: the only one with the columns
+    query: str | None = None  # of a database
     encoding: str = "utf-8"
     delimiter: Annotated[str, Delimiter()] = ","
+    header: bool = True
+    skip_lines: Count = 0
+    decimal: Annotated[str, OneOf(".", ",")] = "."
+    thousands: Annotated[str, OneOf(".", ",", "'", " ")] | None = None
     missing: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "null", "None"])
     date_formats: list[str] = field(
         default_factory=lambda: ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "ISO8601"]
     )
+    timezone: Zone | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    formats_of: dict[str, list[str]] = field(default_factory=dict)
     dates: list[str] = field(default_factory=list)  # date fields beyond the five canonical ones
-    values: dict[str, dict[str, str]] = field(default_factory=dict)
+    numbers: list[str] = field(default_factory=list)  # number fields beyond those named elsewhere
+    times: dict[str, str] = field(default_factory=dict)
+    durations: dict[str, Annotated[str, OneOf("days", "hours", "minutes", "seconds")]] = field(
+        default_factory=dict
+    )
+    values: dict[str, dict[Any, str]] = field(default_factory=dict)
+    ignore_case: list[str] = field(default_factory=list)
     known: Known = field(default_factory=Known)
     creation: Creation = field(default_factory=Creation)
     label: Label = field(default_factory=Label)
@@ -220,20 +300,83 @@ class DataPolicy:
 
 
 @dataclass
+class Week:
+    """The working hours of each weekday. A shift past midnight belongs to the day it begins on."""
+
+    monday: Shifts = field(default_factory=list)
+    tuesday: Shifts = field(default_factory=list)
+    wednesday: Shifts = field(default_factory=list)
+    thursday: Shifts = field(default_factory=list)
+    friday: Shifts = field(default_factory=list)
+    saturday: Shifts = field(default_factory=list)
+    sunday: Shifts = field(default_factory=list)
+
+
+@dataclass
+class PublicHolidays:
+    """The public holidays of a country, or of one of its regions, as ``holidays`` names them."""
+
+    country: str = MISSING
+    region: str | None = None
+
+
+@dataclass
+class WorkingHours:
+    """When time counts towards a target.
+
+    ``week`` without any shift is 24 hours, 7 days. On public ``holidays`` and ``closed`` days no
+    time counts from midnight to midnight. ``timezone`` null is that of the tickets.
+    """
+
+    week: Week = field(default_factory=Week)
+    timezone: Zone | None = None
+    holidays: list[PublicHolidays] = field(default_factory=list)
+    closed: list[Day] = field(default_factory=list)
+
+
+@dataclass
+class Clock(WorkingHours):
+    """How hours are counted towards a target; ``priorities`` have working hours of their own."""
+
+    name: str = "always"
+    priorities: dict[str, WorkingHours] = field(default_factory=dict)
+
+
+@dataclass
+class Pause:
+    """When the clock of a ticket stands still; each key but ``statuses`` names a field.
+
+    ``statuses`` are values of the field ``status`` of an event log: the clock stands from
+    ``changed_at`` of such an event until that of the ticket's next one. Or ``begins`` and ``ends``
+    are the dates of a pause, one a ticket, or one an event. Or ``minutes`` has what was paused in
+    all, on the clock.
+    """
+
+    statuses: list[str] = field(default_factory=list)
+    status: str = "status"
+    changed_at: str | None = None
+    begins: str | None = None
+    ends: str | None = None
+    minutes: str | None = None
+
+
+@dataclass
 class SlaPolicy:
-    """Targets (hours) and breach costs (dollars) by priority.
+    """Targets (hours) and breach costs (dollars) by priority, and the clock that counts hours.
 
     ``default_target`` and ``default_cost`` serve unknown priorities under
     ``unknown_priority: default``, and every ticket of a system without priorities.
     """
 
     name: str = MISSING
-    targets: dict[str, Hours] = field(default_factory=dict)
-    costs: dict[str, Dollars] = field(default_factory=dict)
-    aliases: dict[str, str] = field(default_factory=dict)
+    targets: dict[Any, Hours] = field(default_factory=dict)
+    costs: dict[Any, Dollars] = field(default_factory=dict)
+    aliases: dict[Any, str] = field(default_factory=dict)
     unknown_priority: UnknownPriority = UnknownPriority.error
     default_target: Annotated[float, Bounds(at_least=0, at_most=_MOST_HOURS)] | None = None
     default_cost: Dollars | None = None
+    clock: Clock = field(default_factory=Clock)
+    pause: Pause = field(default_factory=Pause)
 
 
 @dataclass
@@ -251,13 +394,45 @@ class CostPolicy:
 
 
 @dataclass
+class Load:
+    """How busy the desk is when a ticket is created, for each group in ``by``.
+
+    ``open`` are the tickets that wait then; ``arrived`` and ``resolved`` are counted over each of
+    the last ``hours``.
+    """
+
+    by: list[str] = field(default_factory=lambda: ["all"])
+    counts: list[Annotated[str, OneOf("open", "arrived", "resolved")]] = field(
+        default_factory=lambda: ["open", "arrived", "resolved"]
+    )
+    hours: list[Hours] = field(default_factory=lambda: [24.0])
+
+
+@dataclass
+class Rates:
+    """The breach rate of each group in ``by``, of labels known in the last ``days``."""
+
+    by: list[str] = field(default_factory=lambda: ["all"])
+    days: list[Days] = field(default_factory=lambda: [30.0])
+
+
+@dataclass
+class Past:
+    """The tickets of the last ``days`` of whoever a field in ``of`` names: a caller, an opener."""
+
+    of: list[str] = field(default_factory=list)
+    days: Days = 90.0
+
+
+@dataclass
 class FeatureSet:
     """Which fields a model sees, and how they are treated.
 
     ``calendar`` takes parts of the creation time: ``hour``, ``weekday``, ``weekend``, ``month``,
     ``hour_cyclic``, ``weekday_cyclic``. ``days_since`` gives the days from a date field to the
     creation. ``max_categories`` keeps the most frequent values of a column and groups the rest;
-    null keeps all.
+    null keeps all. ``load``, ``rates`` and ``past`` are made of what was known of other tickets
+    when a ticket was created. ``timezone`` is where the calendar is; of a run, that of its data.
     """
 
     name: str = MISSING
@@ -266,8 +441,12 @@ class FeatureSet:
     calendar: list[str] = field(default_factory=list)
     days_since: list[str] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
+    load: list[Load] = field(default_factory=list)
+    rates: list[Rates] = field(default_factory=list)
+    past: list[Past] = field(default_factory=list)
     max_categories: Positive | None = 100
     scale: bool = True
+    timezone: Zone | None = None
 
 
 @dataclass
@@ -370,6 +549,9 @@ class SweepJob:
 class TrainConfig:
     """``python train.py``.
 
+    ``half_life`` (days) has each training ticket count half as much as one created so many days
+    later; null: all count alike. ``weight`` comes on top of it.
+    ``max_rejected`` is the share of rows with a fault, above which nothing is trained.
     ``from_run`` is the id of a run to be repeated: everything else is taken from it.
     ``skip_finished`` takes over a run with the same config, data and code instead of a new one.
     ``choices`` and ``overrides`` are what the command line chose: filled in when it is read.
@@ -382,10 +564,12 @@ class TrainConfig:
     split: Split = MISSING
     model: dict[str, Any] = MISSING
     weight: Weight = Weight.none
+    half_life: Days | None = None
     calibration: Calibration = MISSING
     decision: Decision = MISSING
     evaluation: Evaluation = field(default_factory=Evaluation)
     tracking: Tracking = MISSING
+    max_rejected: Share = 0.5
     moment: Moment = Moment.created
     from_run: str | None = None
     skip_finished: bool = False
@@ -462,10 +646,13 @@ class ScoreConfig:
     ``input`` defaults to the file the model was trained on, ``run_id`` to the champion,
     ``decision`` to the policy the model was trained with, ``rejected`` to
     ``<output>.rejected.csv``. ``-`` is standard input, and standard output. ``max_rejected`` is the
-    share of rows above which nothing is written.
+    share of rows above which nothing is written. ``history``, for a model with context, is where
+    earlier tickets are read from beside the input: a file, a folder, a glob, or ``kept``, what
+    earlier scorings left beside the model.
     """
 
-    input: str | None = None
+    input: Annotated[str, NoPassword()] | None = None
+    history: Annotated[str, NoPassword()] | None = None
     output: Annotated[str, FileEnding(".csv", ".parquet", ".pq", stdout=True)] = (
         "outputs/risk_scores.csv"
     )
@@ -539,7 +726,8 @@ class AnalyzeConfig:
 
     ``fields`` are broken down and tested beside the policy's categorical ones. Segments with fewer
     than ``min_tickets`` get no row. ``capacities`` are escalations a day. ``compare`` is the run id
-    of an earlier analysis. ``split`` comes with the data policy, and an analysis has no use for it.
+    of an earlier analysis. ``max_rejected`` is the share of rows with a fault, above which nothing
+    is analysed. ``split`` comes with the data policy, and an analysis has no use for it.
     """
 
     data: DataPolicy = MISSING
@@ -557,6 +745,7 @@ class AnalyzeConfig:
     seed: Seed = 42
     output: Annotated[str, FileEnding(".html", ".htm")] = "outputs/report.html"
     compare: str | None = None
+    max_rejected: Share = 0.5
     tracking: Tracking = MISSING
 
 

@@ -7,6 +7,7 @@ a mapping the items say it: ``dict[str, Annotated[float, Bounds(above=0)]]``.
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
@@ -120,6 +121,80 @@ class Date(Constraint):
 
 
 @dataclass(frozen=True)
+class TimeZone(Constraint):
+    """A time zone by its IANA name."""
+
+    def holds(self, value: Any) -> bool:
+        """Whether the zone is known on this machine."""
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, LookupError):
+            return False
+        return True
+
+    def __str__(self) -> str:
+        """Say what the value must be."""
+        return "must be a time zone, such as Europe/Berlin or UTC"
+
+
+@dataclass(frozen=True)
+class Shift(Constraint):
+    """Working hours from one time of day to another: the next day's, if that is not later."""
+
+    def holds(self, value: Any) -> bool:
+        """Whether a text is two different times of day."""
+        try:
+            begin, end = parse_shift(value)
+        except ValueError:
+            return False
+        return begin != end
+
+    def __str__(self) -> str:
+        """Say what the value must be."""
+        return "must be two times of day, such as 08:00-18:00, 22:00-06:00 or 00:00-24:00"
+
+
+def parse_shift(text: str) -> tuple[int, int]:
+    """Read the two times of a shift, in minutes since midnight; raises ValueError.
+
+    Examples
+    --------
+    >>> parse_shift("08:30-18:00"), parse_shift("00:00-24:00")
+    ((510, 1080), (0, 1440))
+    """
+    match = re.fullmatch(r"(\d\d?):(\d\d)\s*-\s*(\d\d?):(\d\d)", text.strip())
+    if match is None:
+        raise ValueError(text)
+    numbers = [int(each) for each in match.groups()]
+    begin, end = (60 * hour + minute for hour, minute in (numbers[:2], numbers[2:]))
+    if max(numbers[1], numbers[3]) > 59 or begin >= 24 * 60 or end > 24 * 60:
+        raise ValueError(text)
+    return begin, end
+
+
+@dataclass(frozen=True)
+class NoPassword(Constraint):
+    """A path, or the address of a database without a password in plain text."""
+
+    def holds(self, value: Any) -> bool:
+        """Whether there is no password, or only the name of an environment variable."""
+        address = re.match(r"[A-Za-z][\w+.-]*://(.*)", value, re.DOTALL)
+        if address is None:
+            return True
+        before, at, _ = address[1].rpartition("@")
+        _, colon, password = before.partition(":")
+        secrets = re.findall(r"(?i)[?&;](?:password|passwd|pwd|token)=([^&;]*)", value)
+        secrets += [password] if at and colon else []
+        return all(not each or re.fullmatch(r"\$\w+", each) for each in secrets)
+
+    def __str__(self) -> str:
+        """Say what the value must be."""
+        return "must name an environment variable instead of a password, as in user:$PASSWORD@host"
+
+
+@dataclass(frozen=True)
 class Delimiter(Constraint):
     """What separates the columns of a CSV file."""
 
@@ -150,7 +225,8 @@ def check_config(config: Any, prefix: str = "") -> None:
     for key, value, constraints in walk_config(config, prefix):
         for constraint in constraints:
             if value is not None and not constraint.holds(value):
-                raise InputError(f"{key}={_show(value)}: {constraint}.")
+                shown = "***" if isinstance(constraint, NoPassword) else _show(value)
+                raise InputError(f"{key}={shown}: {constraint}.")
 
 
 def walk_config(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, list[Constraint]]]:

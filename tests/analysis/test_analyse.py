@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from slarisk.analysis.analyse import analyse_tickets
-from slarisk.analysis.changes import EarlierAnalysis, list_segments
+from slarisk.analysis.changes import EarlierAnalysis, tabulate_segments
 from slarisk.analysis.escalation import BY_SAVING, ChampionScores
 from slarisk.errors import InputError
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.prepare import prepare_tickets
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_the_champion_is_measured_on_the_tickets_that_it_scored(analyse):
 
 def test_an_analysis_has_not_changed_from_itself(analyse):
     _, first = analyse()
-    earlier = EarlierAnalysis(first.period, list_segments(first.breakdowns))
+    earlier = EarlierAnalysis(first.period, tabulate_segments(first.breakdowns))
     changes = analyse(earlier=earlier)[1].changes
     assert changes.same_policy
     assert (changes.table["change"] == 0).all()

@@ -11,8 +11,8 @@ from slarisk.analysis.changes import (
     EarlierAnalysis,
     Period,
     compare_periods,
-    list_segments,
     split_change,
+    tabulate_segments,
 )
 from slarisk.stats.rates import difference_interval
 
@@ -87,7 +87,7 @@ def test_segments_are_listed_as_they_are_read(code, outcome):
         fields: break_down(list(each), outcomes, 0.95)
         for fields, each in {("channel",): (channel,), ("channel", "kind"): (channel, kind)}.items()
     }
-    table = list_segments(found)
+    table = tabulate_segments(found)
     assert table.to_numpy().tolist() == [
         ["channel", "a", 2, 1, 7.0],
         ["channel", "b", 1, 0, 0.0],
@@ -99,7 +99,7 @@ def test_segments_are_listed_as_they_are_read(code, outcome):
 
 def test_without_a_field_there_is_only_the_whole():
     changes = compare_periods(
-        EarlierAnalysis(BEFORE, list_segments({})), NOW, list_segments({}), 0.95, 10
+        EarlierAnalysis(BEFORE, tabulate_segments({})), NOW, tabulate_segments({}), 0.95, 10
     )
     assert changes.table.empty
     assert changes.mix == {}

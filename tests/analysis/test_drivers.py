@@ -77,6 +77,7 @@ def test_nothing_to_test(code):
     assert drive([], np.arange(40) < 9, {"age": np.full(40, np.nan)}) == []
 
 
+@pytest.mark.slow
 def test_where_nothing_matters_little_is_called_significant(code):
     """A reduced experiments/analysis-honesty: 3.6% there, so 6 of 50 are most unlikely."""
     called = 0

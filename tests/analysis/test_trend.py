@@ -23,6 +23,19 @@ def test_units(outcome, days, unit):
     assert (trend.unit if trend else None) == unit
 
 
+def test_a_time_whose_open_tickets_could_change_its_rate_is_not_settled(outcome):
+    created = np.arange("2024-01-01", "2024-03-11", dtype="datetime64[D]").repeat(10)  # ten weeks
+    still_open = pd.Series(pd.to_datetime(["2024-02-27", *["2024-03-06"] * 40, None]))
+    trend = find_trend(
+        outcome(np.arange(700) % 10 < 3, price=10, created=created), 0.95, still_open
+    )
+    assert trend.table["still_open"].tolist() == [0] * 8 + [1, 40]
+    # by Wilson 21 of 70 is at most 41.5%; with one more it is 31.0%, with forty 55.5%
+    assert trend.table["rate_high"].iloc[-1] == pytest.approx(0.415, abs=0.001)
+    assert trend.table["settled"].tolist() == [True] * 9 + [False]
+    assert trend.settled["start"].max() == pd.Timestamp("2024-02-26")
+
+
 def test_without_times_there_is_no_trend(outcome):
     assert find_trend(outcome([0, 1]), 0.95) is None
 

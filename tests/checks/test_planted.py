@@ -17,8 +17,9 @@ import pytest
 from slarisk.checks import generalisation
 from slarisk.checks import run as checks
 from slarisk.learning import crossfit, features, models, splits
+from slarisk.learning.context import NEVER
 from slarisk.learning.splits import Fold
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.prepare import prepare_tickets
 from slarisk.tickets.prices import price_tickets
 from slarisk.training import fit
 from slarisk.training import prepare as preparation
@@ -26,6 +27,7 @@ from slarisk.training.fit import breach_labels
 
 TREE = ["model._target_=sklearn.tree.DecisionTreeClassifier", "~model.C", "~model.max_iter"]
 NUMBER = ["features.numeric=[customer_age]"]
+CONTEXT = ["features.load=[{by: [all, priority]}]", "features.rates=[{by: [all, channel]}]"]
 
 
 def change_labelled(patch, change):
@@ -135,7 +137,9 @@ def measure_objective_on_all_scores(patch):
     patch.setattr(
         fit,
         "measure_mean_loss",
-        lambda policy, *_: real(policy, run["training"], run["learned"].probability),
+        lambda policy, part, probability, data: real(
+            policy, run["training"], run["learned"].probability, data
+        ),
     )
 
 
@@ -223,7 +227,9 @@ def split_at_random(patch):
     patch.setattr(
         splits,
         "_hold_out_latest",
-        lambda tickets, split, label, observed: splits._hold_out_random(tickets, split, label),
+        lambda tickets, split, label, observed, timezone: splits._hold_out_random(
+            tickets, split, splits.find_quarantined(tickets, label, timezone)
+        ),
     )
 
 
@@ -408,16 +414,50 @@ def leave_out_every_other(patch):
     change_split(patch, lambda tickets, train, test: (train, test[::2]))
 
 
-def label_in_batches(patch):
-    """Labels of three weeks are all written on the day after."""
+def record_in_batches(patch):
+    """What ended in three weeks is all recorded on the day after."""
 
     def delay(config, tickets):
         begin, end = pd.Timestamp("2024-05-06"), pd.Timestamp("2024-05-27")
-        known = tickets["label_known_at"]
-        tickets["label_known_at"] = known.where((known < begin) | (known >= end), end)
+        ended = tickets["resolved_at"]
+        tickets["resolved_at"] = ended.where((ended < begin) | (ended >= end), end)
         return tickets
 
     change_labelled(patch, delay)
+
+
+# SR024 ------------------------------------------------------------------------------------------
+
+
+def know_labels_at_once(patch):
+    """The labels as they are in the end, known as soon as a ticket is created."""
+    real = preparation.remember_tickets
+
+    def remember(*arguments):
+        history = real(*arguments)
+        labelled = history.known != NEVER
+        return replace(history, known=np.where(labelled, history.created, NEVER))
+
+    patch.setattr(preparation, "remember_tickets", remember)
+
+
+def count_at(patch, moments):
+    """Count the context of each ticket at another moment."""
+    real = preparation.add_context
+
+    def add(frame, features, history):
+        shifted = real(frame.assign(created_at=moments(frame["created_at"])), features, history)
+        return shifted.assign(created_at=frame["created_at"])
+
+    patch.setattr(preparation, "add_context", add)
+
+
+def count_until_the_evening(patch):
+    count_at(patch, lambda created: created.dt.ceil("D"))
+
+
+def count_its_own_ticket(patch):
+    count_at(patch, lambda created: created + pd.Timedelta(1, unit="us"))
 
 
 @dataclass(frozen=True)
@@ -469,7 +509,10 @@ PLANTS = [
     Plant("SR021", judge_on_weekends, "warning"),
     Plant("SR022", judge_on_breaches, "warning"),
     Plant("SR022", leave_out_every_other, "warning"),
-    Plant("SR023", label_in_batches, "warning"),
+    Plant("SR023", record_in_batches, "warning"),
+    Plant("SR024", know_labels_at_once, "failed", CONTEXT),
+    Plant("SR024", count_until_the_evening, "failed", CONTEXT),
+    Plant("SR024", count_its_own_ticket, "failed", CONTEXT),
 ]
 WITHOUT_ROW = {"SR005"}
 

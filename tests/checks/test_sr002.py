@@ -9,6 +9,7 @@ from slarisk.learning.features import make_features
 
 
 @pytest.mark.parametrize("calibration", ["none", "sigmoid", "isotonic"])
+@pytest.mark.slow
 def test_what_the_training_tickets_give_is_fine(gather, sample, examine, calibration):
     context = gather(sample, f"calibration={calibration}", "decision=threshold")
     assert examine("SR002", context).verdict.value == "ok"
@@ -25,6 +26,7 @@ def test_a_threshold_of_the_test_tickets_fails(gather, sample, examine):
 
 
 @pytest.mark.parametrize("name", ["optimal_threshold", "decision_threshold", "objective"])
+@pytest.mark.slow
 def test_a_logged_choice_of_other_tickets_fails(gather, sample, examine, name):
     context = gather(sample, "decision=threshold")
     metrics = {**context.metrics, name: context.metrics[name] + 0.01}
@@ -34,6 +36,7 @@ def test_a_logged_choice_of_other_tickets_fails(gather, sample, examine, name):
 
 
 @pytest.mark.parametrize("decision", ["per_ticket", "threshold", "capacity"])
+@pytest.mark.slow
 def test_what_was_chosen_is_found_again_by_every_policy(gather, sample, examine, decision):
     perday = ["decision.per_day=2"] if decision == "capacity" else []
     context = gather(sample, f"decision={decision}", *perday)
@@ -42,6 +45,7 @@ def test_what_was_chosen_is_found_again_by_every_policy(gather, sample, examine,
 
 
 @pytest.mark.parametrize("calibration", ["sigmoid", "isotonic"])
+@pytest.mark.slow
 def test_a_calibration_of_the_test_tickets_fails(gather, sample, examine, calibration):
     context = gather(sample, f"calibration={calibration}")
     model = context.learned.model

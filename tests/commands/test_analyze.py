@@ -122,6 +122,7 @@ def test_the_report_and_its_run(export, analyze):
     check_told_to_those_who_do_not_see(page)
 
 
+@pytest.mark.slow
 def test_each_driver_is_shown_with_its_test(export, analyze):
     """Statistic, degrees of freedom, p and corrected p, as SciPy has them for the same tickets."""
     run_id = done(analyze())
@@ -151,6 +152,7 @@ def test_each_driver_is_shown_with_its_test(export, analyze):
     assert shown["Corrected p"] == f"{corrected:.5g}"
 
 
+@pytest.mark.slow
 def test_text_of_the_data_is_only_text(export, analyze):
     tickets = pd.read_csv("tickets.csv", dtype="str")
     evil = "</script><script>alert(1)</script><b>R&D</b>{{ 7 * 7 }}"
@@ -164,6 +166,7 @@ def test_text_of_the_data_is_only_text(export, analyze):
     assert "'=1+1" in read_tables(page)["where_product.csv"]  # no formula for a spreadsheet
 
 
+@pytest.mark.slow
 def test_without_a_champion_the_report_says_so(export, analyze):
     ended = analyze()
     done(ended)
@@ -173,6 +176,7 @@ def test_without_a_champion_the_report_says_so(export, analyze):
     assert "escalation.csv" not in read_tables(page)
 
 
+@pytest.mark.slow
 def test_the_model_is_judged_on_honest_scores(champion, analyze):
     run_id = done(analyze("capacities=[1,2]"))
     found = table(champion, run_id, "escalation")
@@ -198,6 +202,7 @@ def test_no_in_sample_score_takes_part(champion, analyze, monkeypatch):
     assert read_origins(page) == {"test": 120, "new": 2}
 
 
+@pytest.mark.slow
 def test_a_champion_of_another_data_policy_is_left_out(champion, analyze):
     swapped = ("data.columns.product=Ticket Subject", "data.columns.subject=Product Purchased")
     ended = analyze(*swapped)
@@ -207,6 +212,7 @@ def test_a_champion_of_another_data_policy_is_left_out(champion, analyze):
     assert "escalation.csv" not in read_tables(page)
 
 
+@pytest.mark.slow
 def test_a_champion_that_is_damaged_costs_its_section_only(champion, analyze):
     for path in champion.glob("mlruns/**/bundle.json"):
         path.write_text("{}")
@@ -215,6 +221,7 @@ def test_a_champion_that_is_damaged_costs_its_section_only(champion, analyze):
     assert "models:/sla-breach-risk/1" in model_line(ended)
 
 
+@pytest.mark.slow
 def test_promotion_does_not_take_an_analysis_for_a_run(trained, analyze, run):
     analysis = done(analyze())
     experiment = MlflowClient().get_experiment_by_name("sla-breach-risk").experiment_id

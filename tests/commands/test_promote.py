@@ -80,6 +80,7 @@ def test_the_best_run_becomes_the_first_champion(promote, runs):
     assert "cost.escalation_cost=20" in ended.out
 
 
+@pytest.mark.slow
 def test_the_best_is_the_lowest_objective_and_never_optimistic(promote, runs):
     """A better test loss chooses nobody: the test tickets judge one candidate."""
     client = MlflowClient()
@@ -89,6 +90,7 @@ def test_the_best_is_the_lowest_objective_and_never_optimistic(promote, runs):
     assert champion() == ("1", runs["good"])
 
 
+@pytest.mark.slow
 def test_a_promoted_version_carries_its_evidence(promote, runs):
     ended = promote("reason=Spring cleaning.")
     version = MlflowClient().get_model_version(NAME, "1")
@@ -106,6 +108,7 @@ def test_a_promoted_version_carries_its_evidence(promote, runs):
     assert "data/bundle/pipeline.skops" in json.loads(version.tags["files_sha256"])
 
 
+@pytest.mark.slow
 def test_a_version_has_a_model_card(promote, runs):
     promote()
     version = MlflowClient().get_model_version(NAME, "1")
@@ -167,6 +170,7 @@ def test_a_better_run_takes_over_and_rollbacks_undo_it(promote, runs, train_on):
     assert "-100" in told[3]
 
 
+@pytest.mark.slow
 def test_quality_is_compared_on_the_same_tickets(promote, runs, train_on):
     """The change is that of two runs that were tested on the same tickets."""
     train_on("features.categorical=[channel]", "features.calendar=[]")
@@ -207,6 +211,7 @@ def newest():
     return found.info.run_id
 
 
+@pytest.mark.slow
 def test_who_is_in_charge_is_told_and_nothing_changes(promote, runs):
     ended = promote("action=status")
     assert (ended.code, ended.out) == (2, "")
@@ -257,6 +262,7 @@ def test_there_is_nothing_to_roll_back_without_a_champion(promote, trained):
 # A refusal --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_champion_is_not_promoted_again(promote, runs):
     promote()
     before = registry()
@@ -282,6 +288,7 @@ def test_a_failed_check_is_refused(promote, runs):
     assert registry() is None
 
 
+@pytest.mark.slow
 def test_a_run_that_knew_the_end_is_refused(promote, runs, train_on):
     """A policy that believes the resolution to be known at creation."""
     train_on(
@@ -323,6 +330,7 @@ def test_a_run_no_better_than_a_rule_is_refused(promote, runs):
     assert registry() is None
 
 
+@pytest.mark.slow
 def test_a_value_that_may_be_luck_is_refused_unless_accepted(promote, runs, monkeypatch):
     def find_unsure(candidate, rival, *rest):
         found = compare_losses(candidate, rival, *rest)
@@ -361,6 +369,7 @@ def test_a_first_champion_needs_tickets_enough(promote, run, runs):
     assert promote("fewest_breaches=32").code == 0
 
 
+@pytest.mark.slow
 def test_what_the_gate_resamples_is_a_choice(promote, runs):
     told = {each: promote(f"resample={each}", "dry_run=true").out for each in ("tickets", "days")}
     assert "200 draws of 120 tickets" in told["tickets"]
@@ -392,6 +401,7 @@ def test_test_metrics_may_choose_and_are_warned_of(promote, runs):
     assert "select_by=roc_auc" in ended.err
 
 
+@pytest.mark.slow
 def test_a_run_of_a_search_that_found_no_help_is_named_or_not_taken(promote, runs):
     client = MlflowClient()
     client.set_tag(runs["good"], "trial", "3")
@@ -440,6 +450,7 @@ def bundle_of(run_id):
 
 
 @pytest.mark.parametrize("damage", ["is missing", "was changed"])
+@pytest.mark.slow
 def test_a_model_that_is_not_what_the_run_logged_is_refused(promote, runs, damage):
     path = f"{bundle_of(runs['good'])}/pipeline.skops"
     if damage == "is missing":
@@ -469,6 +480,7 @@ def swap_model(into, other):
     client.set_tag(into, "model_sha256", fingerprint_checksums(seal))
 
 
+@pytest.mark.slow
 def test_a_model_that_decides_otherwise_than_its_run_is_refused(promote, runs):
     """The model of another run in its place: same tickets, other decisions."""
     swap_model(runs["good"], runs["blind"])
@@ -476,6 +488,7 @@ def test_a_model_that_decides_otherwise_than_its_run_is_refused(promote, runs):
     assert registry() is None
 
 
+@pytest.mark.slow
 def test_a_model_of_other_tickets_is_refused(promote, runs, train_on):
     train_on("split.test_size=0.5")
     swap_model(newest(), runs["good"])  # trained on half of the test tickets
@@ -553,6 +566,7 @@ def test_a_champion_of_another_data_policy_is_compared_only_if_that_is_allowed(
     assert line.split("|")[4].strip() == "$0 [$0 to $0]"
 
 
+@pytest.mark.slow
 def test_a_champion_that_lacks_its_fields_cannot_be_judged(promote, runs, train_on):
     promote()
     table = pd.read_csv("tickets.csv").drop(columns="Ticket Channel")

@@ -62,6 +62,7 @@ def test_a_job_of_a_sweep_is_repeated_as_a_single_run(train, run):
     assert "mlflow.parentRunId" not in new.data.tags
 
 
+@pytest.mark.slow
 def test_other_data_are_named_and_the_exit_code_says_so(train, write_tickets, place):
     _, old = train(*HERE, "model=lr")
     write_tickets(place / "tickets.csv", seed=1)
@@ -85,6 +86,7 @@ def test_a_file_that_moved_is_named_on_the_command_line(train, place):
     assert new.data.tags["data_fingerprint"] == old.data.tags["data_fingerprint"]
 
 
+@pytest.mark.slow
 def test_other_code_and_versions_are_named(train, monkeypatch):
     from slarisk.training import prepare as prepare_module
 
@@ -164,6 +166,7 @@ def test_runs_on_real_tickets_come_to_the_same_again(train, real_data, model):
     assert (ended.code, ended.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_labelled_is_compared_too(train, place):
     _, old = train(*HERE, "model=lr")
     tickets = pd.read_csv(place / "tickets.csv")

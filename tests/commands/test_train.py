@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from slarisk.commands import train as command
 from slarisk.errors import InputError
 from slarisk.learning.splits import hold_out
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.prepare import prepare_tickets
 from slarisk.training import run as job
 from slarisk.training.fingerprints import fingerprint_inputs
 from slarisk.training.prepare import prepare, read_truth, validate_feature_moments
@@ -281,6 +281,7 @@ def damage(column, value, rows=slice(None, 1)):
     return change
 
 
+AGE, NONE = "data.costs.breach=customer_age", ["max_rejected=0"]
 WRONG = {
     "missing file": (None, ["data.path=nowhere.csv"], "nowhere.csv: no such file"),
     "missing column": (lambda t: t.drop(columns="Ticket Channel"), [], "'Ticket Channel'"),
@@ -295,15 +296,15 @@ WRONG = {
         [],
         "(?=.*Created At)(?=.*row 1)",
     ),
-    "duplicate ids": (damage("Ticket ID", "T0005"), [], "'T0005' occurs in rows 1 and 6"),
     "unknown priority": (damage("Ticket Priority", "Urgent"), [], "row 1: .*'Urgent'"),
-    "negative cost": (damage("Customer Age", "-5"), ["data.costs.breach=customer_age"], "'-5'"),
-    "missing cost": (damage("Customer Age", ""), ["data.costs.breach=customer_age"], "row 1: "),
-    "text for a cost": (
-        damage("Customer Age", "dear"),
-        ["data.costs.breach=customer_age"],
-        "'dear'",
+    "no rejects, duplicate ids": (
+        damage("Ticket ID", "T0005"),
+        NONE,
+        "'T0005' in tickets.csv, row 1 and row",
     ),
+    "no rejects, negative cost": (damage("Customer Age", "-5"), [*NONE, AGE], "'-5'"),
+    "no rejects, missing cost": (damage("Customer Age", ""), [*NONE, AGE], "row 1: "),
+    "no rejects, text for a cost": (damage("Customer Age", "dear"), [*NONE, AGE], "'dear'"),
     "unknown key": (None, ["split.sized=3"], "sized"),
     "late feature": (None, ["features.categorical=[resolved_at]"], "known at: resolved"),
     "unlisted feature": (None, ["features.categorical=[status]"], "known at: never"),
@@ -447,6 +448,7 @@ def test_a_grid_gives_each_choice_a_run_of_its_own(export, run):
     assert len({found.data.tags["split_fingerprint"] for found in runs}) == 1
 
 
+@pytest.mark.slow
 def test_a_grid_with_a_bad_choice_tells_which_and_runs_the_others(export, run):
     export(None)
     ended = run("train", "-m", *HERE, "split.folds=1,3")

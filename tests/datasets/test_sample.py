@@ -1,5 +1,6 @@
 from itertools import chain, combinations
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from slarisk.datasets.sample import (
+    Desk,
     Sample,
     compute_breach_probability,
     generate_tickets,
@@ -31,6 +33,11 @@ EXPORTED_AT = pd.Timestamp("2024-12-31 23:59:59")
 @pytest.fixture(scope="module")
 def bundled() -> pd.DataFrame:
     return read_times(pd.read_csv(DATA / "sample_tickets.csv"))
+
+
+@pytest.fixture(scope="module")
+def usual() -> Sample:
+    return generate_tickets(3_000, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -312,3 +319,59 @@ class TestProcess:
     def test_no_tickets_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="at least 1, not 0"):
             generate_tickets(0)
+
+
+class TestOtherDesks:
+    """The same tickets, with labels that come later or are wrong."""
+
+    @staticmethod
+    def resolution(sample: Sample) -> pd.Series:
+        dates = sample.tickets[["Created At", "Time to Resolution"]].apply(pd.to_datetime)
+        return dates["Time to Resolution"] - dates["Created At"]
+
+    def test_all_times_are_stretched(self, usual: Sample) -> None:
+        stretched = generate_tickets(3_000, seed=5, desk=Desk(stretch=5))
+        assert stretched.truth.equals(usual.truth)
+        times = self.resolution(stretched) / self.resolution(usual)
+        # whole seconds, and at least two minutes for a ticket
+        assert times[self.resolution(usual) > pd.Timedelta("1h")].sub(5).abs().max() < 0.01
+        closed = usual.tickets["Customer Satisfaction Rating"].notna() & times.notna()
+        ratings = [
+            each.tickets["Customer Satisfaction Rating"][closed] for each in (stretched, usual)
+        ]
+        assert ratings[0].equals(ratings[1])
+
+    def test_some_tickets_are_slow_and_the_truth_knows(self, usual: Sample) -> None:
+        slow = generate_tickets(3_000, seed=5, desk=Desk(slow_share=0.2))
+        both = self.resolution(slow).notna() & (self.resolution(usual) > pd.Timedelta("1h"))
+        times = (self.resolution(slow) / self.resolution(usual))[both]
+        assert (times > 7.9).mean() == pytest.approx(0.2, abs=0.03)
+        assert times[times < 7.9].sub(1).abs().max() < 0.01
+        # P(8 m exp(0.87 z) > t) = Phi(ln(8 m / t) / 0.87), a fifth of the time
+        z = usual.truth["breach_probability"].map(NormalDist().inv_cdf) + np.log(8) / 0.87
+        expected = 0.8 * usual.truth["breach_probability"] + 0.2 * z.map(NormalDist().cdf)
+        assert slow.truth["breach_probability"].to_numpy() == pytest.approx(expected.to_numpy())
+
+    def test_an_outage_delays_what_is_written_down(self, usual: Sample) -> None:
+        sick = generate_tickets(3_000, seed=5, desk=Desk(outage=("2024-05-06", "2024-05-20")))
+        assert sick.truth.equals(usual.truth)
+        then, now = (pd.to_datetime(each.tickets["Time to Resolution"]) for each in (usual, sick))
+        hit = (then >= "2024-05-06") & (then < "2024-05-20")
+        assert hit.sum() > 50
+        assert now[~hit].equals(then[~hit])
+        assert now[hit].between("2024-05-20 00:00", "2024-05-20 10:00").all()
+
+    def test_the_pace_of_a_type_wanders_and_the_truth_knows(self, usual: Sample) -> None:
+        swung = generate_tickets(3_000, seed=5, desk=Desk(swing=0.6))
+        both = self.resolution(swung).notna() & (self.resolution(usual) > pd.Timedelta("1h"))
+        pace = np.log(self.resolution(swung) / self.resolution(usual))[both]
+        assert pace.std() == pytest.approx(0.6, abs=0.15)
+        day = pd.to_datetime(usual.tickets["Created At"])[both].dt.date
+        spread = pace.groupby([day, usual.tickets["Ticket Type"][both]]).agg(np.ptp)
+        assert spread.max() < 0.02, "tickets of a type and a day share it"
+        # P(m exp(s + 0.87 z) > t) = Phi(z0 + s / 0.87)
+        z = usual.truth["breach_probability"][both].map(NormalDist().inv_cdf) + pace / 0.87
+        expected = z.map(NormalDist().cdf)
+        assert swung.truth["breach_probability"][both].to_numpy() == pytest.approx(
+            expected.to_numpy(), abs=0.005
+        )

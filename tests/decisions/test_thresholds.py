@@ -105,12 +105,15 @@ def test_nobody_is_escalated_when_no_escalation_pays():
     assert Threshold(0.25, 0).finite == 0.25
 
 
-def test_equal_losses_in_cents_do_not_break_ties_by_rounding():
-    # 0.1 + 0.2 - 0.3 is not 0 in floating point, yet the three escalations gain nothing.
+@pytest.mark.parametrize("cents", [(1, 2, 3), (1, 7, 8), (2, 7, 9), (6, 3, 9)])
+def test_equal_losses_in_cents_do_not_break_ties_by_rounding(cents):
+    # 0.1 + 0.2 - 0.3 is above 0 in floating point and 0.8 - 0.1 - 0.7 below, yet the three
+    # escalations gain nothing.
+    first, second, third = np.array(cents) / 10
     score, breach = np.array([0.9, 0.8, 0.7]), np.array([False, False, True])
     nothing = np.zeros(3)
-    costs = CostMatrix(nothing, np.array([0.1, 0.2, 9]), np.array([9, 9, 0.3]), nothing)
-    flipped = CostMatrix(np.array([0.1, 0.2, 9]), nothing, nothing, np.array([9, 9, 0.3]))
+    costs = CostMatrix(nothing, np.array([first, second, 9]), np.array([9, 9, third]), nothing)
+    flipped = CostMatrix(np.array([first, second, 9]), nothing, nothing, np.array([9, 9, third]))
 
     assert best_threshold(score, breach, costs).threshold == np.inf
     assert best_threshold(score, breach, flipped).threshold == 0.8

@@ -92,6 +92,7 @@ def test_a_model_whose_package_is_absent_keeps_its_results_and_their_place(study
     assert results.iloc[1].to_dict() != here.iloc[1].to_dict()  # it ran, with the default model
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_leaves_the_results_alone(study):
     (study.folder / "results.csv").write_text("before\n")
     text = RECIPE.replace("decision=per_ticket", "model.C=-1.0")

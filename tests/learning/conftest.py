@@ -1,7 +1,7 @@
 import pytest
 
 from slarisk.datasets.sample import generate_tickets
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.prepare import prepare_tickets
 
 # What it takes to add a model: these five lines, and nothing else.
 HIST = """\

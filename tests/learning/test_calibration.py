@@ -80,6 +80,7 @@ def test_isotonic_is_scikit_learns(overconfident):
 @pytest.mark.parametrize("kind", MAPS)
 @settings(deadline=None, max_examples=20)
 @given(tickets=scored(), others=st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@pytest.mark.slow
 def test_a_map_never_falls_and_stays_a_probability(kind, tickets, others):
     probability = fit_calibrator(kind, *tickets).apply(np.sort(others))
 

@@ -20,6 +20,7 @@ def fit_folds(config, training, folds, calibration=CalibrationKind.none):
     return cross_fit(build_estimator(config.model), config.features, calibration, training, folds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["random", "temporal"])
 @pytest.mark.parametrize("model", ["lr", "rf", "gbm"])
 def test_a_tickets_own_label_does_not_move_its_probability(compose, training, model, split):

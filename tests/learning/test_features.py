@@ -17,10 +17,10 @@ from slarisk.learning.features import (
     encoding_for,
     feature_fields,
     feature_names,
+    list_numeric_inputs,
     make_encoder,
     make_features,
     names_made_of,
-    number_fields,
     read_numbers,
     validate_features,
     validate_frame,
@@ -66,7 +66,7 @@ def test_what_the_kinds_say_of_their_columns_and_fields():
     assert comparable_names(EVERYTHING) == [
         name for name in feature_names(EVERYTHING) if name != "words_subject"
     ]
-    assert number_fields(EVERYTHING) == ["customer_age"]
+    assert list_numeric_inputs(EVERYTHING) == ["customer_age"]
     assert names_made_of("created_at", EVERYTHING) == [*calendar, *circles]
     assert set(feature_fields(EVERYTHING)) == {
         *("priority", "subject", "customer_age", "created_at", "purchased_at")

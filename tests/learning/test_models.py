@@ -24,6 +24,7 @@ from slarisk.learning.models import (
     fit_pipeline,
     make_fit_params,
     validate_unfitted,
+    weigh_recent,
 )
 from slarisk.training.estimator import build_estimator
 
@@ -246,3 +247,17 @@ def test_a_cost_sensitive_estimator_is_given_each_tickets_costs(compose, tickets
     model = fit_pipeline(estimator, config.features, frame, breach, fit_params)["model"]
     given = np.array([np.broadcast_to(each, 4) for each in model.costs_])
     assert (given == np.array([COSTS.tn, COSTS.fp, COSTS.fn, COSTS.tp])).all()
+
+
+def test_weights_for_age_multiply_those_for_the_stakes():
+    costs = cost_matrix([100.0, 300.0], 10, 0, 1)
+    recent = np.array([0.5, 1.5])
+    estimator = LogisticRegression()
+    both = make_fit_params(estimator, costs, Weight.stakes, recent)["sample_weight"]
+    assert both == pytest.approx([0.25, 2.25])  # $100 and $300 are 0.5 and 1.5 of their mean
+    assert make_fit_params(estimator, costs, Weight.none, recent)["sample_weight"] is recent
+
+
+def test_a_ticket_without_a_creation_time_has_no_age():
+    with pytest.raises(InputError, match="half_life"):
+        weigh_recent(pd.Series(pd.to_datetime(["2024-01-01", None])), 30)

@@ -8,8 +8,7 @@ from slarisk.datasets.sample import generate_tickets
 from slarisk.learning.crossfit import cross_fit
 from slarisk.learning.models import make_fit_params
 from slarisk.learning.splits import hold_out, make_folds
-from slarisk.tickets.contract import read_tickets
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.prepare import prepare_tickets, read_tickets
 from slarisk.training.estimator import build_estimator
 from slarisk.training.pack import pack
 
@@ -26,6 +25,7 @@ CSBOOST = Path(__file__).resolve().parents[2] / "experiments/models-and-features
 SMALL = {
     "rf": ["model.n_estimators=20"],
     "gbm": ["model.n_estimators=20", "model.min_child_samples=10", "model.n_jobs=1"],
+    "catboost": ["model.n_estimators=20"],
     "csboost": ["model.estimator.n_estimators=20"],
 }
 
@@ -86,7 +86,7 @@ def _train(config):
         labelled=tickets,
         training=training,
         test=tickets.frame.iloc[held_out.test].reset_index(drop=True),
-        tickets=read_tickets(config.data),
+        tickets=read_tickets(config.data).frame,
     )
 
 

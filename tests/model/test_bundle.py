@@ -39,7 +39,15 @@ from slarisk.model.bundle import (
 )
 from slarisk.model.seen_tickets import NEW, OUT_OF_FOLD, TEST
 
+CATBOOST = pytest.param(
+    "catboost",
+    (),
+    marks=pytest.mark.skipif(
+        not find_spec("catboost"), reason="the extra 'catboost' is not there: make catboost"
+    ),
+)
 CHOICES = [
+    CATBOOST,
     *(("lr", (f"calibration={kind}",)) for kind in ("none", "sigmoid", "isotonic")),
     ("lr", ("features=text", "decision=threshold")),
     ("rf", ("features=calendar", "calibration=isotonic", "split=random")),
@@ -82,9 +90,12 @@ def test_a_loaded_bundle_decides_the_same_to_the_last_bit(train, tmp_path, model
     assert (made.bundle.decide(again)[ORIGIN] == NEW).all()
 
 
-@pytest.mark.parametrize("model", ["lr", "rf", "gbm"])
-def test_nothing_in_a_bundle_is_a_pickle(train, tmp_path, model):
-    save_bundle(train("features=text", model=model).bundle, tmp_path)
+@pytest.mark.parametrize(
+    ("model", "choices"),
+    [*((name, ("features=text",)) for name in ("lr", "rf", "gbm")), CATBOOST],
+)
+def test_nothing_in_a_bundle_is_a_pickle(train, tmp_path, model, choices):
+    save_bundle(train(*choices, model=model).bundle, tmp_path)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "bundle.json",
@@ -95,7 +106,7 @@ def test_nothing_in_a_bundle_is_a_pickle(train, tmp_path, model):
     with zipfile.ZipFile(tmp_path / PIPELINE) as archive:
         for name in archive.namelist():
             content = archive.read(name)
-            assert name.endswith((".json", ".npy"))
+            assert name.endswith((".json", ".npy")) or content.startswith(b"CBM1")  # CatBoost's
             if name.endswith(".npy"):  # raises if it needs a pickle
                 np.load(io.BytesIO(content), allow_pickle=False)
 
@@ -192,9 +203,16 @@ def test_held_out_and_new_tickets_have_the_models_score(train):
     assert (made.bundle.decide(unseen)[PROBABILITY] == made.bundle.model.probability(unseen)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("choices", "model"),
-    [((), "lr"), (("features=text",), "rf"), (("features=customer",), "gbm"), ((), "hist")],
+    ("model", "choices"),
+    [
+        ("lr", ()),
+        ("rf", ("features=text",)),
+        ("gbm", ("features=customer",)),
+        ("hist", ()),
+        CATBOOST,
+    ],
 )
 @given(data=st.data())
 @settings(max_examples=15, deadline=None)

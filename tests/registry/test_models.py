@@ -61,6 +61,7 @@ def test_a_file_that_is_gone_or_new_is_named(logged_run, place):
         fetch_bundle(run_model_uri(logged_run), checksums)
 
 
+@pytest.mark.slow
 def test_what_python_leaves_beside_code_is_no_damage(logged_run, place):
     (folder,) = place.glob("mlruns/*/models/*/artifacts")
     (folder / "code" / "slarisk" / "__pycache__").mkdir()

@@ -263,6 +263,7 @@ def check_whole(champion):
     assert {"objective", "files_sha256", "in_charge_since"} <= set(version.tags)
 
 
+@pytest.mark.slow
 def test_a_promotion_that_is_killed_has_happened_or_not(promote, kill_after, monkeypatch):
     outcomes = []
     for writes in range(7):

@@ -126,6 +126,7 @@ def test_data_policies_are_policies(record):
         best(record)
 
 
+@pytest.mark.slow
 def test_runs_under_the_policy_of_the_champion_compete(record, composed):
     """Whichever is the newest, and whichever is better."""
     dear = describe_policy(composed())
@@ -144,6 +145,7 @@ def test_runs_under_the_policy_of_the_champion_compete(record, composed):
 
 
 @pytest.mark.parametrize("tag", ["data_fingerprint", "split_fingerprint"])
+@pytest.mark.slow
 def test_only_runs_on_the_tickets_of_the_newest_compete(record, tag):
     record(1.0, "model.num_leaves=3", **{tag: "other"})
     record(3.0, "model.num_leaves=3")
@@ -154,6 +156,7 @@ def test_only_runs_on_the_tickets_of_the_newest_compete(record, tag):
     assert "1 on other tickets" in chosen.words
 
 
+@pytest.mark.slow
 def test_all_pages_are_looked_at(record, monkeypatch):
     monkeypatch.setattr("slarisk.tracking.runs._PAGE", 2)
     first = record(1.0)
@@ -165,6 +168,7 @@ def test_all_pages_are_looked_at(record, monkeypatch):
 # Seeds --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_luckiest_seed_does_not_win(record):
     """Alike but for the seed: the middle one stands for all, and its value is theirs."""
     for seed, objective in ((1, 1.0), (2, 3.0), (3, 4.0)):
@@ -186,6 +190,7 @@ def test_the_highest_seed_does_not_win_either(record):
     assert chosen.metrics["roc_auc"] == 0.7
 
 
+@pytest.mark.slow
 def test_jobs_without_a_model_say_what_a_seed_does(record):
     """A grid over seeds keeps the model of its best job alone."""
     lucky = record(1.0, "model.random_state=1")
@@ -214,6 +219,7 @@ def test_of_a_run_that_was_repeated_the_newest_counts(record):
 # Searches -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tuning", "wins"),
     [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from slarisk.analysis.breakdowns import break_down, list_breakdowns
-from slarisk.analysis.changes import EarlierAnalysis, compare_periods, list_segments
+from slarisk.analysis.changes import EarlierAnalysis, compare_periods, tabulate_segments
 from slarisk.analysis.drivers import find_drivers
 from slarisk.analysis.escalation import ChampionScores, measure_escalation
 from slarisk.analysis.groups import find_groups
@@ -100,7 +100,7 @@ def fill(analysis, code, outcome):
         names = [*list_breakdowns([each.name for each in fields], ["team", "priority"])]
         coded = {each.name: each for each in fields}
         breakdowns = {key: break_down([coded[x] for x in key], outcomes, 0.95) for key in names}
-        segments = list_segments(breakdowns)
+        segments = tabulate_segments(breakdowns)
         period = replace(analysis.period, run_id=second, tickets=n, breaches=int(breach.sum()))
         ranked, best = rank_interventions(fields, outcomes, config.measures, 0.95, 20, 1, 0)
         probability = np.where(team, 0.8, 0.2)

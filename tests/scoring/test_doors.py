@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.prepare import prepare_tickets
 
 FEW = ["features.categorical=[priority,channel]", "features.numeric=[]", "features.calendar=[]"]
 RATIONED = ["decision=capacity", "decision.per_day=5"]

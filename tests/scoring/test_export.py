@@ -15,7 +15,7 @@ from slarisk.scoring.export import notebook_export
 from slarisk.scoring.output_files import rejected_path, write_all
 from slarisk.scoring.stream import score_stream
 from slarisk.scoring.task import Task
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.prepare import prepare_tickets
 
 # Written out here and not imported: dashboards read these names in this order.
 HEADER = [
@@ -225,6 +225,7 @@ ROW = st.tuples(
 
 @given(rows=st.lists(ROW, min_size=1, max_size=12))
 @settings(max_examples=20, deadline=None)
+@pytest.mark.slow
 def test_every_row_is_scored_or_rejected(priced, raw, rows):
     some = raw.head(len(rows)).copy()
     some[["Ticket ID", "Created At", "Lost"]] = rows

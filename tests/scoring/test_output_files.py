@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from slarisk.errors import InputError
+from slarisk.exports.spreadsheets import neutralise
 from slarisk.scoring import output_files
 from slarisk.scoring.output_files import write_all
-from slarisk.tickets.spreadsheets import neutralise
 
 TABLE = pd.DataFrame({"a": [1]})
 

@@ -81,6 +81,7 @@ def raw_tickets(model_uri):
     return raw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_mlflow_says_what_score_says(here, scored, model):
     uri = f"runs:/{here[model]}/model"
@@ -196,6 +197,7 @@ def ask(here, run, tmp_path):
         server.wait(timeout=60)
 
 
+@pytest.mark.slow
 def test_the_served_champion_decides_about_raw_tickets(ask, here, scored):
     expected = scored(here["gbm"])
     raw = raw_tickets(f"models:/{NAME}@champion")

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 
 from slarisk import atomic_files
-from slarisk.config import Decision, DecisionKind, LabelKind
+from slarisk.config import Decision, DecisionKind, EventLog, LabelKind
 from slarisk.errors import InputError
+from slarisk.exports import read as read_module
 from slarisk.scoring import spool, stream
 from slarisk.scoring.output_files import rejected_path
 from slarisk.scoring.stream import score_stream
 from slarisk.scoring.task import Task
-from slarisk.tickets import read as read_module
 
 EVENT_COLUMNS = ["Ticket ID", "Created At", "Ticket Priority", "Ticket Channel", "Ticket Type"]
 
@@ -89,6 +89,7 @@ def test_the_size_of_parts_does_not_matter(train, raw, score, tmp_path, monkeypa
     }
 
 
+@pytest.mark.slow
 def test_rejected_rows_name_file_row_and_line(trained, raw, score, tmp_path, small_parts):
     folder = lay_files(raw, tmp_path / "in")
     scored = score(trained, folder)
@@ -122,6 +123,7 @@ def test_the_order_of_rows_does_not_matter(trained, raw, score, tmp_path, small_
         pd.testing.assert_frame_equal(by_id, straight.export)
 
 
+@pytest.mark.slow
 def test_capacity_picks_the_days_most_valuable(trained, raw, score, small_parts):
     free = score(trained, trained.config.data.path).export
     scored = score(trained, trained.config.data.path, decision=Decision(DecisionKind.capacity, 3))
@@ -226,7 +228,7 @@ def test_an_event_log_of_any_length(train, raw, score, tmp_path, monkeypatch, sm
     manifest = made.bundle.manifest
     data = replace(
         manifest.data,
-        events=SimpleNamespace(order="step"),
+        events=EventLog("step"),
         columns=manifest.data.columns | {"step": "Step"},
     )
     bundle = replace(made.bundle, manifest=replace(manifest, data=data))

@@ -78,6 +78,7 @@ def test_a_grid_is_one_parent_with_a_job_for_each_combination(grid, place):
     assert not list((place / "outputs").glob("sweeps/*"))  # what the jobs shared is gone
 
 
+@pytest.mark.slow
 def test_the_best_jobs_command_can_be_pasted(grid, run, place):
     ended, parent, _ = grid("model=lr", "model.C=0.001,10.0", "sla.costs={Critical: 700}")
     assert ended.code == 0
@@ -115,6 +116,7 @@ def test_a_job_that_fails_before_it_began_is_a_failed_run(grid):
     assert jobs[1].data.params["model"] == "lr"
 
 
+@pytest.mark.slow
 def test_a_bug_in_a_job_keeps_its_traceback(grid, monkeypatch):
     def divide(*_):
         raise ZeroDivisionError("by zero")
@@ -159,6 +161,7 @@ def test_what_finished_before_is_skipped(grid, write_tickets, place):
     assert (ended.code, len(jobs)) == (0, 2)
 
 
+@pytest.mark.slow
 def test_a_single_run_that_finished_before_is_skipped(grid, run):
     grid("model=lr", "model.C=0.1,1.0")
     ended = run("train", *HERE, "model=lr", "model.C=0.1", "skip_finished=true")
@@ -186,6 +189,7 @@ def test_the_tickets_are_prepared_once(grid, monkeypatch):
     assert len(prepared) == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_grid_keeps_what_finished(grid, monkeypatch):
     fits = []
 

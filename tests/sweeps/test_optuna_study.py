@@ -222,6 +222,7 @@ def test_a_search_killed_again_and_again_is_too(undisturbed, seed):
     assert kills > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [2, 5, 20, 33])
 def test_a_study_in_a_database_survives_a_kill(database, mortals, undisturbed, moment):
     study, runs = begin(database), {}

@@ -143,6 +143,7 @@ def test_a_search_goes_on_where_it_was(search):
     assert len(of_stage(again, "trial")) == 5  # nothing is left to do
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_becomes_that_of_one_nobody_disturbed(search, monkeypatch, place):
     _, _, undisturbed = search("lr", 6)
     (place / "optuna.db").unlink()
@@ -197,6 +198,7 @@ def test_a_store_that_goes_away_costs_no_trial(search, monkeypatch):
     assert len(fits) == 2 + 1 + 2 + (not pays)
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_counts_and_too_many_end_the_search(search):
     space = "model.min_samples_leaf=int(interval(-5,-1))"
     ended, (parent,), jobs = search("rf", 10, "model.n_estimators=5", space)
@@ -262,6 +264,7 @@ def test_a_study_of_another_store_is_refused(search, place):
     assert "hydra.sweeper.study_name=" in ended.err
 
 
+@pytest.mark.slow
 def test_search_without_m_is_one_run(search, run):
     ended = run("train", "search=lr", *HERE)
     assert ended.code == 0

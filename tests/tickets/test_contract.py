@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slarisk.config import (
+    ChosenEvent,
     CostColumns,
     Creation,
     CreationKind,
@@ -16,8 +17,9 @@ from slarisk.config import (
     Moment,
 )
 from slarisk.errors import InputError
-from slarisk.tickets.contract import read_dates, read_tickets, validate_known, validate_policy
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.fields import validate_known, validate_policy
+from slarisk.tickets.prepare import prepare_tickets, read_tickets
+from slarisk.times.dates import read_dates
 
 FORMATS = [
     "%Y-%m-%d %H:%M:%S",
@@ -88,7 +90,7 @@ def test_half_a_date_is_none(written):
 def test_text_is_trimmed_renamed_and_missing_marks_are_gaps(write, make_policy):
     write(["1, 2024-01-01 08:00 ,?,2024-01-01 12:00, P1 ", "2,2024-01-01 08:00,?,?,P2"])
     policy = make_policy(missing=["", "?"], values={"priority": {"P1": "Critical"}})
-    tickets = read_tickets(policy)
+    tickets = read_tickets(policy).frame
     assert tickets["priority"].tolist() == ["Critical", "P2"]
     assert tickets["created_at"].notna().all()
     assert tickets["first_response_at"].isna().all()
@@ -99,13 +101,13 @@ def test_typed_dates_are_read_under_any_formats(tmp_path, make_policy):
     times = pd.to_datetime(["2024-01-01 08:00:00", "2024-01-02 09:30:15"])
     frame = pd.DataFrame({"Id": ["1", "2"], "Opened": times, "Replied": times, "Done": times})
     frame.assign(Prio="Low").to_parquet(tmp_path / "tickets.parquet")
-    tickets = read_tickets(make_policy("tickets.parquet", date_formats=["%d.%m.%Y"]))
+    tickets = read_tickets(make_policy("tickets.parquet", date_formats=["%d.%m.%Y"])).frame
     assert tickets["created_at"].tolist() == list(times)
 
 
 def test_unreadable_dates_are_named_by_column(write, make_policy):
     write(["1,soon,later,2024-01-01 12:00,Low"])
-    assert read_tickets(make_policy())["unreadable_dates"].tolist() == ["Opened, Replied"]
+    assert read_tickets(make_policy()).frame["unreadable_dates"].tolist() == ["Opened, Replied"]
 
 
 def test_events_are_ordered_by_number_and_ties_by_the_file(write, make_policy):
@@ -117,7 +119,7 @@ def test_events_are_ordered_by_number_and_ties_by_the_file(write, make_policy):
         label=Label(kind=LabelKind.column, column="state"),
         events=EventLog(order="n"),
     )
-    tickets = read_tickets(policy)
+    tickets = read_tickets(policy).frame
     assert tickets[["ticket_id", "state"]].to_numpy().tolist() == [["A", "tie"], ["B", "two"]]
 
 
@@ -135,13 +137,13 @@ def by_time(make_policy):
 
 def test_events_can_be_ordered_by_a_date(write, make_policy):
     write(["A,2/1/2024 9:00,,middle,", " A ,10/1/2024 9:00,,last,", "A,1/2/2023 9:00,,first,"])
-    tickets = read_tickets(by_time(make_policy))
+    tickets = read_tickets(by_time(make_policy)).frame
     assert tickets[["ticket_id", "state"]].to_numpy().tolist() == [["A", "last"]]
 
 
 def test_events_without_an_order_are_refused_whatever_is_required(write, make_policy):
-    write(["A,2/1/2024 9:00,,x,", "A,soon,,x,"])
-    with pytest.raises(InputError, match=r"row 2: column 'Opened' .* must be a date, not 'soon'"):
+    write(["A,tomorrow,,x,", "A,soon,,x,"])
+    with pytest.raises(InputError, match=r"row 1: column 'Opened' .* a date, not 'tomorrow'"):
         read_tickets(by_time(make_policy))
     write(["A,x"], header="Id,Done")
     with pytest.raises(InputError, match="no column 'Opened'"):
@@ -150,12 +152,12 @@ def test_events_without_an_order_are_refused_whatever_is_required(write, make_po
 
 def test_events_without_a_ticket_stay_apart(write, make_policy):
     write([",1/1/2024 9:00,,x,", "A,1/1/2024 9:00,,x,", ",1/1/2024 9:00,,y,"])
-    tickets = read_tickets(by_time(make_policy))
+    tickets = read_tickets(by_time(make_policy)).frame
     assert tickets["state"].tolist() == ["x", "x", "y"]
     assert tickets["ticket_id"].isna().tolist() == [True, False, True]
 
 
-def test_an_event_without_a_number_is_refused(write, make_policy):
+def test_an_event_without_a_number_is_left_out(write, make_policy):
     write(["A,1,,x,Low", "A,later,,x,Low"])
     columns = {"ticket_id": "Id", "n": "Opened", "state": "Done"}
     policy = make_policy(
@@ -164,8 +166,10 @@ def test_an_event_without_a_number_is_refused(write, make_policy):
         label=Label(kind=LabelKind.column, column="state"),
         events=EventLog(order="n"),
     )
-    with pytest.raises(InputError, match=r"row 2: column 'Opened' orders the events .*'later'"):
-        read_tickets(policy)
+    typed = read_tickets(policy)
+    assert typed.frame["state"].tolist() == ["x"]
+    (lost,) = typed.broken
+    assert (lost.row, lost.reason, lost.detail) == (2, "unreadable_event_order", "column Opened")
 
 
 def test_a_feature_known_too_late_is_refused(make_policy):
@@ -206,11 +210,33 @@ def test_an_unlisted_field_is_never_known(make_policy):
         ({"dates": ["priority"]}, "the field priority cannot be a date"),
         ({"costs": CostColumns(breach="created_at")}, "field created_at cannot be a date"),
         ({"label": Label(known_at="priority")}, "label.known_at=priority must be a date"),
-        ({"columns": {**COLUMNS, "reason": "Prio"}}, "'reason' is computed here"),
-        ({"columns": {**COLUMNS, "breach": "Prio"}}, "'breach' is computed here"),
+        ({"columns": {**COLUMNS, "breach": "Prio"}}, "cannot be called breach.*: Prio"),
+        ({"date_formats": ["%d/%m/%Y %H:%M %p"]}, r"%H:%M %p'.*Write %I"),
+        ({"date_formats": ["%d/%m/%Y %I:%M"]}, r"%I:%M'.*Write %H"),
+        ({"date_formats": []}, "data.date_formats: must name a format"),
+        ({"date_formats": ["%d/%m/%Y", "%m/%d/%Y"]}, "as different days.*data.formats_of"),
+        ({"date_formats": ["ISO8601", "%Y-%d-%m %H:%M"]}, "as different days"),
+        ({"formats_of": {"created_at": ["%d.%m.%y", "%m.%d.%y"]}}, "data.formats_of.created_at"),
+        ({"formats_of": {"priority": ["%Y-%m-%d"]}}, "formats_of.priority must be a date"),
+        ({"times": {"created_at": "clock"}}, "times names the field 'clock'"),
+        ({"times": {"priority": "ticket_id"}}, "times.priority must be a date"),
+        ({"durations": {"took": "hours"}}, "durations names the field 'took'"),
+        ({"ignore_case": ["mood"]}, "ignore_case names the field 'mood'"),
+        ({"label": Label(closed_statuses=["Closed"])}, "field status, which"),
         (
-            {"columns": {**COLUMNS, "created_at": "Id"}},
-            "two fields are mapped to the column Id",
+            {
+                "columns": {**COLUMNS, "status": "Prio"},
+                "label": Label(closed_statuses=["Done"], cancelled_statuses=["done"]),
+            },
+            "done stands in",
+        ),
+        (
+            {"events": EventLog("created_at", take={"resolved_at": ChosenEvent(["Resolve"])})},
+            "events.kind must say",
+        ),
+        (
+            {"events": EventLog("created_at", kind="priority", take={"mood": ChosenEvent()})},
+            "events.take names the field 'mood'",
         ),
         (
             {
@@ -268,8 +294,9 @@ def test_a_fourth_ticket_system_is_one_yaml_and_no_code(tmp_path, composed):
     described = FOURTH_SYSTEM.format(path=export)
     (tmp_path / "data" / "fourth.yaml").write_text(described)
     config = composed("data=fourth", search=tmp_path)
-    with pytest.raises(InputError, match=r"row 3: column 'Schaden' is the breach cost"):
-        prepare_tickets(config.data, config.sla, config.cost)
+    labelled = prepare_tickets(config.data, config.sla, config.cost)
+    assert labelled.dropped == {"open": 1, "unreadable_date": 1, "bad_cost": 1}
+    assert any("row 3: column 'Schaden' is the breach cost" in note for note in labelled.notes)
 
     export.write_text(export.read_text().replace("Mail;;", "Mail;70;0", 1))
     labelled = prepare_tickets(config.data, config.sla, config.cost)

@@ -20,7 +20,8 @@ from slarisk.config import (
     UnknownPriority,
 )
 from slarisk.errors import InputError
-from slarisk.tickets.labels import fingerprint_policy, prepare_tickets
+from slarisk.tickets.labels import fingerprint_policy
+from slarisk.tickets.prepare import prepare_tickets
 
 
 def by_id(labelled):
@@ -126,19 +127,22 @@ def test_a_breach_by_column_is_known_when_the_due_date_passes(write, by_column, 
         "5": due,
     }
     assert (frame["target_passes_at"] == due).all()
-    assert labelled.dropped == {"no_label": 2}
+    assert labelled.dropped == {"open": 1, "no_label": 1}
 
 
 def test_without_a_due_date_an_open_ticket_is_late_from_an_age_on(write, by_column, sla, cost):
     write(DUE)
     sla.default_cost = 10.0
-    assert prepare_tickets(by_column(due=False), sla, cost).dropped == {"no_label": 3}
+    assert prepare_tickets(by_column(due=False), sla, cost).dropped == {
+        "open": 3,
+        "no_label": 1,
+    }
     labelled = prepare_tickets(by_column(due=False, late_if_open_after=90.0), sla, cost)
     frame = by_id(labelled)  # the export was taken 96 hours after these were created
     assert frame["breach"].to_dict() == {"1": True, "2": True, "3": False, "4": True, "5": True}
     assert frame.loc["5", "label_known_at"] == pd.Timestamp("2024-01-05 02:00")
     assert frame["target_passes_at"].isna().all()
-    assert labelled.dropped == {"no_label": 2}
+    assert labelled.dropped == {"open": 1, "no_label": 1}
 
 
 def test_every_reason_is_counted(write, make_policy, sla, cost):
@@ -342,7 +346,9 @@ def test_without_priority_the_defaults_of_the_sla_serve(write, make_policy, sla,
 
 @pytest.mark.parametrize("value", ["", "-1", "much", "inf"])
 @pytest.mark.parametrize("column", ["breach", "escalation"])
-def test_a_cost_that_is_no_price_is_refused(write, make_policy, sla, cost, value, column):
+def test_a_cost_that_is_no_price_is_left_out_and_counted(
+    write, make_policy, sla, cost, value, column
+):
     rows = [
         "1,2024-01-01 08:00,5,2024-01-01 12:00,Low",
         f"2,2024-01-01 08:00,{value},2024-01-01 12:00,Low",
@@ -356,8 +362,13 @@ def test_a_cost_that_is_no_price_is_refused(write, make_policy, sla, cost, value
         "priority": "Prio",
     }
     policy = make_policy(columns=columns, known=Known(), costs=CostColumns(**{column: "money"}))
-    with pytest.raises(InputError, match=rf"row 2: column 'Replied' is the {column} cost"):
-        prepare_tickets(policy, sla, cost)
+    labelled = prepare_tickets(policy, sla, cost)
+    assert labelled.dropped == {"bad_cost": 1}
+    assert len(labelled.frame) == 1
+    said = f"row 2: column 'Replied' is the {column} cost"
+    assert any(said in note for note in labelled.notes)
+    with pytest.raises(InputError, match=said):
+        prepare_tickets(policy, sla, cost, max_rejected=0.4)
 
 
 def test_a_ticket_without_label_may_have_no_cost_but_no_wrong_one(write, make_policy, sla, cost):
@@ -375,8 +386,9 @@ def test_a_ticket_without_label_may_have_no_cost_but_no_wrong_one(write, make_po
     assert labelled.frame["breach_cost"].tolist() == [5]
     assert labelled.dropped == {"open": 1}
     write([resolved, open_one.format("much")])
-    with pytest.raises(InputError, match=r"row 2: column 'Replied' is the breach cost.*'much'"):
-        prepare_tickets(policy, sla, cost)
+    labelled = prepare_tickets(policy, sla, cost)
+    assert labelled.dropped == {"bad_cost": 1}
+    assert any("row 2: column 'Replied'" in note and "'much'" in note for note in labelled.notes)
 
 
 def test_an_unknown_priority_is_refused_with_its_row(write, make_policy, sla, cost):
@@ -390,18 +402,49 @@ def test_an_unknown_priority_is_refused_with_its_row(write, make_policy, sla, co
         prepare_tickets(make_policy(), sla, cost)
 
 
-def test_duplicate_ids_are_refused_with_both_rows(write, make_policy, sla, cost):
+def test_an_exact_copy_of_a_row_is_counted_and_the_first_kept(write, make_policy, sla, cost):
     row = "2024-01-01 08:00,,2024-01-01 12:00,Low"
     write([f"7,{row}", f"8,{row}", f"7,{row}"])
-    with pytest.raises(InputError, match=r"Id '7' .*rows 1 and 3"):
-        prepare_tickets(make_policy(), sla, cost)
+    labelled = prepare_tickets(make_policy(), sla, cost, max_rejected=0)
+    assert labelled.frame["source_row"].tolist() == [1, 2]
+    assert labelled.dropped == {"exact_copy": 1}
+    assert labelled.rows_in == 3
+
+
+def test_rows_of_an_id_that_agree_on_the_label_count_once(write, make_policy, sla, cost):
+    columns = {
+        "ticket_id": "Id",
+        "created_at": "Opened",
+        "team": "Replied",
+        "resolved_at": "Done",
+        "priority": "Prio",
+    }
+    row = "7,2024-01-01 08:00,{},2024-01-01 12:00,Low"
+    write([row.format("A"), row.format("B"), row.format("A"), "8" + row.format("A")[1:]])
+    policy = make_policy(columns=columns, known=Known())
+    labelled = prepare_tickets(policy, sla, cost)
+    assert labelled.frame["team"].tolist() == ["A", "A"]
+    assert labelled.dropped == {"exact_copy": 1, "duplicate_ticket_id": 1}
+    (note,) = [note for note in labelled.notes if "differ in" in note]
+    assert all(part in note for part in ("'7'", "row 1", "row 2", "Replied", "data.events.order"))
+    with pytest.raises(InputError, match="duplicate_ticket_id: 1"):
+        prepare_tickets(policy, sla, cost, max_rejected=0.2)
+
+
+def test_rows_of_an_id_that_disagree_on_the_label_do_not_count(write, make_policy, sla, cost):
+    opened = "2024-01-01 08:00"
+    write([f"7,{opened},,2024-01-01 12:00,Low", f"8,{opened},,,Low", f"9,{opened},,{opened},Low",
+           f"7,{opened},,2024-01-09 12:00,Low"])  # fmt: skip
+    labelled = prepare_tickets(make_policy(), sla, cost)
+    assert labelled.frame["ticket_id"].tolist() == ["9"]
+    assert labelled.dropped == {"duplicate_ticket_id": 2, "open": 1}
 
 
 def test_ids_that_repeat_across_files_name_both(write, make_policy, sla, cost, tmp_path):
     (tmp_path / "months").mkdir()
     for month in ("1", "2"):
         write([f"7,2024-0{month}-01 08:00,,2024-01-01 12:00,Low"], f"months/{month}.csv")
-    with pytest.raises(InputError, match=r"1\.csv: Id '7' .*rows 1 and 1 of .*2\.csv"):
+    with pytest.raises(InputError, match=r"'7' in .*1\.csv, row 1 and row 1 of .*2\.csv"):
         prepare_tickets(make_policy("months"), sla, cost)
 
 
@@ -458,14 +501,14 @@ def test_the_account_adds_up_and_row_order_does_not_matter(
     policy = make_policy(label=Label(observed_at="2024-01-05"))
     sla.unknown_priority = UnknownPriority.drop
     write(lines)
-    labelled = prepare_tickets(policy, sla, cost)
+    labelled = prepare_tickets(policy, sla, cost, 1)
     assert labelled.rows_in == len(lines) == len(labelled.frame) + sum(labelled.dropped.values())
     assert len(labelled.unlabelled) == sum(labelled.dropped.values())
     assert labelled.unlabelled["source_row"].isin(labelled.frame["source_row"]).sum() == 0
 
     random.Random(seed).shuffle(lines)
     write(lines)
-    shuffled = prepare_tickets(policy, sla, cost)
+    shuffled = prepare_tickets(policy, sla, cost, 1)
     assert shuffled.dropped == labelled.dropped
     assert shuffled.fingerprint == labelled.fingerprint
     columns = ["breach", "breach_cost", "resolution_hours", "label_known_at"]

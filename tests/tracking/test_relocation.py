@@ -61,6 +61,7 @@ def test_a_moved_store_scores_trains_and_promotes(
     promoted.mkdir()  # the fixture leaves from here
 
 
+@pytest.mark.slow
 def test_a_copy_does_not_live_on_its_original(promoted, run, tmp_path_factory, monkeypatch):
     copy = tmp_path_factory.mktemp("elsewhere") / "copy"
     shutil.copytree(promoted, copy)

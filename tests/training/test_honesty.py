@@ -136,6 +136,7 @@ def reverse_block(config, prepared, number):
 
 
 @pytest.mark.parametrize("decision", ["per_ticket", "threshold"])
+@pytest.mark.slow
 def test_nothing_is_chosen_on_the_first_block(prepare, fit, decision):
     """Its scores are by models of later tickets, so its outcomes move no choice; others do."""
     cheap = "cost.escalation_cost=20"  # at which scores that say little have a best threshold too
@@ -248,3 +249,22 @@ def test_losses_and_regret_are_those_of_each_test_ticket(prepare, fit, export):
     assert metrics["baseline_always_loss"] == pytest.approx(lost["always"])
     winnable = metrics["best_baseline_loss"] - lost["truth"]
     assert metrics["regret"] == pytest.approx((lost["model"] - lost["truth"]) / winnable)
+
+
+@pytest.mark.parametrize("weight", ["none", "known"])
+def test_a_half_life_reaches_every_fit(prepare, fit, weight):
+    """By hand: half as much for each 60 days, 1 in the mean, times what else weighs a ticket."""
+    config, prepared = prepare("half_life=60", f"weight={weight}")
+    weights = training.weigh_training(config, prepared)
+    frame = prepared.tickets.frame.iloc[prepared.held_out.train]
+    age = (frame["created_at"].max() - frame["created_at"]).dt.total_seconds() / 86_400
+    expected = 0.5 ** (age / 60)
+    ratio = weights / (expected / expected.mean())
+    known = training.weigh_known(
+        prepared.tickets.frame, prepared.held_out.train, prepared.held_out.cut
+    )
+    assert ratio.to_numpy() == pytest.approx(1.0 if weight == "none" else known)
+    with_it, without = (
+        fit(each, prepared)[1].probability for each in (config, replace(config, half_life=None))
+    )
+    assert np.abs(with_it - without).max() > 0.01

@@ -68,6 +68,7 @@ def lose(*_):
     raise StoreError("The store is out of reach.")
 
 
+@pytest.mark.slow
 def test_the_same_command_logs_what_was_kept_without_fitting(train, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(job, "result_items", lose)
@@ -88,6 +89,7 @@ def test_the_same_command_logs_what_was_kept_without_fitting(train, monkeypatch)
     assert list_kept() == []
 
 
+@pytest.mark.slow
 def test_another_job_is_fitted(train, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(job, "result_items", lose)
@@ -97,6 +99,7 @@ def test_another_job_is_fitted(train, monkeypatch):
     assert len(list_kept()) == 1
 
 
+@pytest.mark.slow
 def test_if_the_run_is_gone_a_new_one_takes_it(train, monkeypatch, place):
     with monkeypatch.context() as patch:
         patch.setattr(job, "result_items", lose)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from slarisk.errors import InputError
+from slarisk.learning.context import list_context_names
+from slarisk.tracking.tags import DATA_TAG, POLICY_TAG, SPLIT_TAG
 from slarisk.training import prepare as module
-from slarisk.training.prepare import prepare_once
+from slarisk.training.prepare import prepare, prepare_once, validate_feature_moments
 
 
 @pytest.fixture
@@ -122,3 +124,45 @@ def test_a_job_that_is_killed_while_writing_leaves_nothing_to_be_read(
             prepare_once(job_of())
     assert len(prepare_once(job_of()).frame) == 600
     assert len(prepared) == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["features.load=[{by: [all, status]}]"], "status"),
+        (["features.rates=[{by: [priority+status]}]"], "status"),
+        (["features.past=[{of: [nobody]}]"], "nobody"),
+        (["features.load=[{by: [all]}]", "+data.columns.open_all=Open"], "open_all"),
+        (["features.load=[{by: [all], counts: [lost]}]"], "features.load"),
+        (["features.load=[{by: [all]}, {by: [all]}]"], "open_all"),
+    ],
+)
+def test_context_of_what_is_not_known_at_creation_is_refused(composed, overrides, named):
+    with pytest.raises(InputError, match=named):
+        validate_feature_moments(composed(*overrides))
+
+
+def test_context_at_imputed_creation_times_is_refused(composed):
+    with pytest.raises(InputError, match="imputed"):
+        validate_feature_moments(composed("data=kaggle", "features=context"))
+
+
+def test_context_needs_the_end_of_tickets(composed):
+    overrides = ["features=context", "~data.columns.resolved_at", "data.known.resolved=[]"]
+    overrides += ["data.label.kind=column", "+data.columns.late=Late", "data.label.column=late"]
+    with pytest.raises(InputError, match="resolved_at"):
+        validate_feature_moments(composed(*overrides))
+
+
+def test_context_does_not_change_what_a_run_rests_on(composed, write_tickets, tmp_path):
+    """The same tickets, the same test and the same labels: such runs can be compared."""
+    path = write_tickets(tmp_path / "tickets.csv", tickets=200)
+    base = [f"data.path={path}", "data.truth=null", "model=lr"]
+    plain, busy = (prepare(composed(*base, f"features={name}")) for name in ("calendar", "context"))
+    assert [plain.tags[tag] for tag in (DATA_TAG, SPLIT_TAG, POLICY_TAG)] == [
+        busy.tags[tag] for tag in (DATA_TAG, SPLIT_TAG, POLICY_TAG)
+    ]
+    assert plain.history is None
+    assert not set(list_context_names(composed("features=context").features)) & {
+        *plain.tickets.frame
+    }

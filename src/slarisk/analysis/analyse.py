@@ -13,7 +13,7 @@ from slarisk.analysis.changes import (
     EarlierAnalysis,
     Period,
     compare_periods,
-    list_segments,
+    tabulate_segments,
 )
 from slarisk.analysis.drivers import Driver, find_drivers
 from slarisk.analysis.escalation import ChampionScores, Escalation, measure_escalation
@@ -40,8 +40,11 @@ from slarisk.analysis.scenarios import ScenarioResult, SkippedScenario, simulate
 from slarisk.analysis.trend import HoursHistogram, Kpi, Trend, count_hours, find_trend, measure_kpi
 from slarisk.config import AnalyzeConfig
 from slarisk.stats.rates import wilson_interval
-from slarisk.tickets.contract import take_facts
-from slarisk.tickets.labels import LabelledTickets
+from slarisk.tickets.contract import get_dates, take_facts
+from slarisk.tickets.fields import BECAUSE, date_fields
+from slarisk.tickets.labels import OPEN
+from slarisk.tickets.prepare import LabelledTickets
+from slarisk.times.zones import show_local
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +115,7 @@ def analyse_tickets(
     InputError
         The config names a field that the tickets do not have.
     """
-    frame, confidence = tickets.frame, config.confidence
+    frame, confidence = _show_local(tickets.frame, config), config.confidence
     outcomes, fields = read_outcomes(frame), _code_fields(frame, config)
     coded, priority = [*fields.values()], fields.get("priority")
     breakdowns = {
@@ -142,7 +145,7 @@ def analyse_tickets(
         kpi=_measure_kpi(frame, outcomes, config),
         breakdowns=breakdowns,
         hours=count_hours(priority, outcomes),
-        trend=find_trend(outcomes, confidence),
+        trend=find_trend(outcomes, confidence, _list_open(_show_local(tickets.unlabelled, config))),
         drivers=find_drivers(
             coded,
             read_numeric_fields(frame, config.data),
@@ -162,7 +165,7 @@ def analyse_tickets(
         changes=None
         if earlier is None
         else compare_periods(
-            earlier, period, list_segments(breakdowns), confidence, config.min_tickets
+            earlier, period, tabulate_segments(breakdowns), confidence, config.min_tickets
         ),
     )
 
@@ -176,6 +179,20 @@ def _code_fields(tickets: pd.DataFrame, config: AnalyzeConfig) -> dict[str, Fiel
         for name in names
         if has_field(tickets, config.data, name)
     }
+
+
+def _show_local(tickets: pd.DataFrame, config: AnalyzeConfig) -> pd.DataFrame:
+    """Give the dates of tickets as the clocks of the data's time zone show them."""
+    zone = config.data.timezone
+    if zone is None:
+        return tickets
+    names = {"created_at", *date_fields(config.data)} & set(tickets)
+    return tickets.assign(**{name: show_local(tickets[name], zone) for name in names})
+
+
+def _list_open(unlabelled: pd.DataFrame) -> pd.Series:
+    """Creation times of the tickets that may still get a label."""
+    return get_dates(unlabelled, "created_at")[unlabelled[BECAUSE] == OPEN]
 
 
 def _sum_up(tickets: pd.DataFrame, outcomes: Outcomes, run_id: str, policy: str) -> Period:
@@ -220,7 +237,7 @@ def _measure_champion(
         breach=scored["breach"].to_numpy(dtype=bool),
         costs=tickets.costs.take(scores.scored),
         effectiveness=config.cost.effectiveness,
-        tickets=take_facts(scored),
+        tickets=take_facts(scored, config.data),
         priority=scored["breach_cost"].to_numpy(dtype=float),
         capacities=config.capacities,
         confidence=config.confidence,

@@ -38,7 +38,7 @@ class Period:
 
 @dataclass(frozen=True, eq=False)
 class EarlierAnalysis:
-    """The totals of an earlier analysis, and its segments (:func:`list_segments`)."""
+    """The totals of an earlier analysis, and its segments (:func:`tabulate_segments`)."""
 
     period: Period
     segments: pd.DataFrame
@@ -77,7 +77,7 @@ class Changes:
         return self.earlier.policy == self.now.policy
 
 
-def list_segments(breakdowns: Mapping[tuple[str, ...], Breakdown]) -> pd.DataFrame:
+def tabulate_segments(breakdowns: Mapping[tuple[str, ...], Breakdown]) -> pd.DataFrame:
     """List the segments of all breakdowns in one table, which a later analysis reads."""
     parts = []
     for fields, breakdown in breakdowns.items():
@@ -98,7 +98,7 @@ def compare_periods(
     earlier : EarlierAnalysis
     now : Period
     segments : DataFrame
-        Of ``now`` (:func:`list_segments`), with every segment of a field, however small.
+        Of ``now`` (:func:`tabulate_segments`), with every segment of a field, however small.
     confidence : float
         Of the intervals; a change is called significant below a corrected p-value of 1 minus this.
     fewest : int

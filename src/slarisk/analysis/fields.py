@@ -12,7 +12,7 @@ import pandas as pd
 from slarisk.arrays import Bools, Codes, Floats
 from slarisk.config import CreationKind, DataPolicy, Moment
 from slarisk.errors import InputError
-from slarisk.tickets.contract import date_fields, moment_known
+from slarisk.tickets.fields import date_fields, moment_known
 
 NONE = "(none)"  # the level of missing values
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -22,11 +22,18 @@ class Trend:
     """Breaches by the time of creation.
 
     ``table`` has one row per ``unit`` (month, week, day or hour) with tickets: ``start``,
-    ``tickets``, ``breaches``, ``breach_rate``, ``rate_low``, ``rate_high``, ``total_cost``.
+    ``tickets``, ``breaches``, ``breach_rate``, ``rate_low``, ``rate_high``, ``total_cost``,
+    ``still_open`` and ``settled``: whether the rate stays in its interval whatever becomes of the
+    tickets that are still open. Where it does not, the tickets with a label are the quick ones.
     """
 
     unit: str
     table: pd.DataFrame
+
+    @property
+    def settled(self) -> pd.DataFrame:
+        """The rows whose rate can be relied on."""
+        return self.table[self.table["settled"]]
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,17 @@ class HoursHistogram:
     median: float
 
 
-def find_trend(outcomes: Outcomes, confidence: float) -> Trend | None:
+def find_trend(
+    outcomes: Outcomes, confidence: float, still_open: pd.Series | None = None
+) -> Trend | None:
     """Calculate the breach rate over time, by the longest unit that gives enough points.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+    confidence : float
+    still_open : Series of datetimes, optional
+        When the tickets without a resolution and without a label were created.
 
     Returns
     -------
@@ -80,7 +96,7 @@ def find_trend(outcomes: Outcomes, confidence: float) -> Trend | None:
     if not units and span <= _MOST * _PERIODS[0][2]:
         return None
     code, unit, _ = (units or _PERIODS)[0]
-    start = created.dt.floor("h") if code == "h" else created.dt.to_period(code).dt.start_time
+    start = _find_starts(created, code)
     frame = pd.DataFrame(
         {"start": start, "breach": outcomes.breach[known], "loss": outcomes.loss[known]}
     )
@@ -90,7 +106,19 @@ def find_trend(outcomes: Outcomes, confidence: float) -> Trend | None:
     low, high = wilson_interval(table["breaches"], table["tickets"], confidence)
     table["rate_low"], table["rate_high"] = low, high
     table["total_cost"] = by["loss"].sum()
+    waiting = pd.Series([], dtype=created.dtype) if still_open is None else still_open.dropna()
+    counts = _find_starts(waiting, code).value_counts()
+    table["still_open"] = counts.reindex(table.index, fill_value=0)
+    most = (table["breaches"] + table["still_open"]) / (table["tickets"] + table["still_open"])
+    table["settled"] = most <= table["rate_high"]
     return Trend(unit, table.reset_index())
+
+
+def _find_starts(moments: pd.Series, code: str) -> pd.Series:
+    starts: pd.Series = (
+        moments.dt.floor("h") if code == "h" else moments.dt.to_period(code).dt.start_time
+    )
+    return starts
 
 
 def measure_kpi(

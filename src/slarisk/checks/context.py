@@ -12,7 +12,8 @@ import numpy as np
 from slarisk.config import CreationKind, Moment
 from slarisk.decisions.policies import make_policy
 from slarisk.learning.features import comparable_names, feature_fields, make_features
-from slarisk.tickets.contract import date_fields, moment_known, take_facts
+from slarisk.tickets.contract import take_facts
+from slarisk.tickets.fields import date_fields, moment_known
 from slarisk.tickets.prices import price_tickets
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from slarisk.decisions.costs import CostMatrix
     from slarisk.learning.crossfit import CrossFit
     from slarisk.learning.splits import Fold
-    from slarisk.tickets.labels import LabelledTickets
+    from slarisk.tickets.prepare import LabelledTickets
 
 _IN_SAMPLE = 1000  # training tickets that the final model scores again
 
@@ -128,7 +129,7 @@ class CheckContext:
     def decide(self, tickets: pd.DataFrame, probability: Floats, costs: CostMatrix) -> Bools:
         """Decide by the policy of the run which of some tickets to escalate."""
         policy = make_policy(self.config.decision, self.threshold)
-        return policy.decide(probability, costs, take_facts(tickets))
+        return policy.decide(probability, costs, take_facts(tickets, self.config.data))
 
     @property
     def imputed(self) -> bool:

@@ -12,6 +12,7 @@ from slarisk.checks.leaks import score_alone
 from slarisk.config import LabelKind
 from slarisk.learning.features import names_made_of
 from slarisk.stats.association import measure_auc
+from slarisk.tickets.labels import make_clock
 
 if TYPE_CHECKING:
     from slarisk.arrays import Bools
@@ -48,10 +49,18 @@ def check_creation(context: CheckContext) -> CheckResult:
 def _share_undecided(context: CheckContext) -> float:
     """Measure the share of labelled tickets that breach with some of the draws and not others."""
     creation, tickets = context.config.data.creation, context.tickets.frame
-    worked = (tickets["resolved_at"] - tickets["first_response_at"]).dt.total_seconds() / 3600
-    target = tickets["sla_target_hours"]
-    first, last = (worked + hours > target for hours in (creation.low_hours, creation.high_hours))
+    first, last = (
+        _breaches(context, tickets, tickets["first_response_at"] - pd.Timedelta(hours=hours))
+        for hours in (creation.low_hours, creation.high_hours)
+    )
     return float((first != last).mean())
+
+
+def _breaches(context: CheckContext, tickets: pd.DataFrame, created: pd.Series) -> pd.Series:
+    """Mask of resolved tickets that would have breached if created at these times."""
+    config = context.config
+    clock = make_clock(tickets, config.data, config.sla, context.tickets.observed)
+    return tickets["resolved_at"] > clock.pass_at(created, tickets["sla_target_hours"])
 
 
 def _score_again(context: CheckContext, test: pd.DataFrame, number: int) -> float:
@@ -62,6 +71,5 @@ def _score_again(context: CheckContext, test: pd.DataFrame, number: int) -> floa
     created = test["first_response_at"] - pd.to_timedelta(hours, unit="h")
     breach: Bools = test["breach"].to_numpy(dtype=bool)
     if context.config.data.label.kind is LabelKind.target:
-        taken = (test["resolved_at"] - created).dt.total_seconds() / 3600
-        breach = (taken > test["sla_target_hours"]).to_numpy()
+        breach = _breaches(context, test, created).to_numpy()
     return measure_auc(breach, context.learned.model.probability(test.assign(created_at=created)))

@@ -121,5 +121,5 @@ def _count_untested(context: CheckContext) -> int:
     created = pd.concat([labelled["created_at"], unlabelled["created_at"]])
     inside = created >= begin
     if split.test_until is not None:
-        inside &= created < read_moment(split.test_until)
+        inside &= created < read_moment(split.test_until, context.config.data.timezone)
     return int(inside.sum()) - tested

@@ -10,9 +10,9 @@ from scipy.stats import rankdata
 
 from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.config import Moment
-from slarisk.learning.features import number_fields, read_numbers
+from slarisk.learning.features import list_numeric_inputs, read_numbers
 from slarisk.stats.association import measure_auc
-from slarisk.tickets.contract import moment_known
+from slarisk.tickets.fields import moment_known
 
 if TYPE_CHECKING:
     from slarisk.arrays import Bools, Floats
@@ -45,7 +45,7 @@ def check_preparation(context: CheckContext) -> CheckResult:
             f"The probabilities of {changed:,} test tickets change when fewer are scored together: "
             "their features, or the preprocessing in the model, are made from other test tickets."
         )
-    fields = number_fields(context.config.features)
+    fields = list_numeric_inputs(context.config.features)
     names = [name for name in fields if name in context.training]
     frame, unlabelled = context.tickets.frame, context.tickets.unlabelled
     wholes = [[context.training, context.test], [frame], [frame, unlabelled]]
@@ -165,7 +165,7 @@ def check_selection(context: CheckContext) -> CheckResult:
     the training tickets, and by training and test tickets together. If only the second order puts
     all picked ones first, the test tickets took part in the choice.
     """
-    data, picked = context.config.data, {*number_fields(context.config.features)}
+    data, picked = context.config.data, {*list_numeric_inputs(context.config.features)}
     names = [
         name
         for name in data.columns

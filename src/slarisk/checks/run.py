@@ -19,6 +19,7 @@ from slarisk.checks.generalisation import (
 from slarisk.checks.imputation import check_creation
 from slarisk.checks.label_health import check_label_health
 from slarisk.checks.leaks import check_missing_values, check_single_features, check_too_good
+from slarisk.checks.look_ahead import check_context
 from slarisk.checks.population import check_drift, check_population
 from slarisk.checks.preparation import check_preparation, check_selection
 from slarisk.checks.separation import check_cases, check_duplicates, check_order
@@ -59,7 +60,8 @@ RULES = {
     "SR020": Rule("probabilities calibrated", check_calibration),
     "SR021": Rule("no drift from training to test", check_drift),
     "SR022": Rule("the test tickets stand for their period", check_population),
-    "SR023": Rule("labels came in as usual", check_label_health),
+    "SR023": Rule("ends of tickets were recorded as usual", check_label_health),
+    "SR024": Rule("context comes from the past alone", check_context),
 }
 
 

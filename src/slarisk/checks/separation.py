@@ -9,7 +9,7 @@ import pandas as pd
 
 from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.config import Moment, SplitKind
-from slarisk.tickets.contract import date_fields, moment_known
+from slarisk.tickets.fields import date_fields, moment_known
 from slarisk.tickets.labels import read_moment
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def check_order(context: CheckContext) -> CheckResult:
         unknown = int((~(training["label_known_at"] < begin)).sum())
         early = 0
         if split.test_from is not None:
-            early = int((tested < read_moment(split.test_from)).sum())
+            test_from = read_moment(split.test_from, context.config.data.timezone)
+            early = int((tested < test_from).sum())
         if later or unknown or early:
             return failed(
                 f"Of the training tickets {later:,} were created, and {unknown:,} labels became "

@@ -13,6 +13,7 @@ from slarisk.decisions.thresholds import bootstrap_threshold
 from slarisk.evaluation.baselines import decide_baselines
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.stats.bootstrap import paired_interval
+from slarisk.tickets.fields import list_segments
 
 if TYPE_CHECKING:
     from slarisk.checks.context import CheckContext
@@ -65,7 +66,7 @@ def _evaluate_again(context: CheckContext) -> EvaluationResult:
         context.probability,
         context.decide(context.test, context.probability, context.test_costs),
         context.test_costs,
-        decide_baselines(*parts, context.config.data.segments),
+        decide_baselines(*parts, list_segments(context.config.data)),
         settings.bootstrap_draws,
         settings.confidence,
         settings.seed,

@@ -24,7 +24,7 @@ from slarisk.reports.items import (
 )
 from slarisk.reports.report import write_report
 from slarisk.scoring.output_files import write_all
-from slarisk.tickets.labels import LabelledTickets, prepare_tickets
+from slarisk.tickets.prepare import LabelledTickets, prepare_tickets
 from slarisk.tracking.log import log_items
 from slarisk.tracking.runs import end_orphans
 from slarisk.tracking.source import find_source
@@ -47,7 +47,7 @@ def analyze(config: AnalyzeConfig) -> None:
     experiment = open_store(config.tracking)
     end_orphans(experiment)
     earlier = fetch_earlier(config.compare) if config.compare is not None else None
-    tickets = prepare_tickets(config.data, config.sla, config.cost)
+    tickets = prepare_tickets(config.data, config.sla, config.cost, config.max_rejected)
     source, policy = find_source(), fingerprint_labelling(config)
     tags = identify_analysis(tickets.fingerprint, policy, source)
     with tracked_run(f"analysis {config.data.name}", tags) as run_id:
@@ -57,6 +57,8 @@ def analyze(config: AnalyzeConfig) -> None:
         page = write_report(analysis)
         log_items(analysis_items(analysis, page))
         write_all({output: page})
+    for note in tickets.notes:
+        print(note)
     print_findings(analysis)
     print(f"  report {output}, run {run_id}", flush=True)
 
@@ -91,7 +93,7 @@ def fetch_champion_scores(tickets: LabelledTickets, config: AnalyzeConfig) -> Ch
     scored = ~((seen["origin"] == OUT_OF_FOLD) & seen["probability"].isna()).to_numpy()
     if not scored.any():
         return f"Version {champion.number} of {name} has only in-sample scores of these tickets."
-    decided = bundle.decide(rows[scored])
+    decided = bundle.remember(tickets).decide(rows[scored])
     return ChampionScores(
         version=f"{name} version {champion.number} ({bundle.manifest.model_name})",
         scored=scored,

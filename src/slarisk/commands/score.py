@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +14,14 @@ from slarisk.config import Engine
 from slarisk.decisions.costs import dollars
 from slarisk.decisions.policies import find_policy, validate_decision
 from slarisk.errors import InputError, StoreError
-from slarisk.model.bundle import BUCKETS
+from slarisk.exports.files import STDIN
+from slarisk.learning.context import add_context, remember_tickets
+from slarisk.model.bundle import BUCKETS, HISTORY
+from slarisk.registry.kept_history import fetch_kept_history, keep_history
 from slarisk.registry.models import fetch_run_bundle, fetch_version
 from slarisk.registry.versions import require_champion
 from slarisk.scoring.export import notebook_export
+from slarisk.scoring.history import KEPT
 from slarisk.scoring.items import (
     identify_scoring,
     scoring_experiment,
@@ -27,14 +33,15 @@ from slarisk.scoring.stream import score_stream
 from slarisk.scoring.summary import format_drift, rank_counts
 from slarisk.scoring.task import Task
 from slarisk.stats.drift import MODERATE
-from slarisk.tickets.files import STDIN
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.contract import note_local_times
+from slarisk.tickets.prepare import prepare_tickets
 from slarisk.tracking.log import log_items
 from slarisk.tracking.runs import end_orphans, find_run
 from slarisk.tracking.store import open_store, tracked_run
 
 if TYPE_CHECKING:
     from slarisk.config import Decision, ScoreConfig
+    from slarisk.learning.context import History
     from slarisk.model.bundle import Bundle
     from slarisk.scoring.summary import ScoringSummary
 
@@ -52,13 +59,16 @@ def score(config: ScoreConfig) -> None:
     config = scoring_experiment(config)
     end_orphans(open_store(config.tracking))
     output = find_output(config)
-    bundle, version = fetch_model(config)
+    bundle, version, model_run = fetch_model(config)
     source = config.input or bundle.manifest.data.path
     rejected = find_rejected(config, output)
     validate_paths(source, output, rejected)
+    validate_history(config, bundle)
     if config.export.name == "notebook":
         write_notebook_export(bundle, source, output or Path(config.output))
         return
+    if bundle.manifest.has_context:
+        bundle = bundle.remember(find_kept_history(config, bundle, model_run))
     task = Task(
         bundle=bundle,
         decision=choose_decision(config, bundle),
@@ -68,8 +78,9 @@ def score(config: ScoreConfig) -> None:
         version=version,
         scored_at=datetime.now(UTC).isoformat(timespec="seconds"),
         max_rejected=config.max_rejected,
+        history=config.history,
     )
-    summary, run_id = track_scoring(config, task)
+    summary, run_id = track_scoring(config, task, model_run)
     # standard output may have the scores
     out = sys.stdout if output is not None else sys.stderr
     name = "standard input" if source == STDIN else source
@@ -81,15 +92,46 @@ def score(config: ScoreConfig) -> None:
     print(f"  run {run_id}", file=out, flush=True)
 
 
-def track_scoring(config: ScoreConfig, task: Task) -> tuple[ScoringSummary, str]:
-    """Score as an MLflow run; a store that fails after the scores are written costs no scores."""
+def find_kept_history(config: ScoreConfig, bundle: Bundle, model_run: str) -> History:
+    """Fetch what was kept beside the model; a damaged file only stops a scoring that needs it."""
+    assert bundle.history is not None
+    try:
+        return fetch_kept_history(bundle, model_run)
+    except InputError as error:
+        if config.history == KEPT:
+            raise InputError(
+                f"history=kept: {error} Score the whole log without history=kept to renew it."
+            ) from error
+        print(f"what was kept is replaced: {error}", file=sys.stderr)
+        return bundle.history
+
+
+def validate_history(config: ScoreConfig, bundle: Bundle) -> None:
+    """Raise InputError if a history is given to a model that has no use for it."""
+    if config.history is not None and not bundle.manifest.has_context:
+        raise InputError(
+            f"history={config.history}: {bundle.manifest.model_name} has no context features; its "
+            "scores depend on their own tickets alone."
+        )
+
+
+def track_scoring(config: ScoreConfig, task: Task, model_run: str) -> tuple[ScoringSummary, str]:
+    """Score as an MLflow run; a store that fails after the scores are written costs no scores.
+
+    What a model with context is to remember of the tickets is kept beside it, with its run.
+    """
     started = time.monotonic()
     summary: ScoringSummary | None = None
     run_id = "not logged"
     try:
         with tracked_run("scoring", identify_scoring(task.version)) as run_id:
             log_items(scoring_start_items(config, task.bundle, task.version, task.decision))
-            summary = run_engine(config, task)
+            with tempfile.TemporaryDirectory() as folder:
+                if task.bundle.manifest.has_context:
+                    task = replace(task, state=Path(folder) / HISTORY)
+                summary = run_engine(config, task)
+                if task.state is not None:
+                    keep_history(task.state, model_run)
             drift = summary.measure_drift(task.bundle.manifest.profile)
             log_items(scoring_items(summary, drift, time.monotonic() - started))
     except StoreError as error:
@@ -150,14 +192,14 @@ def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
     return decision
 
 
-def fetch_model(config: ScoreConfig) -> tuple[Bundle, str]:
-    """Fetch the model, and the text for ``Model_Version`` in the export."""
+def fetch_model(config: ScoreConfig) -> tuple[Bundle, str, str]:
+    """Fetch the model, the text for ``Model_Version`` in the export, and the id of its run."""
     if config.run_id is not None:
         run = find_run(config.run_id)
-        return fetch_run_bundle(run), f"run {run.run_id}"
+        return fetch_run_bundle(run), f"run {run.run_id}", run.run_id
     name = config.tracking.registered_model
     champion = require_champion(name)
-    return fetch_version(name, champion), champion.number
+    return fetch_version(name, champion), champion.number, champion.run_id
 
 
 def describe_model(config: ScoreConfig, bundle: Bundle, version: str) -> str:
@@ -173,7 +215,8 @@ def write_notebook_export(bundle: Bundle, source: str, output: Path) -> None:
     manifest = bundle.manifest
     manifest.data.path = source
     tickets = prepare_tickets(manifest.data, manifest.sla, manifest.cost)
-    frame = notebook_export(bundle, tickets.frame)
+    history = remember_tickets(tickets, manifest.features, manifest.data)
+    frame = notebook_export(bundle, add_context(tickets.frame, manifest.features, history))
     write_all({output: frame})
     print(
         f"{source} -> {output}: the notebook's export, {len(frame):,} tickets. Its scores of "
@@ -185,8 +228,8 @@ def format_scoring(summary: ScoringSummary, bundle: Bundle) -> str:
     """List rows in and out, score origins, buckets, expected losses, unseen categories, drift."""
     rejected = summary.rejected.total()
     lines = []
-    rows = summary.rows_in
-    if bundle.manifest.data.events is not None:
+    rows, data = summary.rows_in, bundle.manifest.data
+    if data.events is not None:
         lines.append(f"events read {rows:,}")
         rows = summary.scored + rejected
     if rows != summary.scored + rejected:
@@ -201,8 +244,16 @@ def format_scoring(summary: ScoringSummary, bundle: Bundle) -> str:
         f"escalate {summary.escalated:,}: expected loss {dollars(summary.acted)}, against "
         f"{dollars(summary.left)} if all are left ({averted} averted)"
     )
+    lines += summary.notes
+    if summary.stale_history:
+        lines.append(
+            f"  {summary.stale_history:,} tickets were created more than a day after it ends"
+        )
+    if summary.short_history:
+        lines.append(f"  it is too short for a load or a rate of {summary.short_history:,} tickets")
     for name, count in rank_counts(summary.unseen):
         lines.append(f"  {count:,} tickets have a {name} that training did not have")
+    lines += [f"  {note}" for note in note_local_times(summary.times, data.timezone)]
     drift = summary.measure_drift(bundle.manifest.profile)
     if len(drift):
         moved = format_drift(drift) or "none"

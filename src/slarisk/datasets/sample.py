@@ -281,6 +281,38 @@ RATING_NOISE: Final = 0.9
 
 
 @dataclass(frozen=True)
+class Desk:
+    """How a desk differs from the bundled one: what makes its labels late, or wrong.
+
+    Attributes
+    ----------
+    stretch
+        All targets, waits and hours of work are longer by this factor, so that a label is known
+        later. The truth stays the same, for targets of ``TARGET_HOURS`` times the factor.
+    slow_share
+        Share of the tickets, drawn at random, that take `SLOW_FACTOR` times as long.
+    outage
+        Two moments, as text. What is resolved from the first on is written down at the second,
+        within `CLEARED_HOURS`: its resolution times are wrong, and the truth is not.
+    swing
+        Standard deviation of the log of the pace of each ticket type, which wanders from day to day
+        with a memory of `SWING_DAYS`. No field shows it, only other tickets do; the truth knows it.
+    """
+
+    stretch: float = 1.0
+    slow_share: float = 0.0
+    outage: tuple[str, str] | None = None
+    swing: float = 0.0
+
+
+BUNDLED: Final = Desk()
+SLOW_FACTOR: Final = 8.0
+CLEARED_HOURS: Final = 10.0
+SWING_DAYS: Final = 20.0
+PLACES: Final = {kind: float(place) for place, kind in enumerate(TYPES)}
+
+
+@dataclass(frozen=True)
 class Sample:
     """A synthetic export and what no real export has: the true risk.
 
@@ -297,7 +329,7 @@ class Sample:
     truth: pd.DataFrame
 
 
-def generate_tickets(tickets: int = 12_000, seed: int = 2024) -> Sample:
+def generate_tickets(tickets: int = 12_000, seed: int = 2024, desk: Desk = BUNDLED) -> Sample:
     """Generate a year of support tickets with their true breach probabilities.
 
     More tickets make the same year denser; the process stays the same.
@@ -308,6 +340,8 @@ def generate_tickets(tickets: int = 12_000, seed: int = 2024) -> Sample:
         How many tickets to generate, at least 1.
     seed
         Seed of the PCG64 generator. The defaults give the bundled sample.
+    desk
+        How the desk differs from the bundled one.
 
     Returns
     -------
@@ -329,12 +363,23 @@ def generate_tickets(tickets: int = 12_000, seed: int = 2024) -> Sample:
     customers = draw_customers(rng, tickets)
     requests = draw_requests(rng, arrivals, customers)
     wait, work = measure_wait_hours(requests), measure_work_hours(requests)
-    outcomes = draw_outcomes(rng, requests, wait, work)
+    # The variations of a desk are drawn apart, so that its tickets are those of the bundled one.
+    varied = Generator(PCG64([seed, 1]))
+    slow = varied.random(tickets) < desk.slow_share
+    pace = np.ones(tickets) if not desk.swing else np.exp(desk.swing * draw_swing(varied, requests))
+    slowed = pace * np.where(slow, SLOW_FACTOR, 1.0)
+    outcomes = draw_outcomes(rng, requests, wait, work, slowed=slowed, stretch=desk.stretch)
+    if desk.outage is not None:
+        outcomes["resolved_at"] = delay_records(varied, outcomes["resolved_at"], *desk.outage)
     export = _lay_out_export(requests, customers, outcomes)
+    usual, if_slow = (
+        compute_breach_probability(requests["priority"], (wait + work) * pace * times)
+        for times in (1.0, SLOW_FACTOR)
+    )
     truth = pd.DataFrame(
         {
             "ticket_id": export["Ticket ID"],
-            "breach_probability": compute_breach_probability(requests["priority"], wait + work),
+            "breach_probability": (1 - desk.slow_share) * usual + desk.slow_share * if_slow,
         }
     )
     return Sample(tickets=export, truth=truth)
@@ -589,9 +634,17 @@ def is_incident(created: Times, product: "pd.Series[str]") -> Bools:
 
 
 def draw_outcomes(
-    rng: Generator, requests: pd.DataFrame, wait_hours: Floats, work_hours: Floats
+    rng: Generator,
+    requests: pd.DataFrame,
+    wait_hours: Floats,
+    work_hours: Floats,
+    *,
+    slowed: Floats,
+    stretch: float,
 ) -> pd.DataFrame:
     """Draw when tickets are answered and resolved, and how customers rate it, export or not.
+
+    A ticket takes ``slowed`` times as long as it would, and all times are longer by ``stretch``.
 
     Returns
     -------
@@ -601,13 +654,13 @@ def draw_outcomes(
     tickets = len(requests)
     created = requests["created_at"].to_numpy()
     median = wait_hours + work_hours
-    hours = median * np.exp(NOISE * rng.standard_normal(tickets))
+    hours = slowed * median * np.exp(NOISE * rng.standard_normal(tickets))
     live = requests["channel"].isin(LIVE_CHANNELS).to_numpy()[:, None]
     low, high = np.where(live, ANSWERED_AFTER_WORK_LIVE, ANSWERED_AFTER_WORK).T
     part_of_work = low + (high - low) * rng.random(tickets)
-    answered = hours * (wait_hours + part_of_work * work_hours) / median
+    answered = stretch * hours * (wait_hours + part_of_work * work_hours) / median
     answer_seconds = np.maximum(np.rint(answered * 3600), SHORTEST_STEP_SECONDS)
-    seconds = np.maximum(np.rint(hours * 3600), answer_seconds + SHORTEST_STEP_SECONDS)
+    seconds = np.maximum(np.rint(stretch * hours * 3600), answer_seconds + SHORTEST_STEP_SECONDS)
     return pd.DataFrame(
         {
             "answered_at": created + answer_seconds.astype("timedelta64[s]"),
@@ -615,6 +668,27 @@ def draw_outcomes(
             "rating": draw_ratings(rng, hours / look_up(TARGET_HOURS, requests["priority"])),
         }
     )
+
+
+def draw_swing(rng: Generator, requests: pd.DataFrame) -> Floats:
+    """Draw the state of each ticket's type on its day: one with mean 0 and variance 1, by type."""
+    kept = np.exp(-1 / SWING_DAYS)
+    states = rng.standard_normal((CALENDAR_DAYS, len(TYPES)))
+    for day in range(1, CALENDAR_DAYS):
+        states[day] = kept * states[day - 1] + np.sqrt(1 - kept**2) * states[day]
+    created = requests["created_at"].to_numpy()
+    days = ((created - PERIOD_START) / np.timedelta64(1, "D")).astype(np.int64)
+    state: Floats = states[days, look_up(PLACES, requests["type"]).astype(np.int64)]
+    return state
+
+
+def delay_records(
+    rng: Generator, resolved: "pd.Series[pd.Timestamp]", begin: str, end: str
+) -> "pd.Series[pd.Timestamp]":
+    """Write what was resolved between two moments down after the second, in a backlog's time."""
+    hit = (resolved >= pd.Timestamp(begin)) & (resolved < pd.Timestamp(end))
+    late = np.rint(CLEARED_HOURS * 3600 * rng.random(len(resolved))).astype("timedelta64[s]")
+    return resolved.mask(hit, pd.Timestamp(end) + pd.Series(late, index=resolved.index))
 
 
 def draw_ratings(rng: Generator, lateness: Floats) -> "pd.Series[int]":
@@ -663,17 +737,19 @@ def write_times(times: "pd.Series[pd.Timestamp]") -> "pd.Series[str]":
     return times.dt.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def write_sample(folder: Path, tickets: int = 12_000, seed: int = 2024) -> None:
+def write_sample(
+    folder: Path, tickets: int = 12_000, seed: int = 2024, desk: Desk = BUNDLED
+) -> None:
     """Write a sample's two files into a folder, byte for byte the same everywhere.
 
     Parameters
     ----------
     folder
         An existing folder. Files named `TICKETS_FILE` and `TRUTH_FILE` in it are replaced.
-    tickets, seed
+    tickets, seed, desk
         As of `generate_tickets`; the defaults give the bundled sample.
     """
-    sample = generate_tickets(tickets, seed)
+    sample = generate_tickets(tickets, seed, desk)
     for frame, name in ((sample.tickets, TICKETS_FILE), (sample.truth, TRUTH_FILE)):
         frame.to_csv(folder / name, index=False, lineterminator="\n", float_format="%.6f")
 

@@ -18,14 +18,17 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils import get_tags
 
 from slarisk.errors import InputError
+from slarisk.exports.numbers import hint_marks
+from slarisk.learning.context import name_load, name_past, name_rates, split_group
 from slarisk.tickets.contract import get_dates, get_text
+from slarisk.times.zones import show_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sklearn.base import BaseEstimator
 
-    from slarisk.config import FeatureSet
+    from slarisk.config import FeatureSet, Load, Past, Rates
 
 UNKNOWN = "Unknown"  # the category of a missing value
 A_MONDAY = pd.Timestamp("2024-01-08 09:00")  # the date of a made-up ticket
@@ -34,7 +37,7 @@ _TEXT_WORDS = 300  # the most frequent words of a text field
 _LARGEST = 2.0**53  # a float counts whole numbers up to here; forests refuse much larger ones
 _DAY_HOURS, _WEEK_DAYS = 24, 7
 
-Encoding = Literal["one_hot", "native"]
+Encoding = Literal["one_hot", "native", "native_frame"]
 Columns = dict[str, "pd.Series"]
 EncoderPart = tuple[
     str, Any, Any
@@ -45,12 +48,15 @@ class FeatureKind:
     """One kind of feature, listed in a feature set under its ``key``.
 
     What is listed is an entry: the name of a field, unless the kind says otherwise. Unless
-    overridden, an entry makes one column, of numbers and of the entry's name.
+    overridden, an entry makes one column, of numbers and of the entry's name. A kind that looks at
+    other tickets takes its columns from the tickets: see :mod:`slarisk.learning.context`.
 
     Attributes
     ----------
     key : str
         The list of :class:`~slarisk.config.FeatureSet`.
+    local : bool
+        Whether it reads the creation time off the clocks of the feature set's time zone.
     holds : {"numbers", "categories", "text"}
         What the columns hold: floats with NaN for unknown, or ``str`` without gaps. Checks and the
         drift profile compare the values of a column, unless it is free text.
@@ -60,31 +66,32 @@ class FeatureKind:
     """
 
     key: ClassVar[str]
+    local: ClassVar[bool] = False
     holds: ClassVar[Literal["numbers", "categories", "text"]] = "numbers"
     example: ClassVar[str | float | pd.Timestamp]
 
-    def fields(self, entry: str) -> list[str]:
+    def fields(self, entry: Any) -> list[str]:
         """The ticket fields that an entry reads."""
         return [entry]
 
-    def names(self, entry: str) -> list[str]:
+    def names(self, entry: Any) -> list[str]:
         """The names of an entry's columns."""
         return [entry]
 
-    def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
+    def make(self, tickets: pd.DataFrame, entry: Any) -> Columns:
         """Make the columns of an entry; a field that is not there counts as unknown."""
         raise NotImplementedError
 
-    def validate_entry(self, entry: str) -> None:
+    def validate_entry(self, entry: Any) -> None:
         """Raise an InputError if the kind does not know an entry."""
 
-    def validate_types(self, tickets: pd.DataFrame, entry: str) -> None:
+    def validate_types(self, tickets: pd.DataFrame, entry: Any) -> None:
         """Raise an InputError if a field of the training tickets is of another type.
 
         The message goes to the tracking server: it must not quote values of tickets.
         """
 
-    def validate_frame(self, frame: pd.DataFrame, entries: list[str]) -> None:
+    def validate_frame(self, frame: pd.DataFrame, entries: list[Any]) -> None:
         """Raise an InputError if there is nothing to learn from in the training columns."""
 
     def parts(
@@ -165,6 +172,7 @@ class Numeric(FeatureKind):
             raise InputError(
                 f"the field {entry!r} is a numeric feature, but holds text: none of its "
                 f"{len(present):,} values is a number. List it under features.categorical."
+                f"{hint_marks(present.astype('str'))}"
             )
 
 
@@ -172,6 +180,7 @@ class Calendar(FeatureKind):
     """A part of the creation time; ``hour_cyclic`` and ``weekday_cyclic`` as sine and cosine."""
 
     key = "calendar"
+    local = True
     example = A_MONDAY
     _names: ClassVar = {
         **{part: [part] for part in ("hour", "weekday", "weekend", "month")},
@@ -242,11 +251,72 @@ class DaysSince(FeatureKind):
         return {f"days_since_{entry}": (elapsed.dt.total_seconds() / 86400).astype(float)}
 
 
+class LoadOfDesk(FeatureKind):
+    """How many tickets were open, and arrived and were resolved lately."""
+
+    key = "load"
+    example = UNKNOWN
+
+    def fields(self, entry: Load) -> list[str]:
+        """Read the creation time, and the fields of the groups."""
+        return ["created_at", *(name for group in entry.by for name in split_group(group))]
+
+    def names(self, entry: Load) -> list[str]:
+        """Name a column for each group, count and window."""
+        return name_load(entry)
+
+    def make(self, tickets: pd.DataFrame, entry: Load) -> Columns:
+        """Take the columns."""
+        return _take_columns(tickets, name_load(entry))
+
+
+class BreachRates(FeatureKind):
+    """The share of labels known lately that were breaches."""
+
+    key = "rates"
+    example = UNKNOWN
+
+    def fields(self, entry: Rates) -> list[str]:
+        """Read the creation time, and the fields of the groups."""
+        return ["created_at", *(name for group in entry.by for name in split_group(group))]
+
+    def names(self, entry: Rates) -> list[str]:
+        """Name a column for each group and window."""
+        return name_rates(entry)
+
+    def make(self, tickets: pd.DataFrame, entry: Rates) -> Columns:
+        """Take the columns."""
+        return _take_columns(tickets, name_rates(entry))
+
+
+class PastOfPerson(FeatureKind):
+    """The earlier tickets of whoever a field names."""
+
+    key = "past"
+    example = UNKNOWN
+
+    def fields(self, entry: Past) -> list[str]:
+        """Read the creation time, and the fields that name people."""
+        return ["created_at", *entry.of]
+
+    def names(self, entry: Past) -> list[str]:
+        """Name three columns for each field."""
+        return name_past(entry)
+
+    def make(self, tickets: pd.DataFrame, entry: Past) -> Columns:
+        """Take the columns."""
+        return _take_columns(tickets, name_past(entry))
+
+
+def _take_columns(tickets: pd.DataFrame, names: list[str]) -> Columns:
+    return {name: tickets[name].astype(float) for name in names}
+
+
 # In the order of their columns.
 KINDS: tuple[FeatureKind, ...] = tuple(kind() for kind in FeatureKind.__subclasses__())
 
 
-def list_entries(features: FeatureSet, *holds: str) -> Iterator[tuple[FeatureKind, str]]:
+def list_entries(features: FeatureSet, *holds: str) -> Iterator[tuple[FeatureKind, Any]]:
     """List what a feature set lists, with its kind; only of kinds that hold one of ``holds``."""
     for kind in KINDS:
         if not holds or kind.holds in holds:
@@ -269,7 +339,7 @@ def example_values(features: FeatureSet) -> dict[str, str | float | pd.Timestamp
     return examples
 
 
-def number_fields(features: FeatureSet) -> list[str]:
+def list_numeric_inputs(features: FeatureSet) -> list[str]:
     """The ticket fields that a feature set reads as numbers."""
     examples = example_values(features)
     return [name for name, example in examples.items() if isinstance(example, float)]
@@ -296,7 +366,7 @@ def names_made_of(field: str, features: FeatureSet) -> list[str]:
     return _names((kind, entry) for kind, entry in entries if kind.fields(entry) == [field])
 
 
-def _names(entries: Iterator[tuple[FeatureKind, str]]) -> list[str]:
+def _names(entries: Iterator[tuple[FeatureKind, Any]]) -> list[str]:
     return [name for kind, entry in entries for name in kind.names(entry)]
 
 
@@ -353,8 +423,12 @@ def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
         floats with NaN for unknown.
     """
     columns: Columns = {}
+    local = tickets
+    if features.timezone is not None and features.calendar:
+        created = show_local(get_dates(tickets, "created_at"), features.timezone)
+        local = tickets.assign(created_at=created)
     for kind, entry in list_entries(features):
-        columns |= kind.make(tickets, entry)
+        columns |= kind.make(local if kind.local else tickets, entry)
     return pd.DataFrame(columns, index=tickets.index)
 
 
@@ -372,9 +446,12 @@ def _holds_dates(values: pd.Series) -> bool:
 
 def encoding_for(estimator: BaseEstimator) -> Encoding:
     """What an estimator needs: native categories if it knows them, one-hot columns otherwise."""
+    package = type(estimator).__module__.partition(".")[0]
+    if package == "catboost":  # refuses categories in a matrix of floats
+        return "native_frame"
     known = {"categorical_feature", "categorical_features"}
-    is_lightgbm = type(estimator).__module__.startswith("lightgbm.")
-    return "native" if is_lightgbm or known & set(estimator.get_params()) else "one_hot"
+    is_native = package == "lightgbm" or known & set(estimator.get_params())
+    return "native" if is_native else "one_hot"
 
 
 def accepts_sparse(estimator: BaseEstimator) -> bool:
@@ -389,7 +466,8 @@ def make_encoder(
 
     ``one_hot``: indicator columns, numbers with gaps filled by the median and scaled to unit
     variance (unless ``features.scale`` is off). ``native``: category codes, with -1 for an unseen
-    category, and numbers as they are. The matrix is sparse where that is smaller, and ``sparse``.
+    category, and numbers as they are. ``native_frame``: the same as a DataFrame, its codes whole
+    numbers. The matrix is sparse where that is smaller, and ``sparse``.
     Categories come first, then numbers, then what has a step of its own.
     """
     steps: dict[str, EncoderPart] = {}
@@ -400,8 +478,9 @@ def make_encoder(
             steps[step] = (step, encoder, shared)
     first = {CATEGORIES: 0, NUMBERS: 1}
     parts = sorted(steps.values(), key=lambda part: first.get(part[0], len(first)))
-    dense = {"sparse_threshold": 0.0} if encoding == "native" or not sparse else {}
-    return ColumnTransformer(parts, **dense)
+    dense = {"sparse_threshold": 0.0} if encoding != "one_hot" or not sparse else {}
+    encoder = ColumnTransformer(parts, **dense)
+    return encoder.set_output(transform="pandas") if encoding == "native_frame" else encoder
 
 
 def _word_encoder() -> TfidfVectorizer:
@@ -409,8 +488,9 @@ def _word_encoder() -> TfidfVectorizer:
 
 
 def _category_encoder(features: FeatureSet, encoding: Encoding) -> BaseEstimator:
-    if encoding == "native":
+    if encoding != "one_hot":
         return OrdinalEncoder(
+            dtype=np.int64 if encoding == "native_frame" else np.float64,
             handle_unknown="use_encoded_value",
             unknown_value=-1,
             max_categories=features.max_categories,
@@ -423,7 +503,7 @@ def _category_encoder(features: FeatureSet, encoding: Encoding) -> BaseEstimator
 
 
 def _number_encoder(features: FeatureSet, encoding: Encoding) -> Any:
-    if encoding == "native":
+    if encoding != "one_hot":
         return "passthrough"
     # a column may be empty in one fold: it must keep its place
     fill = SimpleImputer(strategy="median", keep_empty_features=True)

@@ -88,7 +88,7 @@ def breach_scores(pipeline: Pipeline, frame: pd.DataFrame) -> NDArray[np.float64
 
 
 def make_fit_params(
-    estimator: BaseEstimator, costs: CostMatrix, weight: Weight, known: Floats | None = None
+    estimator: BaseEstimator, costs: CostMatrix, weight: Weight, weights: Floats | None = None
 ) -> dict[str, Floats]:
     """Build per-ticket fit parameters: ``sample_weight``, or the four costs.
 
@@ -102,8 +102,8 @@ def make_fit_params(
     costs : CostMatrix
         Of the n training tickets.
     weight : Weight
-    known : float array of shape (n,), optional
-        Weights for the chance that each label was known; they multiply those of the stakes.
+    weights : float array of shape (n,), optional
+        Other weights, which multiply those of the stakes.
 
     Raises
     ------
@@ -111,19 +111,41 @@ def make_fit_params(
         The estimator takes no weights, or nothing is at stake.
     """
     takes = inspect.signature(estimator.fit).parameters
-    weights = known
     if weight is Weight.stakes:
         saved = np.maximum(costs.fn - costs.tp, 0)
         if not saved.any():
             raise InputError("weight=stakes: no escalation saves anything, so nothing is at stake.")
-        weights = saved / saved.mean() * (1 if known is None else known)
+        weights = saved / saved.mean() * (1 if weights is None else weights)
     if weights is not None and "sample_weight" not in takes:
-        key = "split.settled=true" if weight is Weight.none else f"weight={weight.value}"
+        key = "half_life, split.settled" if weight is Weight.none else f"weight={weight.value}"
         raise InputError(f"{key}: {type(estimator).__name__} takes no weights.")
     fit_params = {} if weights is None else {"sample_weight": weights}
     if "fn_cost" in takes and weight is not Weight.stakes:
         fit_params |= {f"{name}_cost": getattr(costs, name) for name in ("tn", "fp", "fn", "tp")}
     return fit_params
+
+
+def weigh_recent(created: pd.Series, half_life: float) -> Floats:
+    """Weigh tickets by their age: half as much for each ``half_life`` (days), 1 in the mean.
+
+    Raises
+    ------
+    InputError
+        A ticket has no creation time.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> created = pd.Series(pd.to_datetime(["2024-01-01", "2024-01-31", "2024-01-31"]))
+    >>> weigh_recent(created, half_life=30).tolist()
+    [0.6, 1.2, 1.2]
+    """
+    if created.isna().any():
+        raise InputError("half_life: some tickets have no creation time, so they have no age.")
+    age = (created.max() - created).dt.total_seconds().to_numpy() / 86_400
+    weights = 0.5 ** (age / half_life)
+    relative: Floats = weights / weights.mean()
+    return relative
 
 
 def fit_pipeline(
@@ -158,7 +180,9 @@ def fit_pipeline(
         f"model__{name}": each for name, each in (fit_params or {}).items()
     }
     columns = list(range(len(category_names(features))))  # the encoder puts categories first
-    if encoding == "native" and columns:
+    if encoding == "native_frame":
+        arguments["model__cat_features"] = columns
+    elif encoding == "native" and columns:
         if "categorical_features" in model.get_params():
             model.set_params(categorical_features=columns)
         else:
@@ -181,8 +205,11 @@ def fit_pipeline(
 
 def _list_fit_errors() -> tuple[type[Exception], ...]:
     """List what an estimator raises about its parameters or its data."""
-    if "lightgbm" not in sys.modules:  # another estimator was fitted
-        return (ValueError,)
-    from lightgbm.basic import LightGBMError
+    errors: list[type[Exception]] = [ValueError]
+    if "lightgbm" in sys.modules:  # not for another estimator: importing it takes a second
+        from lightgbm.basic import LightGBMError
 
-    return ValueError, LightGBMError
+        errors.append(LightGBMError)
+    if "catboost" in sys.modules:
+        errors.append(sys.modules["catboost"].CatBoostError)
+    return tuple(errors)

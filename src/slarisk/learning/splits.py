@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from slarisk.arrays import Bools
     from slarisk.config import DataPolicy, Split
     from slarisk.learning.settling import Settled
-    from slarisk.tickets.labels import LabelledTickets
+    from slarisk.tickets.prepare import LabelledTickets
 
     Positions = NDArray[np.int64]
 
@@ -84,7 +84,7 @@ def hold_out_tickets(
     InputError
         A part is empty, or the labels do not allow the split.
     """
-    held_out = hold_out(tickets.frame, split, data.label, tickets.observed)
+    held_out = hold_out(tickets.frame, split, data.label, tickets.observed, data.timezone)
     if not len(held_out.assumed):
         return tickets, held_out
     frame = tickets.frame.copy()
@@ -99,6 +99,7 @@ def hold_out(
     split: Split,
     label: Label | None = None,
     observed: pd.Timestamp | None = None,
+    timezone: str | None = None,
 ) -> HoldOut:
     """Hold out the test tickets.
 
@@ -115,6 +116,8 @@ def hold_out(
         Says which tickets are in quarantine, and from which age an open one counts as breached.
     observed : Timestamp, optional
         When the export was taken: with ``settled``, test tickets must be settled by then.
+    timezone : str, optional
+        Of the dates in ``split`` and ``label``; None is that of the tickets.
 
     Raises
     ------
@@ -123,9 +126,9 @@ def hold_out(
     """
     label = label or Label()
     if split.name is SplitKind.random:
-        held_out = _hold_out_random(tickets, split, label)
+        held_out = _hold_out_random(tickets, split, find_quarantined(tickets, label, timezone))
     else:
-        held_out = _hold_out_latest(tickets, split, label, observed)
+        held_out = _hold_out_latest(tickets, split, label, observed, timezone)
     for part, positions in (("train on", held_out.train), ("test on", held_out.test)):
         if len(positions) == 0:
             raise InputError(
@@ -135,7 +138,7 @@ def hold_out(
     return held_out
 
 
-def find_quarantined(tickets: pd.DataFrame, label: Label) -> Bools:
+def find_quarantined(tickets: pd.DataFrame, label: Label, timezone: str | None = None) -> Bools:
     """Mask of tickets that were created while labels could not be trusted.
 
     Raises
@@ -146,7 +149,7 @@ def find_quarantined(tickets: pd.DataFrame, label: Label) -> Bools:
     created = tickets["created_at"]
     inside = np.zeros(len(tickets), dtype=np.bool_)
     for number, period in enumerate(label.quarantine):
-        moments = [read_moment(each) for each in period.created]
+        moments = [read_moment(each, timezone) for each in period.created]
         if len(moments) != 2 or moments[0] >= moments[1]:
             raise InputError(
                 f"label.quarantine[{number}].created={period.created}: must be two dates, the "
@@ -156,8 +159,7 @@ def find_quarantined(tickets: pd.DataFrame, label: Label) -> Bools:
     return inside
 
 
-def _hold_out_random(tickets: pd.DataFrame, split: Split, label: Label) -> HoldOut:
-    quarantined = find_quarantined(tickets, label)
+def _hold_out_random(tickets: pd.DataFrame, split: Split, quarantined: Bools) -> HoldOut:
     rows = np.flatnonzero(~quarantined)
     breach = tickets["breach"].to_numpy()[rows]
     rarest = int(min(breach.sum(), (~breach).sum()))
@@ -180,13 +182,17 @@ def _hold_out_random(tickets: pd.DataFrame, split: Split, label: Label) -> HoldO
 
 
 def _hold_out_latest(
-    tickets: pd.DataFrame, split: Split, label: Label, observed: pd.Timestamp | None
+    tickets: pd.DataFrame,
+    split: Split,
+    label: Label,
+    observed: pd.Timestamp | None,
+    timezone: str | None,
 ) -> HoldOut:
     created = tickets["created_at"]
-    cut = _find_cut(created, split)
+    cut = _find_cut(created, split, timezone)
     after = pd.Series(False, index=tickets.index)
     if split.test_until is not None:
-        after = created >= read_moment(split.test_until)
+        after = created >= read_moment(split.test_until, timezone)
     before = (created < cut).to_numpy()
     recent = np.ones(len(tickets), dtype=np.bool_)
     if split.train_days is not None:
@@ -201,11 +207,13 @@ def _hold_out_latest(
     }
     notes = []
     train, assumed, since = known, np.zeros_like(known), None
+    seen = tickets["breach"].to_numpy(dtype=bool)
     weighted = False
     if split.settled:
         found = find_settled(tickets, cut, label.late_if_open_after)
-        if _is_enough(eligible & found.settled, known, tickets):
-            train, assumed, since = eligible & found.settled, found.assumed, found.since
+        settled, labels = eligible & found.settled, seen | found.assumed
+        if _is_enough(settled, known, labels):
+            train, seen, assumed, since = settled, labels, found.assumed, found.since
             left_out["not_settled_at_cut"] = int((eligible & ~train).sum())
             notes += _note_assumed(train & assumed, train, found.late_after)
             if observed is not None:
@@ -217,21 +225,18 @@ def _hold_out_latest(
             notes.append(_note_unsettled(tickets, eligible, found))
     if not split.settled or weighted:
         left_out["label_unknown_at_cut"] = int((eligible & ~train).sum())
-    quarantined = find_quarantined(tickets, label)
-    if (train & quarantined).any():
-        if _is_enough(train & ~quarantined, train, tickets):
-            left_out["in_quarantine"] = int((train & quarantined).sum())
-            train = train & ~quarantined
-        else:
-            notes.append(
-                f"label.quarantine would leave {int((train & ~quarantined).sum()):,} of "
-                f"{int(train.sum()):,} training tickets: too few, so it is not kept in training."
-            )
-    tested = test & ~quarantined
-    left_out["in_quarantine"] = left_out.get("in_quarantine", 0) + int((test & ~tested).sum())
-    late = np.flatnonzero(train & assumed)
+    quarantined = find_quarantined(tickets, label, timezone)
+    trained, tested = train & ~quarantined, test & ~quarantined
+    if (train & quarantined).any() and not _is_enough(trained, train, seen):
+        notes.append(
+            f"label.quarantine would leave {int(trained.sum()):,} of {int(train.sum()):,} "
+            "training tickets: too few, so it is not kept in training."
+        )
+        trained = train
+    left_out["in_quarantine"] = int((train & ~trained).sum() + (test & ~tested).sum())
+    late = np.flatnonzero(trained & assumed)
     return HoldOut(
-        np.flatnonzero(train),
+        np.flatnonzero(trained),
         np.flatnonzero(tested),
         _drop_zeros(left_out),
         cut,
@@ -242,10 +247,10 @@ def _hold_out_latest(
     )
 
 
-def _find_cut(created: pd.Series, split: Split) -> pd.Timestamp:
+def _find_cut(created: pd.Series, split: Split, timezone: str | None) -> pd.Timestamp:
     """Find the moment that ends the training period."""
     if split.test_from is not None:
-        return read_moment(split.test_from)
+        return read_moment(split.test_from, timezone)
     in_order = created.dropna().sort_values()
     if in_order.empty:
         raise InputError(
@@ -255,9 +260,12 @@ def _find_cut(created: pd.Series, split: Split) -> pd.Timestamp:
     return cut
 
 
-def _is_enough(some: Bools, all_: Bools, tickets: pd.DataFrame) -> bool:
-    """Whether some of the training tickets can stand for all: half of them, of both classes."""
-    breach = tickets["breach"].to_numpy()[some]
+def _is_enough(some: Bools, all_: Bools, seen: Bools) -> bool:
+    """Whether some of the training tickets can stand for all: half of them, of both classes.
+
+    ``seen`` are the labels of all tickets as training sees them.
+    """
+    breach = seen[some]
     return bool(2 * some.sum() >= all_.sum() and breach.any() and not breach.all())
 
 

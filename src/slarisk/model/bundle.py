@@ -3,13 +3,14 @@
 A bundle is a folder of four files, none of them a pickle: ``bundle.json`` (the policies and every
 number chosen in training), ``pipeline.skops`` (encoder and estimator), ``seen.parquet`` (the
 tickets of the training run, so that none gets its in-sample score) and ``seal.json`` (the SHA-256
-of the other three, verified whenever a bundle is loaded).
+of the others, verified whenever a bundle is loaded). A model with context has a fifth,
+``history.parquet``: the events of the training export.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +25,17 @@ from slarisk.config import CostPolicy, DataPolicy, Decision, FeatureSet, SlaPoli
 from slarisk.decisions.policies import DecisionPolicy, make_policy
 from slarisk.errors import InputError
 from slarisk.learning.calibration import Calibrator
+from slarisk.learning.context import (
+    History,
+    add_context,
+    list_context_names,
+    list_groups,
+    remember_tickets,
+)
 from slarisk.learning.features import CATEGORIES, category_names, feature_fields, make_features
 from slarisk.learning.models import BreachModel
 from slarisk.model.checksums import checksum_folder, list_changed_files, write_checksums
+from slarisk.model.history import load_history, save_history
 from slarisk.model.profile import Bins
 from slarisk.model.seen_tickets import SeenTickets, identity_time_field
 from slarisk.model.unique_rows import UniqueRows
@@ -37,9 +46,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slarisk.decisions.costs import CostMatrix
+    from slarisk.tickets.prepare import LabelledTickets
 
 FORMAT = 1
 MANIFEST, PIPELINE, SEEN, CHECKSUMS = "bundle.json", "pipeline.skops", "seen.parquet", "seal.json"
+HISTORY = "history.parquet"
 
 # The columns of a decision, in order.
 PROBABILITY = "breach_probability"
@@ -54,6 +65,7 @@ BUCKETS = {"Low Risk": 0.33, "Medium Risk": 0.66, "High Risk": 1.0}  # upper end
 # structures, and for HistGradientBoosting a partial of a scikit-learn check (a partial of anything
 # that is not itself trusted is still refused). Nothing in the file can run code of its own.
 TRUSTED_TYPES = (
+    "catboost.core.CatBoostClassifier",
     "collections.OrderedDict",
     "empulse.models.boosting._backends.LGBMObjective",
     "empulse.models.boosting.csboost.CSBoostClassifier",
@@ -87,6 +99,11 @@ class Manifest:
     model_name: str
     profile: dict[str, Bins] = field(default_factory=dict)
     format: int = FORMAT
+
+    @property
+    def has_context(self) -> bool:
+        """Whether a score depends on earlier tickets, too."""
+        return bool(list_context_names(self.features))
 
     @property
     def policy(self) -> DecisionPolicy:
@@ -129,12 +146,14 @@ class Bundle:
     """A model with the policies it was trained under.
 
     ``seen`` has one row per ticket of the training run: ``identity``, ``created_at``, ``origin``
-    and, for training tickets, the out-of-fold ``probability``.
+    and, for training tickets, the out-of-fold ``probability``. ``history`` has the events that the
+    context of a ticket is counted in, at first those of the training run; None without context.
     """
 
     manifest: Manifest
     model: BreachModel
     seen: pd.DataFrame
+    history: History | None = None
 
     def decide(self, tickets: pd.DataFrame) -> pd.DataFrame:
         """Score tickets and decide about each.
@@ -155,7 +174,7 @@ class Bundle:
         scored = self.score(tickets)
         costs = self.manifest.costs(scored.tickets)
         left, escalated = costs.expected(scored.probability)
-        facts = take_facts(scored.tickets)
+        facts = take_facts(scored.tickets, self.manifest.data)
         return pd.DataFrame(
             {
                 PROBABILITY: scored.probability,
@@ -176,7 +195,7 @@ class Bundle:
         matches = self.seen_tickets.match(tickets)
         dated = tickets.assign(created_at=self.seen_tickets.creation_times(tickets, matches))
         if features is None:
-            frame = make_features(dated, self.manifest.features)
+            frame = self._make_features(dated)
             features = UniqueRows(frame, np.arange(len(frame)), self.model.calibrate(frame))
         out_of_fold = matches["probability"].to_numpy(dtype=float)
         by_model = features.scores[features.inverse]
@@ -186,7 +205,20 @@ class Bundle:
     def make_features(self, tickets: pd.DataFrame) -> pd.DataFrame:
         """Build the feature frame of some tickets."""
         dated = tickets.assign(created_at=self.seen_tickets.creation_times(tickets))
-        return make_features(dated, self.manifest.features)
+        return self._make_features(dated)
+
+    def _make_features(self, dated: pd.DataFrame) -> pd.DataFrame:
+        features = self.manifest.features
+        return make_features(add_context(dated, features, self.history), features)
+
+    def remember(self, history: History | LabelledTickets) -> Bundle:
+        """Give the same model with another history, or that of a labelled export."""
+        if not isinstance(history, History):
+            recorded = remember_tickets(history, self.manifest.features, self.manifest.data)
+            if recorded is None:
+                return self
+            history = recorded
+        return replace(self, history=history)
 
     @cached_property
     def seen_tickets(self) -> SeenTickets:
@@ -231,6 +263,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
             "slarisk/model/bundle.py)."
         )
     bundle.seen.to_parquet(folder / SEEN, index=False)
+    if bundle.history is not None:
+        save_history(bundle.history, folder / HISTORY)
     write_bundle_checksums(folder)
 
 
@@ -280,4 +314,7 @@ def load_bundle(folder: Path) -> Bundle:
     except skops.io.exceptions.UntrustedTypesFoundException as error:
         raise InputError(f"{PIPELINE}: not loaded. {error}") from error
     model = BreachModel(manifest.features, pipeline, manifest.calibrator)
-    return Bundle(manifest, model, pd.read_parquet(folder / SEEN))
+    history = None
+    if manifest.has_context:
+        history = load_history(folder / HISTORY, list_groups(manifest.features))
+    return Bundle(manifest, model, pd.read_parquet(folder / SEEN), history)

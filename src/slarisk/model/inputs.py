@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from slarisk.learning.features import A_MONDAY, UNKNOWN, example_values
-from slarisk.tickets.contract import ISO_8601, date_fields
+from slarisk.tickets.fields import date_fields, duration_fields, list_formats, sla_fields
+from slarisk.times.dates import EPOCHS, ISO_8601
 
 if TYPE_CHECKING:
-    from slarisk.config import DataPolicy
     from slarisk.model.bundle import Manifest
 
 _OPTIONAL = ("ticket_id", "created_at")  # they identify a ticket of the training run
-_ID, _PRICE = "1", 100.0  # of the example ticket
+_ID, _PRICE, _DURATION, _TIME = "1", 100.0, "8", "09:00"  # of the example ticket
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,11 @@ class Input:
 def list_inputs(manifest: Manifest) -> list[Input]:
     """List the raw columns that a model takes, the required ones first."""
     data, required = manifest.data, manifest.required_fields()
-    optional = [name for name in _OPTIONAL if name in data.columns and name not in required]
+    names = dict.fromkeys([*required, *_OPTIONAL, *sla_fields(data)])
+    names |= {data.times[name]: None for name in names if name in data.times}
+    # a column that feeds several fields is one input
+    by_column = {data.columns[name]: name for name in reversed(names) if name in data.columns}
+    listed = [name for name in names if name in by_column.values()]
     examples = _list_examples(manifest)
     return [
         Input(
@@ -46,7 +50,7 @@ def list_inputs(manifest: Manifest) -> list[Input]:
             required=name in required,
             example=examples[name],
         )
-        for name in [*required, *optional]
+        for name in listed
     ]
 
 
@@ -68,11 +72,14 @@ def _list_examples(manifest: Manifest) -> dict[str, str | float]:
     named = [*data.values.get("priority", ()), *manifest.sla.targets]
     if named and isinstance(examples["priority"], str):
         examples["priority"] = named[0]
-    return {name: _write(value, data) for name, value in examples.items()}
+    examples |= dict.fromkeys(duration_fields(data), _DURATION)
+    examples |= dict.fromkeys(data.times.values(), _TIME)
+    return {name: _write(value, list_formats(data, name)[0]) for name, value in examples.items()}
 
 
-def _write(value: str | float | pd.Timestamp, data: DataPolicy) -> str | float:
+def _write(value: str | float | pd.Timestamp, written: str) -> str | float:
     if not isinstance(value, pd.Timestamp):
         return value
-    written = data.date_formats[0]
+    if written in EPOCHS:
+        return str(int(value.timestamp()) * EPOCHS[written])
     return value.isoformat() if written == ISO_8601 else value.strftime(written)

@@ -6,25 +6,50 @@ travel inside the model (:mod:`slarisk.model.code`), which so loads where slaris
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from slarisk.errors import InputError
-from slarisk.model.bundle import Bundle, load_bundle
+from slarisk.exports.rows import as_text
+from slarisk.learning.context import NEVER, list_groups, read_times
+from slarisk.model.bundle import (
+    BUCKET,
+    ESCALATE,
+    ESCALATED,
+    LEFT,
+    PROBABILITY,
+    Bundle,
+    load_bundle,
+)
+from slarisk.model.history import load_history
 from slarisk.tickets.contract import type_fields
-from slarisk.tickets.rows import as_text
+from slarisk.tickets.fields import sla_fields
+from slarisk.tickets.labels import find_without_sla
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from slarisk.arrays import Floats
+
+HISTORY_FILE = "SLARISK_HISTORY"  # names a newer history than that of training
+HISTORY_AGE = "history_age_hours"
+_HOUR = 3_600_000_000  # microseconds
+
 
 class DecisionModel:
-    """Decides about raw tickets, whose columns are named as in the data policy."""
+    """Decides about raw tickets, whose columns are named as in the data policy.
+
+    The context of a ticket is counted in the history of training, or in the file that the
+    environment variable SLARISK_HISTORY names, which is read again when it has changed.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self._changed: float | None = None
 
     def predict(
         self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None
@@ -32,13 +57,17 @@ class DecisionModel:
         """Decide about each row: see :meth:`slarisk.model.bundle.Bundle.decide`.
 
         Missing values, unseen categories and extra columns are allowed. Each row is a ticket: of
-        an event log, its first event.
+        an event log, its first event. A model with context also returns ``history_age_hours``, the
+        hours from the end of the history to the creation of each ticket, 0 if it ends later.
+        Nothing is decided about a ticket without a due date, where that makes the SLA: it has no
+        probability and no losses, and is not escalated.
 
         Raises
         ------
         InputError
-            A column that the decision needs is missing.
+            A column that the decision needs is missing, or the history cannot be read.
         """
+        self._update_history()
         data = self.bundle.manifest.data
         columns = data.columns
         missing = [
@@ -48,10 +77,35 @@ class DecisionModel:
         ]
         if missing:
             raise InputError(f"The tickets lack the column {', '.join(missing)}.")
-        fields = {column: name for name, column in columns.items()}
-        known = [column for column in model_input.columns if column in fields]
-        raw = as_text(model_input[known].reset_index(drop=True)).rename(columns=fields)
-        return self.bundle.decide(type_fields(raw, data)).set_axis(model_input.index)
+        read = model_input[[each for each in model_input if each in columns.values()]]
+        text = as_text(read, data.decimal)
+        known = {name: text[column] for name, column in columns.items() if column in text}
+        raw = pd.DataFrame(known, index=text.index).reset_index(drop=True)
+        tickets = type_fields(raw, data)
+        decided = self.bundle.decide(tickets)
+        if any(name in raw for name in sla_fields(data)):
+            without = find_without_sla(tickets, data)
+            decided.loc[without, [PROBABILITY, LEFT, ESCALATED]] = np.nan
+            decided.loc[without, BUCKET], decided.loc[without, ESCALATE] = None, False
+        if self.bundle.history is not None:
+            decided[HISTORY_AGE] = _measure_age(tickets, self.bundle.history.as_of)
+        return decided.set_axis(model_input.index)
+
+    def _update_history(self) -> None:
+        named = os.environ.get(HISTORY_FILE)
+        if not named or not self.bundle.manifest.has_context:
+            return
+        path = Path(named)
+        changed = path.stat().st_mtime if path.exists() else -1.0
+        if changed != self._changed:
+            history = load_history(path, list_groups(self.bundle.manifest.features))
+            self.bundle, self._changed = self.bundle.remember(history), changed
+
+
+def _measure_age(tickets: pd.DataFrame, as_of: int) -> Floats:
+    created = read_times(tickets["created_at"])
+    unknown = (created == NEVER) | (as_of == NEVER)
+    return np.where(unknown, np.nan, np.maximum(created - as_of, 0) / _HOUR)
 
 
 def _load_pyfunc(path: str) -> DecisionModel:

@@ -13,7 +13,7 @@ from slarisk.model.bundle import ORIGIN
 from slarisk.model.seen_tickets import TEST, as_scored
 from slarisk.registry.gate import list_record_reasons, list_run_reasons
 from slarisk.registry.models import fetch_bundle, fetch_checksums
-from slarisk.tickets.labels import prepare_tickets
+from slarisk.tickets.prepare import prepare_tickets
 from slarisk.tracking.runs import RunRecord, fetch_config, fetch_text, run_model_uri
 from slarisk.tracking.tags import CHECKS_FILE, TUNING_TAG, Tuning
 from slarisk.training.fingerprints import fingerprint_inputs
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from slarisk.config import TrainConfig
     from slarisk.decisions.costs import CostMatrix
     from slarisk.model.bundle import Bundle
-    from slarisk.tickets.labels import LabelledTickets
+    from slarisk.tickets.prepare import LabelledTickets
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,8 @@ def load_candidate(run: RunRecord) -> Candidate:
         bundle = fetch_bundle(run_model_uri(run.run_id), checksums)
     except InputError as error:
         raise make_refusal([*reasons, str(error).rstrip(".")]) from error
-    decided = bundle.decide(as_scored(context.test, context.config.data))
+    remembering = bundle.remember(context.tickets)
+    decided = remembering.decide(as_scored(context.test, context.config.data))
     if (decided[ORIGIN] != TEST).any():
         reasons.append("the stored model is of another run: it knows another test set")
         raise make_refusal(reasons)
@@ -112,7 +113,7 @@ def note_tuning(run: RunRecord) -> list[str]:
 def load_context(run: RunRecord) -> tuple[ComparisonContext, list[str]]:
     """Read the tickets of a run again; also name the fingerprints that differ from the run's."""
     config = fetch_config(run.run_id)
-    tickets = prepare_tickets(config.data, config.sla, config.cost)
+    tickets = prepare_tickets(config.data, config.sla, config.cost, config.max_rejected)
     tickets, held_out = hold_out_tickets(tickets, config.data, config.split)
     fingerprints = fingerprint_inputs(config, tickets, held_out)
     changed = [tag for tag, value in fingerprints.items() if run.tags.get(tag) != value]

@@ -17,6 +17,7 @@ from slarisk.registry.state import format_time
 from slarisk.registry.versions import FILES_TAG
 from slarisk.reports.formats import format_saving
 from slarisk.reports.markdown import escape_markdown, render_markdown
+from slarisk.times.clock import describe_clock
 from slarisk.tracking.tags import DATA_TAG, OVERRIDES_TAG, POLICY_TAG, SPLIT_TAG
 from slarisk.training.summary import format_period
 
@@ -81,11 +82,12 @@ def write_card(candidate: Candidate, result: GateResult, champion: Version | Non
         tags=dict.fromkeys(_RUN_TAGS, "") | run.tags,
         logged=run.metrics,
         config=context.config,
+        clock=describe_clock(context.config.sla, context.config.data.timezone),
         tickets=context.tickets,
         training=context.training,
-        training_period=format_period(context.training),
+        training_period=format_period(context.training, context.config.data),
         test=context.test,
-        test_period=format_period(context.test),
+        test_period=format_period(context.test, context.config.data),
         fields=feature_fields(context.config.features),
         decision=candidate.bundle.manifest.policy.describe(),
         problems=list_problems(context.checks),

@@ -24,6 +24,7 @@ from slarisk.registry.gate import (
 from slarisk.registry.models import fetch_version
 from slarisk.registry.policy_differences import describe_policy, format_differences
 from slarisk.tickets.contract import take_facts
+from slarisk.tickets.fields import list_segments
 from slarisk.training.fit import breach_labels
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def compare_candidate(
     """
     context, costs = candidate.context, candidate.context.test_costs
     losses, breach = _losses(candidate.decided, context), breach_labels(context.test)
-    day = take_facts(context.test).day
+    day = take_facts(context.test, context.config.data).day
     result = GateResult(
         list(candidate.reasons),
         list(candidate.notes),
@@ -55,7 +56,11 @@ def compare_candidate(
         float(losses.sum()),
     )
     baselines = decide_baselines(
-        context.training, context.test, context.training_costs, costs, context.config.data.segments
+        context.training,
+        context.test,
+        context.training_costs,
+        costs,
+        list_segments(context.config.data),
     )
     result.rules = {
         rule: compare_losses(losses, costs.losses(breach, escalate), day, config)
@@ -121,7 +126,8 @@ def compare_with_champion(
             f"The champion was made under another policy: {differences}. Its decisions are "
             "compared as they stand, under the candidate's policy: allow_policy_change=true."
         )
-    decided = bundle.decide(as_scored(context.test, context.config.data))
+    remembering = bundle.remember(context.tickets)  # its own history ends before these tickets
+    decided = remembering.decide(as_scored(context.test, context.config.data))
     untouched = (decided[ORIGIN] != OUT_OF_FOLD).to_numpy()
     common, total = int(untouched.sum()), len(untouched)
     result.notes.append(
@@ -141,7 +147,7 @@ def compare_with_champion(
     result.champion = compare_losses(
         losses[untouched],
         _losses(decided, context)[untouched],
-        take_facts(context.test).day[untouched],
+        take_facts(context.test, context.config.data).day[untouched],
         config,
     )
     ours, theirs = (

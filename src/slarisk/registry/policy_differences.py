@@ -44,11 +44,12 @@ def describe_data_policy(data: DataPolicy) -> dict[str, object]:
 
     The file's place and format are not among them.
     """
-    return {
+    said: dict[str, object] = {
         key: value
         for part in ("columns", "values", "events", "creation")
         for key, value in flatten_config(getattr(data, part), f"data.{part}").items()
     }
+    return said if data.timezone is None else {**said, "data.timezone": data.timezone}
 
 
 def describe_policy(config: Policies) -> dict[str, object]:

@@ -215,7 +215,7 @@ def draw_hours(hours: Sequence[HoursHistogram]) -> Figure:
                 row=row,
                 col=1,
             )
-        if not np.isnan(each.target):
+        if each.target > 0:  # due when it was created: beyond every logarithm
             plot.add_vline(float(np.log10(each.target)), line_color=INK, row=row, col=1)
     plot.update_layout(bargap=0.06, barmode="stack", showlegend=True, legend_y=1.04, margin_t=60)
     plot.update_yaxes(showticklabels=False, showgrid=False)
@@ -250,8 +250,13 @@ def draw_trend(trend: Trend, average: float) -> Figure:
         y=table["breach_rate"],
         mode="lines+markers",
         line={"color": BLUE, "width": 2},
-        marker={"size": 5},
-        hovertemplate="%{x}: %{y:.1%} breached<extra></extra>",
+        marker={
+            "size": np.where(table["settled"], 5, 8),
+            "color": BLUE,
+            "symbol": np.where(table["settled"], "circle", "circle-open"),
+        },
+        customdata=table["still_open"],
+        hovertemplate="%{x}: %{y:.1%} breached, %{customdata:,} still open<extra></extra>",
         row=1,
         col=1,
     )
@@ -267,10 +272,12 @@ def draw_trend(trend: Trend, average: float) -> Figure:
     plot.update_yaxes(**_SHARES, title_text="Breach rate", row=1, col=1)
     plot.update_yaxes(title_text="Tickets", row=2, col=1)
     plot.update_xaxes(showgrid=False)
-    first, last = table["breach_rate"].iloc[[0, -1]]
-    return Figure(
-        plot, f"Breach rate from {first:.1%} in the first {trend.unit} to {last:.1%} in the last."
-    )
+    if trend.settled.empty:
+        return Figure(plot, f"Breach rate by {trend.unit}, too early to tell.")
+    first, last = trend.settled["breach_rate"].iloc[[0, -1]]
+    text = f"Breach rate from {first:.1%} in the first {trend.unit} to {last:.1%} in the last"
+    early = "" if table["settled"].all() else "; hollow points are too early to tell"
+    return Figure(plot, f"{text}{early}.")
 
 
 def draw_drivers(drivers: Sequence[Driver]) -> Figure:

@@ -23,6 +23,7 @@ from slarisk.reports.formats import (
     format_points,
     format_share,
 )
+from slarisk.times.clock import describe_clock
 
 _NAMED = 3  # measures that a sentence lists
 _ENOUGH = 0.02  # the least share of tickets of a period whose rate a sentence states
@@ -188,7 +189,7 @@ def _find_trend(analysis: Analysis) -> Iterator[KeyFinding]:
     )
     if analysis.trend is None or not drifts:
         return
-    table = analysis.trend.table
+    table = analysis.trend.settled
     table = table[table["tickets"] >= _ENOUGH * analysis.period.tickets]
     if len(table) < 2:
         return
@@ -341,6 +342,8 @@ def list_caveats(analysis: Analysis) -> list[str]:
             "drawn at random, before the first response. Resolution hours and every effect of "
             "hour and weekday are partly made up."
         )
+    clock = describe_clock(config.sla, config.data.timezone)
+    caveats += [clock] if clock else []
     dropped = analysis.rows_in - period.tickets
     if dropped > 0.2 * analysis.rows_in:
         caveats.append(
@@ -368,6 +371,14 @@ def list_caveats(analysis: Analysis) -> list[str]:
         )
     if analysis.trend is None:
         caveats.append("The tickets cover too short a time, or have no times, to show a trend.")
+    elif len(analysis.trend.settled) < len(analysis.trend.table):
+        table = analysis.trend.table[~analysis.trend.table["settled"]]
+        first, more = f"{table['start'].iloc[0]:%Y-%m-%d}", " and in others" * (len(table) > 1)
+        caveats.append(
+            f"Of the tickets created in the {analysis.trend.unit} of {first}{more}, "
+            f"{table['still_open'].sum():,} are still open: "
+            "those with a label are the quick ones, and their breach rate will rise."
+        )
     caveats += [
         "An association is no cause: that breaches differ between two channels does not mean that "
         "moving a ticket to the other would save it.",

@@ -10,13 +10,13 @@ import pandas as pd
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
-from slarisk.analysis.changes import SEGMENT_COLUMNS, EarlierAnalysis, Period, list_segments
+from slarisk.analysis.changes import SEGMENT_COLUMNS, EarlierAnalysis, Period, tabulate_segments
 from slarisk.analysis.drivers import tabulate_drivers
 from slarisk.analysis.escalation import Escalation
 from slarisk.analysis.scenarios import ScenarioResult
 from slarisk.errors import InputError
+from slarisk.exports.spreadsheets import neutralise
 from slarisk.reports.findings import describe_dropped, list_caveats, list_findings, name_policies
-from slarisk.tickets.spreadsheets import neutralise
 from slarisk.tracking.items import Item, Metrics, Params, Table, Tags, Text
 from slarisk.tracking.runs import find_run
 from slarisk.tracking.source import identify_source
@@ -63,7 +63,7 @@ def analysis_items(analysis: Analysis, page: str) -> Iterator[Item]:
     yield Metrics({f"dropped_{reason}": n for reason, n in analysis.dropped.items()})
     yield Tags({DESCRIPTION_TAG: write_description(analysis)})
     yield Text(PERIOD_FILE, TypeAdapter(Period).dump_json(period, indent=2).decode())
-    yield Text(SEGMENTS_FILE, list_segments(analysis.breakdowns).to_csv(index=False))
+    yield Text(SEGMENTS_FILE, tabulate_segments(analysis.breakdowns).to_csv(index=False))
     for path, frame in _list_tables(analysis):
         yield Table(f"tables/{path}.csv", neutralise(frame))
     yield Text(REPORT_FILE, page)

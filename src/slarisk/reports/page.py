@@ -13,8 +13,8 @@ import pandas as pd
 from plotly.io.json import to_json_plotly
 
 from slarisk.analysis.fields import label_field
+from slarisk.exports.spreadsheets import neutralise
 from slarisk.reports.formats import FORMATS, format_count, format_value
-from slarisk.tickets.spreadsheets import neutralise
 
 FEW_ROWS, MOST_ROWS = 10, 300  # shown at first, and in the page at all
 _LONG = 28  # cells with more characters are wrapped

@@ -11,7 +11,8 @@ import pandas as pd
 
 from slarisk.decisions.shortlist import Candidates
 from slarisk.tickets.contract import take_facts
-from slarisk.tickets.labels import label_tickets
+from slarisk.tickets.fields import BECAUSE
+from slarisk.tickets.labels import find_ends, label_tickets
 from slarisk.tickets.prices import price_breaches
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def decide_tickets(
     ``features`` are their scored feature rows, if they are known already.
     """
     scored = task.bundle.score(tickets, features)
-    costs, facts = task.bundle.manifest.costs(scored.tickets), take_facts(scored.tickets)
+    manifest = task.bundle.manifest
+    costs, facts = manifest.costs(scored.tickets), take_facts(scored.tickets, manifest.data)
     escalate = task.policy.decide(scored.probability, costs, facts)
     return DecidedTickets(task, scored, costs, facts, escalate)
 
@@ -78,9 +80,9 @@ def find_outcomes(manifest: Manifest, tickets: pd.DataFrame) -> pd.DataFrame:
     """
     # open tickets get no outcome whenever the export was taken, so any time of observation serves
     labelled = label_tickets(tickets, manifest.data, manifest.sla, pd.Timestamp.min)
-    known = labelled["reason"] == ""
-    if "resolved_at" in labelled:
-        known &= labelled["resolved_at"].notna()
+    known = labelled[BECAUSE] == ""
+    if "resolved_at" in labelled or "resolution_hours" in manifest.data.columns:
+        known &= find_ends(tickets).notna()
     breach = labelled["breach"].where(known)
     price = price_breaches(tickets, manifest.data, manifest.sla)
     cost = price.where(breach.fillna(False), 0.0)  # a met target costs nothing

@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow as pa
 
 from slarisk.scoring.spool import Spool, to_batch
-from slarisk.tickets.contract import collapse_events, ticket_keys
+from slarisk.tickets.events import collapse_events, ticket_keys
 
 if TYPE_CHECKING:
-    from slarisk.config import DataPolicy
+    from slarisk.config import DataPolicy, Pause
 
-POSITION = "position"  # of an event among all; of a ticket: that of its first event
+POSITION = "event_position"  # of an event among all; of a ticket: that of its first event
 _PARTS = 64
 _ROWS = 1 << 13  # read from each part at a time for merging
 
@@ -24,8 +24,8 @@ _ROWS = 1 << 13  # read from each part at a time for merging
 class EventSpool:
     """Events on disk, partitioned by ticket."""
 
-    def __init__(self, policy: DataPolicy, folder: Path) -> None:
-        self._policy = policy
+    def __init__(self, policy: DataPolicy, pause: Pause, folder: Path) -> None:
+        self._policy, self._pause = policy, pause
         self._events = [Spool(folder / f"events-{part}") for part in range(_PARTS)]
         self._tickets = [Spool(folder / f"collapsed-{part}") for part in range(_PARTS)]
         self._count = 0
@@ -43,7 +43,8 @@ class EventSpool:
         """Give the tickets in order of their first events, about ``rows`` at a time."""
         for events, tickets in zip(self._events, self._tickets, strict=True):
             for table in events.read(self._count):  # one table with all events of the part
-                tickets.write(_to_batch(collapse_in_order(table.to_pandas(), self._policy)))
+                collapsed = collapse_in_order(table.to_pandas(), self._policy, self._pause)
+                tickets.write(_to_batch(collapsed))
             tickets.close()
             events.path.unlink(missing_ok=True)
         queues = [_TicketQueue(spool) for spool in self._tickets]
@@ -54,10 +55,10 @@ class EventSpool:
                 yield frame.sort_values(POSITION, ignore_index=True).drop(columns=POSITION)
 
 
-def collapse_in_order(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
+def collapse_in_order(events: pd.DataFrame, policy: DataPolicy, pause: Pause) -> pd.DataFrame:
     """Collapse all events of some tickets into these; POSITION is that of the first event."""
     first = ~ticket_keys(events, policy).duplicated()
-    tickets = collapse_events(events, policy)
+    tickets = collapse_events(events, policy, pause)
     tickets[POSITION] = events.loc[first, POSITION].to_numpy()
     return tickets
 

@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slarisk.exports.spreadsheets import neutralise_text
 from slarisk.model.bundle import BUCKETS, Bundle, risk_buckets
 from slarisk.model.seen_tickets import OUT_OF_FOLD
 from slarisk.tickets.contract import get_text
-from slarisk.tickets.spreadsheets import neutralise_text
+from slarisk.times.zones import show_local
 
 if TYPE_CHECKING:
     from slarisk.scoring.decided import DecidedTickets
@@ -58,7 +59,9 @@ def _encode(text: pd.Series) -> pa.DictionaryArray:
 
 
 def _format_date(decided: DecidedTickets) -> pa.Array:
-    return pc.cast(pc.cast(as_array(decided.tickets["created_at"]), pa.date32()), pa.string())
+    zone = decided.task.bundle.manifest.data.timezone
+    created = show_local(decided.tickets["created_at"], zone)
+    return pc.cast(pc.cast(as_array(created), pa.date32()), pa.string())
 
 
 def _label_bucket(decided: DecidedTickets) -> pa.DictionaryArray:

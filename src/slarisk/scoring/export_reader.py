@@ -13,10 +13,12 @@ import pandas as pd
 import pyarrow as pa
 
 from slarisk.errors import InputError
+from slarisk.exports.files import name_file
+from slarisk.exports.read import Part, read_parts
+from slarisk.exports.rows import SOURCE_ROW
 from slarisk.scoring.eventlog import EventSpool
 from slarisk.scoring.export import EXPORT_FIELDS
 from slarisk.scoring.rejections import (
-    DUPLICATE,
     FILE,
     POSITION_SCHEMA,
     REASON,
@@ -28,10 +30,19 @@ from slarisk.scoring.rejections import (
 from slarisk.scoring.repeated_ids import IdFile
 from slarisk.scoring.spool import Spool, to_batch
 from slarisk.scoring.threads import map_ahead
-from slarisk.tickets.contract import UNREADABLE, date_fields, validate_policy
-from slarisk.tickets.files import name_file
-from slarisk.tickets.read import Part, read_parts
-from slarisk.tickets.rows import SOURCE_ROW
+from slarisk.tickets.fields import (
+    NEVER,
+    TWICE,
+    UNREADABLE,
+    date_fields,
+    event_fields,
+    outcome_fields,
+    sla_fields,
+    validate_policy,
+)
+from slarisk.tickets.left_out import DUPLICATE
+from slarisk.times.event_pauses import PAUSES, event_pause_fields
+from slarisk.times.pauses import list_pause_fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,19 +99,33 @@ class _ParsedPart:
 def list_needed_fields(manifest: Manifest) -> list[str]:
     """List the fields that scoring reads where they exist; no other column is parsed."""
     data = manifest.data
-    fields = ["ticket_id", *manifest.required_fields(), *EXPORT_FIELDS]
-    fields += [data.label.column] if data.label.column else []
-    return [name for name in dict.fromkeys(fields) if name in data.columns]
+    fields = ["ticket_id", *manifest.required_fields(), *EXPORT_FIELDS, *outcome_fields(data)]
+    fields += list_pause_fields(manifest.sla.pause)
+    fields += [data.times[name] for name in fields if name in data.times]
+    there = [name for name in dict.fromkeys(fields) if name in data.columns]
+    return [*there, PAUSES] if event_pause_fields(manifest.sla.pause, data) else there
+
+
+def list_event_fields(manifest: Manifest) -> list[str]:
+    """List the fields of an event that scoring reads."""
+    fields = [name for name in list_needed_fields(manifest) if name != PAUSES]
+    return list(dict.fromkeys([*fields, *event_fields(manifest.data)]))
 
 
 def list_required_fields(manifest: Manifest) -> list[str]:
     """List the fields whose columns an export must have."""
-    events = manifest.data.events
-    return ["ticket_id", *manifest.required_fields(), *([events.order] if events else [])]
+    data, pauses = manifest.data, list_pause_fields(manifest.sla.pause)
+    fields = ["ticket_id", *manifest.required_fields(), *event_fields(data), *sla_fields(data)]
+    fields += [*pauses, *(data.times[name] for name in [*fields, *pauses] if name in data.times)]
+    return list(dict.fromkeys(fields))
 
 
 def read_export(
-    bundle: Bundle, cache: ScoreCache, source: str, folder: Path, progress: Callable[[int], object]
+    bundle: Bundle,
+    cache: ScoreCache | None,
+    source: str,
+    folder: Path,
+    progress: Callable[[int], object],
 ) -> ReadExport:
     """Read an export once, to its end.
 
@@ -108,8 +133,8 @@ def read_export(
     ----------
     bundle : Bundle
         The model.
-    cache : ScoreCache
-        Collects the feature rows.
+    cache : ScoreCache or None
+        Collects the feature rows; with None they are not made.
     source : str
         A file, a folder, a glob, or ``-`` for standard input.
     folder : Path
@@ -126,15 +151,17 @@ def read_export(
     validate_policy(data)
     fields = list_needed_fields(manifest)
     schema = _make_ticket_schema(data, fields)
-    columns = fields if data.events is None else [*fields, data.events.order]
+    columns = fields if data.events is None else list_event_fields(manifest)
     export = ReadExport(Spool(folder / "tickets"), Spool(folder / "rejected"))
-    log = EventSpool(data, folder) if data.events is not None else None
+    log = EventSpool(data, manifest.sla.pause, folder) if data.events is not None else None
     ids = IdFile(folder / "ids")
+    no_codes = np.empty((0, 0), dtype=np.uint16)
 
     def write(good: pd.DataFrame, codes: Codes, bad: pd.DataFrame) -> None:
         if len(good):
             export.tickets.write(to_batch(good, schema))
-            cache.add(codes)
+            if cache is not None:
+                cache.add(codes)
             ids.write(good["ticket_id"])
         if len(bad):
             export.rejected.write(to_batch(bad, REJECTED_SCHEMA))
@@ -142,7 +169,7 @@ def read_export(
 
     def sort(tickets: pd.DataFrame) -> tuple[pd.DataFrame, Codes, pd.DataFrame]:
         good, bad = sort_tickets(tickets, manifest, fields)
-        return good, cache.encode(bundle.make_features(good)), bad
+        return good, no_codes if cache is None else cache.encode(bundle.make_features(good)), bad
 
     def parse(part: Part) -> _ParsedPart:
         rows = part.parse()
@@ -150,7 +177,7 @@ def read_export(
             good, codes, bad = sort(rows.frame)
         else:
             good, bad = sort_events(rows.frame, manifest)
-            codes = np.empty((0, 0), dtype=np.uint16)
+            codes = no_codes
         malformed = list_malformed(rows.malformed)
         if len(malformed):
             bad = pd.concat([bad, malformed]).sort_values(SOURCE_ROW)
@@ -186,4 +213,5 @@ def read_export(
 def _make_ticket_schema(data: DataPolicy, fields: Iterable[str]) -> pa.Schema:
     dates, text = date_fields(data), pa.large_string()
     kinds = [(name, pa.timestamp("us") if name in dates else text) for name in fields]
-    return pa.schema([*kinds, (UNREADABLE, text), *POSITION_SCHEMA])
+    told = [(name, pa.int64()) for name in (TWICE, NEVER) if data.timezone is not None]
+    return pa.schema([*kinds, (UNREADABLE, text), *told, *POSITION_SCHEMA])

@@ -77,6 +77,10 @@ def scoring_items(summary: ScoringSummary, drift: pd.DataFrame, seconds: float) 
     for name in BUCKETS:
         metrics[f"bucket_{name.split()[0].lower()}"] = float(summary.buckets[name])
     metrics |= {f"rejected_{reason}": float(n) for reason, n in summary.rejected.items()}
+    metrics |= {name: float(n) for name, n in summary.times.items()}
+    if summary.notes:
+        metrics["history_short"] = float(summary.short_history)
+        metrics["history_stale"] = float(summary.stale_history)
     metrics |= {f"unseen_{name}": float(n) for name, n in summary.unseen.items()}
     yield Metrics(metrics)
     yield Tags({DESCRIPTION_TAG: describe_scoring(summary, drift)})
@@ -96,6 +100,8 @@ def describe_scoring(summary: ScoringSummary, drift: pd.DataFrame) -> str:
         f"Expected loss {dollars(summary.acted)}, {dollars(summary.left - summary.acted)} less "
         "than if all were left.",
     ]
+    if summary.notes:
+        lines += ["", " ".join(note.strip() for note in summary.notes) + "."]
     if moved := format_drift(drift):
         lines += ["", f"**Drift** (PSI, moderate from {MODERATE}, major above {MAJOR}): {moved}."]
     elif len(drift):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from slarisk.atomic_files import explain_os_errors, replace_files
-from slarisk.tickets.spreadsheets import neutralise
+from slarisk.exports.spreadsheets import neutralise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,20 +11,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from slarisk.tickets.contract import UNREADABLE, read_order, type_fields
-from slarisk.tickets.labels import NO_ID, UNREADABLE_DATE
+from slarisk.exports.rows import SOURCE_LINE, SOURCE_ROW, Malformed
+from slarisk.exports.spreadsheets import neutralise
+from slarisk.tickets.contract import type_fields
+from slarisk.tickets.events import find_bad_events
+from slarisk.tickets.fields import UNREADABLE
+from slarisk.tickets.labels import NO_ID, NO_SLA, UNREADABLE_DATE, find_without_sla
+from slarisk.tickets.left_out import BAD_COST, BAD_PAUSE, TOTAL, find_totals
+from slarisk.tickets.prepare import note_times
 from slarisk.tickets.prices import is_valid_price, price_breaches, price_escalations
-from slarisk.tickets.rows import SOURCE_LINE, SOURCE_ROW, Malformed
-from slarisk.tickets.spreadsheets import neutralise
+from slarisk.times.pauses import find_bad_pauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from slarisk.model.bundle import Manifest
 
-FILE, REASON, DETAIL = "source_file_number", "reason", "detail"
-DUPLICATE, BAD_COST = "duplicate_ticket_id", "bad_cost"
-UNREADABLE_ORDER = "unreadable_event_order"
+FILE, REASON, DETAIL = "source_file_number", "rejected_because", "rejected_detail"
 POSITION_SCHEMA = pa.schema([(name, pa.int64()) for name in (FILE, SOURCE_ROW, SOURCE_LINE)])
 REJECTED_SCHEMA = pa.schema(
     [*POSITION_SCHEMA, *((name, pa.large_string()) for name in ("ticket_id", REASON, DETAIL))]
@@ -37,6 +40,7 @@ def sort_tickets(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Type rows of tickets; gives those that can be scored, and the others with REASON, DETAIL."""
     typed = type_fields(frame, manifest.data, fields)
+    note_times(typed, manifest.data, manifest.sla)  # may refuse them
     reasons, details = find_rejections(manifest, typed)
     bad = (reasons != "").to_numpy()
     if not bad.any():
@@ -63,21 +67,36 @@ def find_rejections(manifest: Manifest, tickets: pd.DataFrame) -> tuple[pd.Serie
         wrong = (tickets[field].notna() & ~is_valid_price(amounts)).to_numpy()
         bad_cost |= wrong
         details = details.mask(wrong, f"column {data.columns[field]}")
+    pauses, paused_by = find_bad_pauses(tickets, manifest.sla.pause)
+    bad_pause = pauses.to_numpy() & ~unreadable & ~bad_cost
+    if paused_by is not None:
+        details = details.mask(bad_pause, f"column {data.columns[paused_by]}")
     reasons = np.select(
-        [tickets["ticket_id"].isna().to_numpy(), unreadable, bad_cost],
-        [NO_ID, UNREADABLE_DATE, BAD_COST],
+        [
+            find_totals(tickets, data).to_numpy(),
+            tickets["ticket_id"].isna().to_numpy(),
+            unreadable,
+            find_without_sla(tickets, data).to_numpy(),
+            bad_cost,
+            bad_pause,
+        ],
+        [TOTAL, NO_ID, UNREADABLE_DATE, NO_SLA, BAD_COST, BAD_PAUSE],
         default="",
     )
     return pd.Series(reasons, index=tickets.index, dtype="str"), details
 
 
 def sort_events(frame: pd.DataFrame, manifest: Manifest) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split events into those with a readable order, and the others with REASON and DETAIL."""
-    data = manifest.data
-    assert data.events is not None
-    bad = read_order(frame, data).isna().to_numpy()
-    detail = f"column {data.columns[data.events.order]}"
-    return frame[~bad].copy(), frame[bad].assign(**{REASON: UNREADABLE_ORDER, DETAIL: detail})
+    """Split events into those that can be put in order, and the others with REASON and DETAIL.
+
+    Where pauses are read off the events, these need a date, too.
+    """
+    pause = manifest.sla.pause
+    reasons, columns = find_bad_events(frame, manifest.data, pause.changed_at)
+    details = "column " + columns
+    good = (reasons == "").to_numpy()
+    rejected = frame[~good].assign(**{REASON: reasons[~good], DETAIL: details[~good]})
+    return frame[good].copy(), rejected
 
 
 def list_malformed(malformed: Iterable[Malformed]) -> pd.DataFrame:

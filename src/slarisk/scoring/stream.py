@@ -21,18 +21,20 @@ import pyarrow as pa
 
 from slarisk.atomic_files import explain_os_errors, replace_files
 from slarisk.decisions.shortlist import Candidates, Shortlist
+from slarisk.exports.files import count_bytes, find_files
 from slarisk.scoring.decided import decide_tickets
 from slarisk.scoring.export import build_export_rows
 from slarisk.scoring.export_reader import ReadExport, read_export
+from slarisk.scoring.history import record_export, remember
 from slarisk.scoring.output_files import is_parquet
 from slarisk.scoring.output_formats import format_rows, open_export
-from slarisk.scoring.rejections import DETAIL, DUPLICATE, REASON, open_rejected
+from slarisk.scoring.rejections import DETAIL, REASON, open_rejected
 from slarisk.scoring.score_cache import ScoreCache
 from slarisk.scoring.spool import Spool, open_spool_folder
 from slarisk.scoring.summary import ScoringSummary
 from slarisk.scoring.task import Task, validate_rejected_share
 from slarisk.scoring.threads import map_ahead
-from slarisk.tickets.files import count_bytes, find_files
+from slarisk.tickets.left_out import DUPLICATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +73,10 @@ def score_stream(task: Task) -> ScoringSummary:
             folder = opened.enter_context(open_spool_folder(neighbour))
             cache = ScoreCache(task.bundle.model.calibrate, folder / "codes")
             with _show_progress("reading", "B", count_bytes(find_files(task.source))) as progress:
-                export = read_export(task.bundle, cache, task.source, folder, progress)
+                # with context, the features of a ticket take all tickets to be there
+                context = task.bundle.manifest.has_context
+                read_into = None if context else cache
+                export = read_export(task.bundle, read_into, task.source, folder, progress)
             first = next(export.rejected.read(1), None)
             validate_rejected_share(
                 task,
@@ -80,10 +85,18 @@ def score_stream(task: Task) -> ScoringSummary:
                 export.files,
                 None if first is None else first.to_pylist()[0],
             )
+            remembered = None
+            if context:
+                own = record_export(task.bundle.manifest, export)
+                task, remembered = remember(task, own, folder)
+                for table in export.tickets.read(WINDOW):
+                    cache.add(cache.encode(task.bundle.make_features(table.to_pandas())))
             targets = [task.rejected, *([task.output] if task.output else [])]
             rejected, *outputs = opened.enter_context(replace_files(targets, folder))
             output = outputs[0] if outputs else folder / "output"
             summary = write_export(task, export, cache, folder, output, rejected)
+            if remembered is not None:
+                remembered.tell(summary)
         if task.output is None:
             with output.open("rb") as finished:
                 shutil.copyfileobj(finished, sys.stdout.buffer)

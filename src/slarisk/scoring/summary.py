@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
+from slarisk.learning.context import list_desk_names
 from slarisk.model.bundle import PROBABILITY
 from slarisk.stats.drift import MODERATE, band, population_stability_index
+from slarisk.tickets.fields import NEVER, TWICE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +31,10 @@ class ScoringSummary:
 
     ``left`` and ``acted`` are dollars: the expected loss if all tickets are left, and under the
     decisions. ``unseen`` counts, by feature, tickets with a category that training did not have;
-    ``bins`` has the counts of each feature's bins.
+    ``bins`` has the counts of each feature's bins, and ``times`` those of local times that occur
+    twice, or not at all. For a model with context, ``short_history``
+    counts tickets for whose loads and rates the history is too short, ``stale_history`` those
+    created long after it ends, and ``notes`` say what the history is.
     """
 
     rows_in: int = 0
@@ -43,6 +48,10 @@ class ScoringSummary:
     acted: float = 0.0
     unseen: Counter[str] = field(default_factory=Counter)
     bins: dict[str, Counts] = field(default_factory=dict)
+    times: Counter[str] = field(default_factory=Counter)
+    short_history: int = 0
+    stale_history: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def count_export(self, batch: pa.RecordBatch) -> None:
         """Add rows of the export."""
@@ -67,12 +76,17 @@ class ScoringSummary:
             unseen = ~np.isin(np.asarray(values, dtype=object), categories)[codes]
             if count := int(weights[unseen].sum()):
                 self.unseen[name] += count
+        for key in (TWICE, NEVER):
+            if key in scored.tickets and (decided := int(scored.tickets[key].sum())):
+                self.times[key] += decided
         for name, bins in bundle.manifest.profile.items():
             if name == PROBABILITY:
                 counts = bins.count(pd.Series(scored.probability))
             else:
                 counts = bins.count(rows[name], weights)
             self.bins[name] = self.bins.get(name, 0) + counts
+        if of_desk := list_desk_names(bundle.manifest.features):
+            self.short_history += int(weights[rows[of_desk].isna().any(axis="columns")].sum())
 
     def add(self, other: ScoringSummary) -> None:
         """Add the counts of other rows."""
@@ -94,7 +108,7 @@ class ScoringSummary:
     def from_json(cls, text: str) -> ScoringSummary:
         """Read what :meth:`to_json` wrote."""
         values = json.loads(text)
-        for name in ("rejected", "origins", "buckets", "unseen"):
+        for name in ("rejected", "origins", "buckets", "unseen", "times"):
             values[name] = Counter(values[name])
         values["bins"] = {name: np.array(counts) for name, counts in values["bins"].items()}
         return cls(**values)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from slarisk.decisions.policies import DecisionPolicy, make_policy
 from slarisk.errors import InputError
+from slarisk.exports.files import name_file
+from slarisk.exports.rows import SOURCE_ROW
 from slarisk.scoring.rejections import DETAIL, FILE, REASON
 from slarisk.scoring.summary import rank_counts
-from slarisk.tickets.files import name_file
-from slarisk.tickets.rows import SOURCE_ROW
+from slarisk.tickets.labels import NO_SLA
+from slarisk.tickets.left_out import TOTAL
 
 if TYPE_CHECKING:
     from slarisk.config import Decision
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 class Task:
     """What to score, with which model, into which files.
 
-    ``output`` None is standard output; ``max_rejected`` is a share of the rows.
+    ``output`` None is standard output; ``max_rejected`` is a share of the rows. For a model with
+    context, ``history`` is where other tickets are read from, and ``state`` is the file that gets
+    what is to be kept of all of them.
     """
 
     bundle: Bundle
@@ -35,6 +39,8 @@ class Task:
     version: str
     scored_at: str
     max_rejected: float = 1.0
+    history: str | None = None
+    state: Path | None = None
 
     @property
     def policy(self) -> DecisionPolicy:
@@ -64,7 +70,8 @@ def validate_rejected_share(
     InputError
         Gives the share, the reasons and the first rejected row.
     """
-    rejected = reasons.total()
+    # there is nothing wrong with such rows
+    rejected = reasons.total() - reasons[NO_SLA] - reasons[TOTAL]
     if rejected <= task.max_rejected * rows:
         return
     counts = ", ".join(f"{reason}: {count:,}" for reason, count in rank_counts(reasons))

@@ -2,69 +2,78 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from slarisk.config import CreationKind, LabelKind, Moment
+from slarisk.config import LabelKind
 from slarisk.decisions.facts import TicketFacts
-from slarisk.errors import InputError
-from slarisk.tickets.read import locate_row, quote_value, read_fields
-from slarisk.tickets.rows import SOURCE_FILE, SOURCE_ROW
+from slarisk.exports.numbers import hint_marks, read_plain
+from slarisk.exports.rows import SOURCE_FILE, SOURCE_ROW, Broken, locate_row, quote_value
+from slarisk.tickets.fields import (
+    NEVER,
+    OFFSET,
+    TWICE,
+    UNREADABLE,
+    date_fields,
+    duration_fields,
+    list_formats,
+    number_fields,
+)
+from slarisk.times.dates import DAY, PRECISIONS, Dates, add_times, floor_times, parse_dates
+from slarisk.times.durations import read_durations
+from slarisk.times.zones import read_local, show_local
 
 if TYPE_CHECKING:
     from slarisk.config import DataPolicy
 
-DATE_FIELDS = ("created_at", "first_response_at", "resolved_at", "due_at")
-UNREADABLE = "unreadable_dates"  # the date fields of a ticket that could not be read
-ISO_8601 = "ISO8601"
-# what labelling adds to the fields of a policy
-ADDED = (
-    "resolution_hours",
-    "sla_target_hours",
-    "breach",
-    "breach_cost",
-    "escalation_cost",
-    "target_passes_at",
-    "label_known_at",
-    "reason",
-)
-_MOMENTS = list(Moment)
-_LIKE_ISO = (ISO_8601, "%Y-%m-%d %H:%M:%S")
-_DAY = r"\d{4}(?:\d{4}|\D\d{1,2}\D\d)"  # how ISO 8601 begins, if it says the day
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Values of a column that could not be read as dates or durations; the first of them."""
+
+    field: str
+    column: str
+    count: int
+    place: str
+    value: str
+    tried: tuple[str, ...]
 
 
-def read_tickets(
-    policy: DataPolicy, required: Iterable[str] | None = None, path: str | None = None
-) -> pd.DataFrame:
-    """Read an export into one typed row per ticket, in the order of the file.
+@dataclass(frozen=True, eq=False)
+class TypedTickets:
+    """Tickets as the data policy types them, and what reading them told.
 
-    Parameters
-    ----------
-    policy : DataPolicy
-        What the columns of the export mean.
-    required : iterable of str, optional
-        Fields that must be in the file; by default all that the policy names.
-    path : str, optional
-        A file or glob to read instead of the policy's own.
-
-    Returns
-    -------
-    DataFrame
-        The fields of the policy (dates as datetimes without zone, everything else as text),
-        ``source_file``, ``source_row`` and ``unreadable_dates``. Tickets of an event log carry the
-        first event's values in the fields known at creation and the last event's in the others.
+    ``precision`` has, by date column, the number of dates written to each of PRECISIONS;
+    ``offsets``, by date field, the number of times with an offset from UTC, and without.
+    ``broken`` are rows that could not be read, and events that have no place in the log.
     """
-    validate_policy(policy)
-    needed = [*policy.columns] if required is None else [*required]
-    if policy.events is not None:
-        needed += ["ticket_id", policy.events.order]
-    fields = read_fields(policy, needed, path)
-    if policy.events is not None:
-        fields = collapse_events(fields, policy)
-    return type_fields(fields, policy)
+
+    frame: pd.DataFrame
+    unreadable: list[Unreadable] = dataclass_field(default_factory=list)
+    precision: dict[str, dict[str, int]] = dataclass_field(default_factory=dict)
+    offsets: dict[str, tuple[int, int]] = dataclass_field(default_factory=dict)
+    broken: list[Broken] = dataclass_field(default_factory=list)
+
+
+def find_unread_numbers(tickets: pd.DataFrame, policy: DataPolicy) -> list[Unreadable]:
+    """Find values that are no numbers in fields that should hold them; costs are told elsewhere."""
+    told = []
+    priced = {policy.costs.breach, policy.costs.escalation, *duration_fields(policy)}
+    for name in number_fields(policy):
+        if name not in tickets or name in priced:
+            continue
+        bad = pd.to_numeric(tickets[name], errors="coerce").isna() & tickets[name].notna()
+        if bad.any():
+            rows = tickets[bad]
+            value, place = quote_value(rows[name].iloc[0]), locate_row(rows.iloc[0])
+            tried = (f"a number.{hint_marks(rows[name])}".rstrip("."),)
+            told.append(Unreadable(name, policy.columns[name], int(bad.sum()), place, value, tried))
+    return told
 
 
 def type_fields(
@@ -74,6 +83,13 @@ def type_fields(
 
     ``names`` are the fields of the policy that are needed, by default all.
     """
+    return type_export(fields, policy, names).frame
+
+
+def type_export(
+    fields: pd.DataFrame, policy: DataPolicy, names: Iterable[str] | None = None
+) -> TypedTickets:
+    """Type fields as :func:`type_fields` does, and tell what that found."""
     needed = [*policy.columns] if names is None else [*names]
     # One frame is made in the end, and nothing is done where there is nothing to do: a served
     # ticket comes alone, and each step on a column costs it a tenth of a millisecond.
@@ -81,27 +97,162 @@ def type_fields(
     for name in needed:
         text = get_text(fields, name)
         if name in fields:
-            text = _trim(text, policy)
-            text = text.replace(policy.values[name]) if name in policy.values else text
+            text = trim_text(text, policy)
+            text = text.str.lower() if name in policy.ignore_case else text
+            text = text.replace(_new_names(policy, name)) if name in policy.values else text
         typed[name] = text
+    told: list[Unreadable] = []
     unreadable = pd.Series("", index=fields.index, dtype="str")
+    read: dict[str, Dates] = {}
+
+    def tell(name: str, text: pd.Series, lost: pd.Series, tried: list[str]) -> None:
+        if lost.any():
+            unreadable[lost] += f", {policy.columns[name]}"
+            first = fields[lost].iloc[0]
+            place = locate_row(first) if SOURCE_FILE in fields and SOURCE_ROW in fields else ""
+            value = quote_value(text[lost].iloc[0])
+            column = policy.columns[name]
+            told.append(Unreadable(name, column, int(lost.sum()), place, value, tuple(tried)))
+
     for name in date_fields(policy):
         if name not in needed:
             continue
         if name not in fields:
             typed[name] = get_dates(fields, name)
             continue
-        # typed dates (Parquet) come as ISO 8601, whatever the text of this system looks like
-        parsed = read_dates(typed[name], [*policy.date_formats, ISO_8601])
-        lost = parsed.isna() & typed[name].notna()
-        if lost.any():
-            unreadable[lost] += f", {policy.columns[name]}"
-        typed[name] = parsed
+        text = typed[name]
+        read[name], lost = read_date_field(typed, name, policy)
+        tell(name, text, lost, list_formats(policy, name))
+    for name, dates in read.items():
+        typed[name] = show_dates(dates, policy.timezone)
+    _respect_precision(typed, read, policy)
+    counts: dict[str, pd.Series] = {}
+    for name, dates in read.items():
+        typed[name], some = find_instants(typed[name], dates, policy.timezone)
+        for key, count in some.items():
+            counts[key] = counts.get(key, 0) + count
+    for name in number_fields(policy):
+        if name in needed and name in fields:
+            typed[name] = read_plain(typed[name], policy.decimal, policy.thousands)
+    for name in duration_fields(policy):
+        if name in needed and name in fields:
+            unit = policy.durations.get(name, "hours")
+            hours = read_durations(typed[name], unit)
+            tell(name, typed[name], hours.isna() & typed[name].notna(), [f"a number of {unit}"])
+            typed[name] = hours.map(repr, na_action="ignore").astype("str")
     typed[UNREADABLE] = unreadable.str.removeprefix(", ")
-    return pd.DataFrame(typed, index=fields.index)
+    return TypedTickets(
+        pd.DataFrame(typed | counts, index=fields.index),
+        told,
+        _count_precisions(read, policy),
+        {name: _count_offsets(dates) for name, dates in read.items()},
+    )
 
 
-def _trim(text: pd.Series, policy: DataPolicy) -> pd.Series:
+def _new_names(policy: DataPolicy, name: str) -> dict[str, str]:
+    names = policy.values[name]
+    if name not in policy.ignore_case:
+        return names
+    return {old.lower(): new.lower() for old, new in names.items()}
+
+
+def read_date_field(
+    fields: Mapping[str, pd.Series] | pd.DataFrame, name: str, policy: DataPolicy
+) -> tuple[Dates, pd.Series]:
+    """Read the dates of a field of trimmed text, with their times of day if these stand apart.
+
+    Returns
+    -------
+    Dates
+    Series of bool
+        Where there is something that could not be read.
+    """
+    text = fields[name]
+    dates = parse_dates(text, list_formats(policy, name))
+    lost = dates.times.isna() & text.notna()
+    clock = policy.times.get(name)
+    if clock is not None and clock in fields:
+        dates, bad = add_times(dates, trim_text(fields[clock].astype("str"), policy))
+        lost |= bad & text.notna()
+    return dates, lost
+
+
+def show_dates(dates: Dates, timezone: str | None) -> pd.Series:
+    """Give dates as the clocks of the data's time zone show them."""
+    if timezone is None or not dates.absolute.any():
+        return dates.times
+    return dates.times.where(~dates.absolute, show_local(dates.times, timezone))
+
+
+def find_instants(
+    shown: pd.Series, dates: Dates, timezone: str | None
+) -> tuple[pd.Series, dict[str, pd.Series]]:
+    """Turn dates as :func:`show_dates` gives them, or moved since, to instants.
+
+    Returns
+    -------
+    Series of datetimes
+        In UTC, without saying so; as written, if there is neither an offset nor a time zone.
+    dict of str to Series of int
+        OFFSET, if there is no time zone and a date has an offset; TWICE and NEVER, if there is one:
+        1 for each of these dates.
+    """
+    if timezone is None:
+        offset = pd.Series(dates.absolute.astype(int), shown.index)
+        return shown, {OFFSET: offset} if dates.absolute.any() else {}
+    kept = dates.absolute & (shown == show_dates(dates, timezone)).to_numpy(dtype=bool)
+    instants, twice, never = read_local(shown.mask(kept), timezone)
+    counts = {TWICE: twice.astype(int), NEVER: never.astype(int)}
+    return instants.where(~kept, dates.times), counts
+
+
+def _respect_precision(
+    typed: dict[str, pd.Series], read: dict[str, Dates], policy: DataPolicy
+) -> None:
+    """Take dates for what they say: a due day lasts to its end, and no ticket is closed too early.
+
+    A ticket that was closed in the minute or on the day on which it was opened, by the less precise
+    of the two dates, was closed when it was opened.
+    """
+    if "due_at" in read and (days := read["due_at"].precision == DAY).any():
+        due = typed["due_at"]
+        typed["due_at"] = due.mask(days, due + pd.Timedelta(days=1) - pd.Timedelta(1, "us"))
+    if "created_at" not in read:
+        return
+    created = typed["created_at"]
+    for name in ("first_response_at", "resolved_at"):
+        if name not in read:
+            continue
+        level = np.maximum(read["created_at"].precision, read[name].precision)
+        if not level.any():
+            continue
+        ended = typed[name]
+        alike = floor_times(created, level) == floor_times(ended, level)
+        # only against a target: a due date knows the hour, even if the creation does not
+        by_day = (level == DAY) & (policy.label.kind is LabelKind.target)
+        typed[name] = ended.mask(alike & ((ended < created) | by_day), created)
+
+
+def _count_offsets(dates: Dates) -> tuple[int, int]:
+    """Count the times with an offset from UTC, and those without; a day has none."""
+    naive = dates.times.notna().to_numpy() & ~dates.absolute & (dates.precision != DAY)
+    return int(dates.absolute.sum()), int(naive.sum())
+
+
+def _count_precisions(read: dict[str, Dates], policy: DataPolicy) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for name, dates in read.items():
+        found = np.bincount(
+            dates.precision[dates.times.notna().to_numpy()], minlength=len(PRECISIONS)
+        )
+        counts[policy.columns[name]] = {
+            word: int(count) for word, count in zip(PRECISIONS, found, strict=True) if count
+        }
+    return counts
+
+
+def trim_text(text: pd.Series, policy: DataPolicy) -> pd.Series:
+    """Cut the space around text; what the policy writes for a missing value is missing."""
     text = text.str.strip()
     gone = text.isin(policy.missing)
     return text.mask(gone) if gone.any() else text
@@ -121,258 +272,26 @@ def get_dates(tickets: pd.DataFrame, name: str) -> pd.Series:
     return pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
 
 
-def take_facts(tickets: pd.DataFrame) -> TicketFacts:
-    """Return the facts that a decision policy may use."""
+def note_local_times(counts: Mapping[str, int], timezone: str | None) -> list[str]:
+    """Say how local times were read that occur twice, or not at all; ``counts`` as TWICE, NEVER."""
+    notes = []
+    if counts.get(TWICE):
+        notes.append(
+            f"Times that occur twice in {timezone} (clocks set back): {counts[TWICE]:,}, read as "
+            "the first."
+        )
+    if counts.get(NEVER):
+        notes.append(
+            f"Times that do not occur in {timezone} (clocks set forward): {counts[NEVER]:,}, read "
+            "at the offset before."
+        )
+    return notes
+
+
+def take_facts(tickets: pd.DataFrame, policy: DataPolicy) -> TicketFacts:
+    """Return the facts that a decision policy may use; its days are those of local clocks."""
+    created = show_local(get_dates(tickets, "created_at"), policy.timezone)
     return TicketFacts(
-        created_at=get_dates(tickets, "created_at").to_numpy(dtype="datetime64[us]"),
+        created_at=created.to_numpy(dtype="datetime64[us]"),
         ticket_id=get_text(tickets, "ticket_id").fillna("").to_numpy(dtype=object),
     )
-
-
-def date_fields(policy: DataPolicy) -> list[str]:
-    """The fields of a policy that hold dates."""
-    return [name for name in (*DATE_FIELDS, *policy.dates) if name in policy.columns]
-
-
-def read_dates(text: pd.Series, formats: Iterable[str]) -> pd.Series:
-    """Read dates written in any of several formats; the first that fits a value wins.
-
-    Parameters
-    ----------
-    text : Series of str
-        Missing values stay missing.
-    formats : iterable of str
-        ``strptime`` formats (numbers need no padding) or ``ISO8601``, where a year or a month
-        alone is no date.
-
-    Returns
-    -------
-    Series of datetime64
-        Without time zone; a date with an offset is turned to UTC. NaT where no format fits.
-
-    Examples
-    --------
-    >>> read_dates(pd.Series(["29/2/2016 01:16", "soon"], dtype="str"), ["%d/%m/%Y %H:%M"]).tolist()
-    [Timestamp('2016-02-29 01:16:00'), NaT]
-    """
-    formats = list(formats)
-    if formats[0] in _LIKE_ISO and (quick := _read_whole(text)) is not None:
-        return quick
-    parsed = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us]")
-    left = text.notna()
-    for date_format in formats:
-        if not left.any():
-            break
-        values = text[left]
-        if date_format == ISO_8601:
-            values = values[values.str.match(_DAY)]
-        times = pd.to_datetime(values, format=date_format, errors="coerce", utc=True)
-        parsed = parsed.fillna(times.dt.tz_localize(None).astype("datetime64[us]"))
-        left &= parsed.isna()
-    return parsed
-
-
-def _read_whole(text: pd.Series) -> pd.Series | None:
-    """Read dates that are all written to the second, as ISO 8601 has them; None if one is not."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    written = pa.array(text.astype("str"))
-    whole = pc.match_substring_regex(written, r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}$")
-    if not pc.all(whole, min_count=0).as_py():
-        return None
-    try:
-        times = written.cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:  # a 30th of February
-        return None
-    return pd.Series(times.to_pandas().array, index=text.index)
-
-
-def collapse_events(events: pd.DataFrame, policy: DataPolicy) -> pd.DataFrame:
-    """Turn an event log into one row per ticket, in order of first appearance.
-
-    Events are put in order by the policy's ``order`` field, a number or one of its dates; equal
-    ones keep the order of the file. Events without a ticket id stay as rows of their own, to be
-    counted as such.
-
-    Raises
-    ------
-    InputError
-        An event has no place in the order.
-    """
-    assert policy.events is not None
-    by = policy.events.order
-    order = read_order(events, policy)
-    if order.isna().any():
-        row = events[order.isna()].iloc[0]
-        kind = "date" if by in date_fields(policy) else "number"
-        raise InputError(
-            f"{locate_row(row)}: column {policy.columns[by]!r} orders the events "
-            f"and must be a {kind}, not {quote_value(row[by])}."
-        )
-    ticket = ticket_keys(events, policy)
-    ordered = events.assign(_order=order, _ticket=ticket).sort_values("_order", kind="stable")
-    by_ticket = ordered.groupby("_ticket", sort=False)
-    # head and tail rather than first and last: those would skip missing values
-    first = by_ticket.head(1).set_index("_ticket")
-    last = by_ticket.tail(1).set_index("_ticket").loc[first.index]
-    late = [name for name in policy.columns if name in last and name not in policy.known.created]
-    first[late] = last[late]
-    in_file_order = ticket.drop_duplicates()
-    return first.loc[in_file_order].drop(columns="_order").reset_index(drop=True)
-
-
-def read_order(events: pd.DataFrame, policy: DataPolicy) -> pd.Series:
-    """Read the order of events as numbers or dates; missing where it is neither."""
-    assert policy.events is not None
-    by = policy.events.order
-    written = _trim(events[by], policy)
-    if by in date_fields(policy):
-        return read_dates(written, [*policy.date_formats, ISO_8601])
-    return pd.to_numeric(written, errors="coerce")
-
-
-def ticket_keys(events: pd.DataFrame, policy: DataPolicy) -> pd.Series:
-    """Return the ticket key of each event; an event without an id gets a key of its own."""
-    ticket = _trim(events["ticket_id"], policy)
-    return ticket.fillna(pd.Series(events.index.astype(str), events.index) + "\0")
-
-
-def validate_policy(policy: DataPolicy) -> None:
-    """Raise if a data policy contradicts itself or names fields that it does not map."""
-    _check_formats(policy)
-    _check_imputation(policy)
-    mentioned: dict[str, Iterable[str]] = {
-        "dates": policy.dates,
-        "values": policy.values,
-        "known.created": policy.known.created,
-        "known.first_response": policy.known.first_response,
-        "known.resolved": policy.known.resolved,
-        "label.column": [policy.label.column] if policy.label.column else [],
-        "label.known_at": [policy.label.known_at] if policy.label.known_at else [],
-        "costs": [name for name in (policy.costs.breach, policy.costs.escalation) if name],
-        "events.order": [policy.events.order] if policy.events else [],
-    }
-    available = {*policy.columns, *_derived_fields(policy)}
-    for key, names in mentioned.items():
-        for name in names:
-            if name not in available:
-                raise InputError(
-                    f"data policy {policy.name}: {key} names the field {name!r}, which "
-                    f"data.columns does not map. Fields: {', '.join(sorted(available))}."
-                )
-    _check_names(policy)
-    needed = ["ticket_id", *_label_fields(policy), *_imputation_fields(policy)]
-    for name in needed:
-        if name not in available:
-            raise InputError(
-                f"data policy {policy.name}: data.columns must map the field {name!r} to a column."
-            )
-    known = [*policy.known.created, *policy.known.first_response, *policy.known.resolved]
-    twice = sorted({name for name in known if known.count(name) > 1})
-    if twice:
-        raise InputError(
-            f"data policy {policy.name}: known lists {', '.join(twice)} under two moments."
-        )
-    columns = list(policy.columns.values())
-    shared = sorted({column for column in columns if columns.count(column) > 1})
-    if shared:
-        raise InputError(
-            f"data policy {policy.name}: two fields are mapped to the column {', '.join(shared)}."
-        )
-
-
-def _check_formats(policy: DataPolicy) -> None:
-    """Raise if a date format can read no date."""
-    for date_format in policy.date_formats:
-        try:
-            read_dates(pd.Series(["2000-01-01"], dtype="str"), [date_format])
-        except (ValueError, re.error) as error:
-            raise InputError(f"data.date_formats: {date_format!r}: {error}.") from error
-        if "%" not in date_format and date_format != ISO_8601:
-            raise InputError(
-                f"data.date_formats: {date_format!r} reads no date. Write it as %d/%m/%Y %H:%M, "
-                f"for example, or as {ISO_8601}."
-            )
-
-
-def _check_imputation(policy: DataPolicy) -> None:
-    creation = policy.creation
-    if creation.low_hours > creation.high_hours:
-        raise InputError(
-            f"data.creation.low_hours={creation.low_hours}: must not be above "
-            f"data.creation.high_hours={creation.high_hours}."
-        )
-
-
-def _check_names(policy: DataPolicy) -> None:
-    """Raise if a field has a reserved name, or is a date where text is needed."""
-    label, costs = policy.label, policy.costs
-    # a label or a cost that is in the data may go by the name of what it gives
-    its_own = {("breach", label.column), ("breach_cost", costs.breach)}
-    its_own |= {("escalation_cost", costs.escalation)}
-    for name in {*ADDED, SOURCE_FILE, SOURCE_ROW, UNREADABLE} & {*policy.columns}:
-        if (name, name) not in its_own:
-            raise InputError(
-                f"data policy {policy.name}: {name!r} is computed here and cannot be a field; "
-                "name it otherwise in data.columns."
-            )
-    dates = date_fields(policy)
-    for field in ("ticket_id", "priority", label.column, costs.breach, costs.escalation):
-        if field in dates:
-            raise InputError(f"data policy {policy.name}: the field {field} cannot be a date.")
-    if label.known_at is not None and label.known_at not in {*dates, "created_at"}:
-        raise InputError(
-            f"data policy {policy.name}: label.known_at={label.known_at} must be a date; list it "
-            "in data.dates."
-        )
-
-
-def _label_fields(policy: DataPolicy) -> list[str]:
-    match policy.label.kind:
-        case LabelKind.target:
-            return ["created_at", "resolved_at"]
-        case LabelKind.due_date:
-            return ["created_at", "resolved_at", "due_at"]
-        case LabelKind.column:
-            return [policy.label.column or "label.column"]
-
-
-def _imputation_fields(policy: DataPolicy) -> list[str]:
-    imputed = policy.creation.kind is CreationKind.imputed
-    return ["first_response_at", "resolved_at"] if imputed else []
-
-
-def _derived_fields(policy: DataPolicy) -> list[str]:
-    return ["created_at"] if policy.creation.kind is CreationKind.imputed else []
-
-
-def moment_known(field: str, policy: DataPolicy) -> Moment:
-    """Return when a field becomes known: never, if the policy does not list it."""
-    for moment in (Moment.created, Moment.first_response, Moment.resolved):
-        if field in getattr(policy.known, moment.value):
-            return moment
-    return Moment.never
-
-
-def validate_known(fields: Iterable[str], policy: DataPolicy, moment: Moment) -> None:
-    """Raise if a feature is not known at the prediction moment.
-
-    Raises
-    ------
-    InputError
-        Names each field, its column, the moment it becomes known and the policy.
-    """
-    late = []
-    for field in fields:
-        known = moment_known(field, policy)
-        if known is Moment.never or _MOMENTS.index(known) > _MOMENTS.index(moment):
-            column = policy.columns.get(field)
-            of_column = f" (column {column!r})" if column else ""
-            late.append(f"{field}{of_column} is known at: {known.value}")
-    if late:
-        raise InputError(
-            f"The prediction moment is {moment.value!r}, but the data policy {policy.name!r} says "
-            f"that {'; '.join(late)}. Leave it out of the features, or list it under "
-            f"data.known.{moment.value} if it really is known by then."
-        )

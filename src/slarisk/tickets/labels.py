@@ -3,129 +3,121 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from slarisk.config import CreationKind, DataPolicy, LabelKind, SlaPolicy, UnknownPriority
-from slarisk.errors import InputError
-from slarisk.tickets.contract import UNREADABLE, date_fields, get_dates, read_tickets
-from slarisk.tickets.prices import look_up_priority, price_tickets, uses_default, validate_costs
-from slarisk.tickets.read import locate_row, quote_value
-from slarisk.tickets.rows import SOURCE_FILE, SOURCE_ROW
+from slarisk.config import CreationKind, DataPolicy, LabelKind, SlaPolicy
+from slarisk.tickets.contract import (
+    get_dates,
+)
+from slarisk.tickets.fields import (
+    BECAUSE,
+    LAST_EVENT,
+    UNREADABLE,
+    date_fields,
+    fold_status,
+    sla_fields,
+)
+from slarisk.tickets.label_values import read_labels
+from slarisk.tickets.left_out import (
+    BAD_COST,
+    BAD_PAUSE,
+    COPY,
+    DUPLICATE,
+    TOTAL,
+)
+from slarisk.tickets.observation import find_latest
+from slarisk.tickets.prices import look_up_priority, uses_default
+from slarisk.times.clock import TicketClock
+from slarisk.times.pauses import (
+    read_paused,
+    read_pauses,
+)
+from slarisk.times.zones import read_local
 
 if TYPE_CHECKING:
     from slarisk.config import CostPolicy, Creation
-    from slarisk.decisions.costs import CostMatrix
 
 # Why a ticket has no label, in the order in which a reason is given.
 NO_ID = "no_ticket_id"
+CANCELLED = "cancelled"
 UNREADABLE_DATE = "unreadable_date"
 UNKNOWN_PRIORITY = "unknown_priority"
+NO_SLA = "no_sla"  # no due date, or no target: nothing to breach
+CLOSED_UNDATED = "closed_without_date"
+DUE_BEFORE_CREATED = "due_before_created"
 OPEN = "open"
 NO_TIMES = "no_times"
 BEFORE_CREATED = "resolved_before_created"
 NO_LABEL = "no_label"
-REASONS = (NO_ID, UNREADABLE_DATE, UNKNOWN_PRIORITY, OPEN, NO_TIMES, BEFORE_CREATED, NO_LABEL)
+REASONS = (
+    TOTAL,
+    COPY,
+    DUPLICATE,
+    NO_ID,
+    CANCELLED,
+    UNREADABLE_DATE,
+    UNKNOWN_PRIORITY,
+    NO_SLA,
+    DUE_BEFORE_CREATED,
+    CLOSED_UNDATED,
+    OPEN,
+    NO_TIMES,
+    BEFORE_CREATED,
+    NO_LABEL,
+    BAD_PAUSE,
+    BAD_COST,
+)
+
+_NO_CLOCK = SlaPolicy()
 
 
-@dataclass(frozen=True)
-class LabelledTickets:
-    """Tickets with a label, and the account of those without.
+def find_ends(tickets: pd.DataFrame) -> pd.Series:
+    """Return when each ticket was resolved: as written, or as its time to resolve says."""
+    if "resolution_hours" not in tickets or "resolved_at" in tickets:
+        return get_dates(tickets, "resolved_at")
+    hours = _read_given_hours(tickets)
+    took = pd.to_timedelta((hours * 3.6e9).round().astype("Int64"), unit="us")
+    return get_dates(tickets, "created_at") + took
 
-    Attributes
-    ----------
-    frame : DataFrame
-        One row per ticket in the order of the export: the policy's fields, and
-        ``resolution_hours``, ``sla_target_hours``, ``target_passes_at``, ``breach`` (bool),
-        ``breach_cost`` and ``escalation_cost`` (dollars; the breach cost is what is lost *if* the
-        ticket breaches) and ``label_known_at``.
-    rows_in : int
-        Tickets read. ``rows_in == len(frame) + sum(dropped.values())``, always.
-    dropped : dict of str to int
-        Tickets without a label, by reason.
-    fingerprint : str
-        Of the tickets' content, wherever the file lies.
-    unlabelled : DataFrame
-        The fields of the tickets without a label.
-    costs : CostMatrix
-        What the four outcomes of each ticket in ``frame`` cost, row for row: a part of the tickets
-        is priced by ``costs.take(rows)``.
-    observed : Timestamp
-        When the export was taken; NaT if it has no times.
-    assumed : tuple of int
-        Positions of tickets in ``frame`` that count as breached because they were open for so long,
-        whatever became of them later.
+
+def _read_given_hours(tickets: pd.DataFrame) -> pd.Series:
+    """Return the hours that each ticket took where the export says so itself."""
+    if "resolution_hours" not in tickets:
+        return pd.Series(np.nan, index=tickets.index)
+    return pd.to_numeric(tickets["resolution_hours"], errors="coerce").astype(float)
+
+
+def find_closed(tickets: pd.DataFrame, data: DataPolicy) -> pd.Series:
+    """Mask of tickets whose status is one of ``closed_statuses``."""
+    return _has_status(tickets, data.label.closed_statuses)
+
+
+def _has_status(tickets: pd.DataFrame, statuses: list[str]) -> pd.Series:
+    if not statuses or "status" not in tickets:
+        return pd.Series(False, index=tickets.index)
+    wanted = {fold_status(each) for each in statuses}
+    return tickets["status"].str.casefold().isin(wanted)
+
+
+def find_open(tickets: pd.DataFrame, data: DataPolicy) -> pd.Series:
+    """Mask of tickets that have no outcome yet, whatever their label column says.
+
+    Those are neither resolved nor closed, and have no date at which the label was known. None is
+    open if the column is final, or if nothing tells.
     """
-
-    frame: pd.DataFrame
-    rows_in: int
-    dropped: dict[str, int]
-    fingerprint: str
-    unlabelled: pd.DataFrame
-    costs: CostMatrix
-    observed: pd.Timestamp
-    assumed: tuple[int, ...] = ()
-
-
-def prepare_tickets(data: DataPolicy, sla: SlaPolicy, cost: CostPolicy) -> LabelledTickets:
-    """Read an export, label its tickets and price them.
-
-    Raises
-    ------
-    InputError
-        The export or a policy is wrong, a ticket id repeats, or no ticket can be labelled.
-    """
-    refuse_mismatched_tables(sla)
-    tickets = read_tickets(data)
-    validate_unique_ids(tickets, data)
-    validate_priorities(tickets, data, sla)
-    tickets["created_at"] = impute_creation(tickets, data.creation)
-    observed = observed_at(tickets, data)
-    labelled = label_tickets(tickets, data, sla, observed)
-    reasons = labelled.pop("reason")
-    costs = price_tickets(tickets, data, sla, cost)
-    validate_costs(costs, labelled["breach"], tickets, data)
-    labelled["breach_cost"], labelled["escalation_cost"] = costs.fn, costs.fp
-    kept = (reasons == "").to_numpy()
-    frame = labelled[kept].reset_index(drop=True)
-    dropped = {reason: int((reasons == reason).sum()) for reason in REASONS}
-    dropped = {reason: count for reason, count in dropped.items() if count}
-    if frame.empty:
-        no_target = data.label.kind is LabelKind.target and "priority" not in data.columns
-        raise InputError(
-            f"{data.path}: none of its {len(labelled):,} tickets can be labelled "
-            f"({_describe(dropped, labelled)}). Check data.columns and data.date_formats"
-            + (", and set sla.default_target." if no_target else ".")
-        )
-    if frame["breach_cost"].isna().any():
-        raise InputError(
-            f"data policy {data.name}: its tickets have no breach cost. Map a priority that "
-            f"sla={sla.name} prices, name a cost column (data.costs.breach), or set "
-            "sla.default_cost."
-        )
-    frame["breach"] = frame["breach"].astype(bool)
-    return LabelledTickets(
-        frame=frame,
-        rows_in=len(labelled),
-        dropped=dropped,
-        fingerprint=fingerprint_tickets(frame, data),
-        unlabelled=labelled[~kept].reset_index(drop=True),
-        costs=costs.take(kept),
-        observed=observed,
-    )
-
-
-def _describe(dropped: dict[str, int], tickets: pd.DataFrame) -> str:
-    text = ", ".join(f"{reason}: {count:,}" for reason, count in dropped.items())
-    unreadable = tickets[UNREADABLE] != ""
-    if unreadable.any():
-        row = tickets[unreadable].iloc[0]
-        text += f"; first unreadable date: column {row[UNREADABLE]!r}, {locate_row(row)}"
-    return text
+    label = data.label
+    tells = "resolved_at" in data.columns or "resolution_hours" in data.columns
+    tells = tells or bool(label.known_at or label.closed_statuses)
+    if label.final or not tells:
+        return pd.Series(False, index=tickets.index)
+    ended = find_ends(tickets).notna() | find_closed(tickets, data)
+    if label.known_at is not None:
+        ended |= get_dates(tickets, label.known_at).notna()
+    return ~ended
 
 
 def impute_creation(tickets: pd.DataFrame, creation: Creation) -> pd.Series:
@@ -150,7 +142,7 @@ def label_tickets(
     tickets: pd.DataFrame,
     data: DataPolicy,
     sla: SlaPolicy,
-    observed: pd.Timestamp | None = None,
+    observed: pd.Timestamp,
 ) -> pd.DataFrame:
     """Add target, breach and the moment the label was known.
 
@@ -160,43 +152,67 @@ def label_tickets(
         As :func:`~slarisk.tickets.contract.read_tickets` gives them, with ``created_at``.
     data, sla : policies
         Where the label comes from.
-    observed : Timestamp, optional
-        When the export was taken; by default as configured, or the latest time in it.
+    observed : Timestamp
+        When the export was taken: an open ticket whose target passed before it is a breach.
 
     Returns
     -------
     DataFrame
         The tickets with ``resolution_hours``, ``sla_target_hours``, ``target_passes_at`` (missing
         where a column says who breached and there is no due date), ``breach`` (nullable),
-        ``label_known_at`` and ``reason`` (why there is no label; empty where there is one).
+        ``label_known_at`` and ``no_label_because`` (empty where there is one).
     """
     labelled = tickets.copy(deep=False)
-    created, resolved = get_dates(labelled, "created_at"), get_dates(labelled, "resolved_at")
-    labelled["resolution_hours"] = (resolved - created).dt.total_seconds() / 3600
-    labelled["sla_target_hours"] = _target_hours(labelled, data, sla)
-    if observed is None:
-        observed = observed_at(labelled, data)
+    created, resolved = get_dates(labelled, "created_at"), find_ends(labelled)
+    clock = make_clock(labelled, data, sla, observed)
+    hours = clock.elapsed(created, resolved).dt.total_seconds() / 3600
+    given = _read_given_hours(labelled).where(resolved.notna())  # on a clock of its own, perhaps
+    labelled["resolution_hours"] = given.fillna(hours)
+    labelled["sla_target_hours"] = _target_hours(labelled, data, sla, clock)
     if data.label.kind is LabelKind.column:
-        labelled["target_passes_at"] = get_dates(labelled, "due_at")
+        due = get_dates(labelled, "due_at")
+        labelled["target_passes_at"] = due.mask(due < created)  # no ticket is late from the start
         labels = _label_by_column(labelled, data, resolved, observed)
     else:
-        targets = pd.to_timedelta(labelled["sla_target_hours"], unit="h")
-        labelled["target_passes_at"] = created + targets
-        labels = _label_by_time(labelled, created, resolved, observed)
-    labelled[["breach", "label_known_at", "reason"]] = labels
+        labelled["target_passes_at"] = _pass_targets(labelled, data, clock)
+        labels = _label_by_time(labelled, data, resolved, observed, given.notna())
+    labelled[["breach", "label_known_at", BECAUSE]] = labels
     if data.label.known_at is not None:
         labelled["label_known_at"] = get_dates(labelled, data.label.known_at)
-    late_reason = labelled["reason"]
-    labelled["reason"] = np.select(
+    known = labelled["label_known_at"]
+    labelled["label_known_at"] = known.mask(
+        known < created, created
+    )  # not before there is a ticket
+    unreadable = pd.Series(False, index=labelled.index)
+    if (labelled[UNREADABLE] != "").any():
+        for name in list_label_dates(data):
+            unreadable |= names_column(labelled, data.columns[name])
+    labelled[BECAUSE] = np.select(
         [
             labelled["ticket_id"].isna(),
-            labelled[UNREADABLE] != "",
+            _has_status(labelled, data.label.cancelled_statuses),
+            unreadable,
             unknown_priorities(labelled, data, sla) & (_on_unknown(sla) != "default"),
         ],
-        [NO_ID, UNREADABLE_DATE, UNKNOWN_PRIORITY],
-        default=late_reason,
+        [NO_ID, CANCELLED, UNREADABLE_DATE, UNKNOWN_PRIORITY],
+        default=labelled[BECAUSE],
     )
     return labelled
+
+
+def list_label_dates(data: DataPolicy) -> list[str]:
+    """List the dates and durations without which a ticket has no label."""
+    label = data.label
+    names = ["created_at", "resolved_at", "resolution_hours"]
+    if label.kind is LabelKind.column and (label.known_at or label.final):
+        names = ["created_at", *filter(None, [label.known_at])]
+    if label.kind is LabelKind.due_date:
+        names += ["due_at"]
+    if label.kind is LabelKind.target:
+        names += ["sla_target_hours"]
+    if data.creation.kind is CreationKind.imputed:
+        names += ["first_response_at"]
+    return [name for name in names if name in data.columns]
 
 
 def _on_unknown(sla: SlaPolicy) -> str:
@@ -204,69 +220,162 @@ def _on_unknown(sla: SlaPolicy) -> str:
 
 
 def _label_by_time(
-    tickets: pd.DataFrame, created: pd.Series, resolved: pd.Series, observed: pd.Timestamp
+    tickets: pd.DataFrame,
+    data: DataPolicy,
+    resolved: pd.Series,
+    observed: pd.Timestamp,
+    given: pd.Series,
 ) -> pd.DataFrame:
-    """Label by resolution time; an open ticket past its target is a breach, in time it is open."""
+    """Label by resolution time; an open ticket past its target is a breach, in time it is open.
+
+    A ticket that took no time met its target, unless its creation was imputed. Where the hours that
+    a ticket took are ``given`` by the export, they are compared with its target.
+    """
+    created = get_dates(tickets, "created_at")
+    imputed = data.creation.kind is CreationKind.imputed
+    took = tickets["resolution_hours"]
     overdue_at = tickets["target_passes_at"]
-    still_open = resolved.isna()
-    late = (tickets["resolution_hours"] > tickets["sla_target_hours"]) | (
-        still_open & (overdue_at < observed)
-    )
+    closed = find_closed(tickets, data)
+    still_open = resolved.isna() & ~closed
+    late = (resolved > overdue_at).mask(given, took > tickets["sla_target_hours"])
+    late |= still_open & (overdue_at < observed)
+    sound = (resolved > created) if imputed else (resolved >= created)
+    sound = sound.mask(given, took >= 0)
+    due_first = tickets["sla_target_hours"] < 0
+    if data.label.kind is LabelKind.due_date:
+        due_first |= tickets["due_at"] < created
     # a breach is known the moment the target passes, whenever the ticket is resolved
-    known = overdue_at.where(late, resolved)
+    known = overdue_at.where(late & ~(resolved < overdue_at), resolved)
     reason = np.select(
         [
+            find_without_sla(tickets, data),
+            due_first,
+            resolved.isna() & closed,
             still_open & ~late,
             created.isna(),
-            ~still_open & ~(tickets["resolution_hours"] > 0),
+            ~still_open & ~sound,
             tickets["sla_target_hours"].isna(),
         ],
-        [OPEN, NO_TIMES, BEFORE_CREATED, NO_LABEL],
+        [
+            NO_SLA,
+            DUE_BEFORE_CREATED,
+            CLOSED_UNDATED,
+            OPEN,
+            NO_TIMES,
+            BEFORE_CREATED,
+            NO_LABEL,
+        ],
         default="",
     )
     breach = late.astype("boolean").mask(pd.Series(reason != "", tickets.index))
-    return pd.DataFrame({"breach": breach, "label_known_at": known, "reason": reason})
+    return pd.DataFrame({"breach": breach, "label_known_at": known, BECAUSE: reason})
+
+
+def find_without_sla(tickets: pd.DataFrame, data: DataPolicy) -> pd.Series:
+    """Mask of tickets that have no due date or no target of their own, where others have one.
+
+    One that could not be read is none of them.
+    """
+    without = pd.Series(False, index=tickets.index)
+    for name in sla_fields(data):
+        if name in tickets:
+            without |= tickets[name].isna() & ~names_column(tickets, data.columns[name])
+    return without
 
 
 def _label_by_column(
     tickets: pd.DataFrame, data: DataPolicy, resolved: pd.Series, observed: pd.Timestamp
 ) -> pd.DataFrame:
-    """Label by a column; an open ticket that it says nothing of is a breach past its deadline."""
-    text = tickets[data.label.column].str.lower()
+    """Label by a column; an open ticket has no outcome, but is a breach past its deadline."""
+    said = read_labels(tickets[data.label.column], data.label)
     overdue_at = tickets["target_passes_at"]
     if data.label.late_if_open_after is not None:
         age = pd.Timedelta(hours=data.label.late_if_open_after)
         overdue_at = overdue_at.fillna(get_dates(tickets, "created_at") + age)
-    overdue = text.isna() & resolved.isna() & (overdue_at < observed)
-    breach = (text == data.label.breach_value.lower()).astype("boolean").mask(text.isna()) | overdue
-    reason = np.where(breach.isna(), NO_LABEL, "")
+    still_open = find_open(tickets, data)
+    silent = tickets[data.label.column].isna() & resolved.isna() & ~find_closed(tickets, data)
+    overdue = (still_open | silent) & (overdue_at < observed)
+    breach = said.mask(still_open) | overdue
+    reason = np.select([breach.notna(), still_open], ["", OPEN], default=NO_LABEL)
     # a breach is known the moment its due date passes, or with the resolution if that is first
     due = overdue_at.where(overdue, tickets["target_passes_at"])
     known = resolved.where(~breach.fillna(False) | due.isna() | (resolved < due), due)
-    return pd.DataFrame({"breach": breach, "label_known_at": known, "reason": reason})
+    return pd.DataFrame({"breach": breach, "label_known_at": known, BECAUSE: reason})
+
+
+def make_clock(
+    tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy, observed: pd.Timestamp
+) -> TicketClock:
+    """Make the clock of tickets: the working hours of each by its priority, and its pauses.
+
+    Parameters
+    ----------
+    tickets : DataFrame
+        Typed tickets.
+    data, sla : policies
+    observed : Timestamp
+        Until then an open ticket is paused if nothing says that its pause ended.
+    """
+    names = [name for name in sla.clock.priorities if "priority" in tickets]
+    calendars = [sla.clock, *(sla.clock.priorities[name] for name in names)]
+    codes = np.zeros(len(tickets), dtype=np.int64)
+    if names:
+        places = {name: float(place) for place, name in enumerate(names, 1)}
+        codes = look_up_priority(tickets, data, sla, places, 0.0).to_numpy().astype(np.int64)
+    ended = find_ends(tickets).fillna(observed.as_unit("us"))
+    pauses = read_pauses(tickets, sla.pause, ended)
+    return TicketClock(calendars, codes, data.timezone, pauses, read_paused(tickets, sla.pause))
 
 
 def observed_at(tickets: pd.DataFrame, data: DataPolicy) -> pd.Timestamp:
-    """Return the moment the export was taken: as configured, or the latest time in the data."""
+    """Return the moment the export was taken: as configured, or the latest time in the data.
+
+    See :func:`~slarisk.tickets.observation.find_latest`; NaT if there are no times.
+    """
     if data.label.observed_at is not None:
-        return read_moment(data.label.observed_at)
-    past = [name for name in date_fields(data) if name != "due_at"]  # a due date may lie ahead
-    latest: pd.Timestamp = pd.to_datetime(tickets[past].max().max())  # NaT if there are none
-    return latest
+        return read_moment(data.label.observed_at, data.timezone)
+    return find_latest(list_past_dates(tickets, data))
 
 
-def read_moment(text: str) -> pd.Timestamp:
-    """Read a moment written in a config."""
+def list_past_dates(tickets: pd.DataFrame, data: DataPolicy) -> dict[str, pd.Series]:
+    """Collect the times of what has happened, by field; a due date may lie ahead."""
+    names = [name for name in date_fields(data) if name != "due_at"]
+    names += ["resolved_at"] if "resolution_hours" in data.columns else []
+    names += [LAST_EVENT]
+    return {name: tickets[name] for name in dict.fromkeys(names) if name in tickets}
+
+
+def read_moment(text: str, timezone: str | None) -> pd.Timestamp:
+    """Read a moment written in a config; without an offset it is one of the data's time zone."""
     moment = pd.Timestamp(text)
     # like the dates of tickets: in UTC, without saying so
-    return moment if moment.tz is None else moment.tz_convert(None)
+    if moment.tz is not None:
+        return moment.tz_convert(None)
+    if timezone is None:
+        return moment
+    read: pd.Timestamp = read_local(pd.Series([moment]), timezone)[0].iloc[0]
+    return read
 
 
-def _target_hours(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
+def _pass_targets(tickets: pd.DataFrame, data: DataPolicy, clock: TicketClock) -> pd.Series:
+    """Find when the target of each ticket passes."""
     if data.label.kind is LabelKind.due_date:
-        return (tickets["due_at"] - tickets["created_at"]).dt.total_seconds() / 3600
+        return clock.move(tickets["created_at"], tickets["due_at"])
+    return clock.pass_at(tickets["created_at"], tickets["sla_target_hours"])
+
+
+def _target_hours(
+    tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy, clock: TicketClock
+) -> pd.Series:
+    if data.label.kind is LabelKind.due_date:
+        working = TicketClock(clock.calendars, clock.codes, clock.zone)
+        promised = working.elapsed(tickets["created_at"], tickets["due_at"])
+        hours: pd.Series = promised.dt.total_seconds() / 3600
+        return hours
+    if "sla_target_hours" in data.columns and data.label.kind is LabelKind.target:
+        return pd.to_numeric(tickets["sla_target_hours"], errors="coerce").astype(float)
     default = sla.default_target if uses_default(data, sla) else None
-    return look_up_priority(tickets, sla, sla.targets, default)
+    return look_up_priority(tickets, data, sla, sla.targets, default)
 
 
 def unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
@@ -274,58 +383,12 @@ def unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) 
     priced = data.costs.breach is not None and data.label.kind is not LabelKind.target
     if "priority" not in tickets or priced:
         return pd.Series(False, index=tickets.index)
-    return ~tickets["priority"].replace(sla.aliases).isin(sla.targets)
+    return look_up_priority(tickets, data, sla, sla.targets, None).isna()
 
 
-def validate_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> None:
-    """Raise if a priority has no SLA target and the policy is ``unknown_priority: error``."""
-    if sla.unknown_priority is not UnknownPriority.error:
-        return
-    unknown = unknown_priorities(tickets, data, sla) & _present(tickets, "priority")
-    if unknown.any():
-        rows = tickets[unknown]
-        names = ", ".join(quote_value(name) for name in rows["priority"].unique()[:5])
-        raise InputError(
-            f"{locate_row(rows.iloc[0])}: the SLA policy {sla.name!r} has no target for priority "
-            f"{names} ({len(rows):,} tickets). Name it in sla.aliases or sla.targets, or set "
-            "sla.unknown_priority=drop."
-        )
-
-
-def _present(tickets: pd.DataFrame, name: str) -> pd.Series:
+def is_present(tickets: pd.DataFrame, name: str) -> pd.Series:
+    """Mask of tickets that have a value in a field; none if there is no such field."""
     return tickets[name].notna() if name in tickets else pd.Series(False, index=tickets.index)
-
-
-def validate_unique_ids(tickets: pd.DataFrame, data: DataPolicy) -> None:
-    """Raise if a ticket id repeats."""
-    ids = tickets["ticket_id"]
-    repeated = ids.notna() & ids.duplicated(keep=False)
-    if repeated.any():
-        rows = tickets[repeated & (ids == ids[repeated].iloc[0])]
-        first, second = rows.iloc[0], rows.iloc[1]
-        elsewhere = f" of {second[SOURCE_FILE]}" * (second[SOURCE_FILE] != first[SOURCE_FILE])
-        raise InputError(
-            f"{first[SOURCE_FILE]}: {data.columns['ticket_id']} "
-            f"{quote_value(first['ticket_id'])} occurs in rows {first[SOURCE_ROW]} and "
-            f"{second[SOURCE_ROW]}{elsewhere}; "
-            f"{int(ids[repeated].nunique()):,} ids repeat. If the export is an event log, "
-            "say so: data.events.order=<field>."
-        )
-
-
-def refuse_mismatched_tables(sla: SlaPolicy) -> None:
-    """Raise if the tables of an SLA policy contradict each other."""
-    if set(sla.targets) != set(sla.costs):
-        odd = ", ".join(sorted(set(sla.targets) ^ set(sla.costs)))
-        raise InputError(f"sla: {odd} must stand in both sla.targets and sla.costs.")
-    for alias, name in sla.aliases.items():
-        if name not in sla.targets:
-            raise InputError(
-                f"sla.aliases.{alias}={name}: there is no such priority in sla.targets."
-            )
-    for key in ("default_target", "default_cost"):
-        if getattr(sla, key) is None and sla.unknown_priority is UnknownPriority.default:
-            raise InputError(f"sla.unknown_priority=default needs sla.{key}.")
 
 
 def fingerprint_tickets(frame: pd.DataFrame, data: DataPolicy) -> str:
@@ -339,5 +402,13 @@ def fingerprint_policy(sla: SlaPolicy, cost: CostPolicy) -> str:
     """Fingerprint what a ticket's label and costs rest on: SLA and cost policy."""
     from slarisk.config import CostPolicy as Cost
 
-    text = TypeAdapter(SlaPolicy).dump_json(sla) + TypeAdapter(Cost).dump_json(cost)
+    # the clock came later: one that says nothing is left out, so that old fingerprints stay
+    later = {name for name in ("clock", "pause") if getattr(sla, name) == getattr(_NO_CLOCK, name)}
+    text = TypeAdapter(SlaPolicy).dump_json(sla, exclude=later)
+    text += TypeAdapter(Cost).dump_json(cost)
     return hashlib.sha256(text).hexdigest()[:16]
+
+
+def names_column(tickets: pd.DataFrame, column: str) -> pd.Series:
+    """Mask of tickets of which the date in a column could not be read."""
+    return (", " + tickets[UNREADABLE] + ", ").str.contains(f", {column}, ", regex=False)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from slarisk.config import UnknownPriority
 from slarisk.decisions.costs import CostMatrix, cost_matrix
-from slarisk.errors import InputError
-from slarisk.tickets.read import locate_row, quote_value
 
 if TYPE_CHECKING:
     from slarisk.config import CostPolicy, DataPolicy, SlaPolicy
@@ -58,7 +56,7 @@ def price_breaches(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> p
     if data.costs.breach is not None:
         return pd.to_numeric(tickets[data.costs.breach], errors="coerce").astype(float)
     default = sla.default_cost if uses_default(data, sla) else None
-    return look_up_priority(tickets, sla, sla.costs, default)
+    return look_up_priority(tickets, data, sla, sla.costs, default)
 
 
 def price_escalations(tickets: pd.DataFrame, data: DataPolicy, cost: CostPolicy) -> pd.Series:
@@ -74,7 +72,11 @@ def uses_default(data: DataPolicy, sla: SlaPolicy) -> bool:
 
 
 def look_up_priority(
-    tickets: pd.DataFrame, sla: SlaPolicy, table: dict[str, float], default: float | None
+    tickets: pd.DataFrame,
+    data: DataPolicy,
+    sla: SlaPolicy,
+    table: dict[Any, float],
+    default: float | None,
 ) -> pd.Series:
     """Look each ticket's priority, or what it is an alias of, up in a table of the SLA."""
     fallback = math.nan if default is None else float(default)
@@ -82,34 +84,9 @@ def look_up_priority(
         return pd.Series(fallback, index=tickets.index)
     # a name is looked up once, however many tickets have it
     codes, names = pd.factorize(tickets["priority"])
-    found = [table.get(sla.aliases.get(name, name), fallback) for name in names]
+    aliases = sla.aliases
+    if "priority" in data.ignore_case:  # the names of the tickets are in lower case
+        table = {name.lower(): value for name, value in table.items()}
+        aliases = {alias.lower(): name.lower() for alias, name in aliases.items()}
+    found = [table.get(aliases.get(name, name), fallback) for name in names]
     return pd.Series(np.array([*found, fallback], dtype=float)[codes], index=tickets.index)
-
-
-def validate_costs(
-    costs: CostMatrix, breach: pd.Series, tickets: pd.DataFrame, data: DataPolicy
-) -> None:
-    """Raise if a cost is not a number of at least 0; a ticket without label may lack one.
-
-    Parameters
-    ----------
-    costs : CostMatrix
-        Of the tickets, without a fallback.
-    breach : Series
-        Their labels, NA where there is none.
-    """
-    for field, name, dollars in (
-        (data.costs.breach, "breach cost", costs.fn),
-        (data.costs.escalation, "escalation cost", costs.fp),
-    ):
-        if field is None:
-            continue
-        bad = ~is_valid_price(pd.Series(dollars, tickets.index))
-        bad &= breach.notna() | tickets[field].notna()
-        if bad.any():
-            row = tickets[bad].iloc[0]
-            raise InputError(
-                f"{locate_row(row)}: column {data.columns[field]!r} is the {name} and "
-                f"must be a number of at least 0, not {quote_value(row[field])} "
-                f"({int(bad.sum()):,} rows)."
-            )

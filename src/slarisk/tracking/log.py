@@ -12,6 +12,7 @@ from slarisk.model.bundle import BUCKET, ESCALATE, ESCALATED, LEFT, ORIGIN, PROB
 from slarisk.model.checksums import checksum_folder, fingerprint_checksums, write_checksums
 from slarisk.model.code import LOADER, copy_model_code
 from slarisk.model.inputs import list_inputs, make_example
+from slarisk.model.pyfunc import HISTORY_AGE
 from slarisk.tracking.items import Dataset, Item, Metrics, Model, Params, Plot, Table, Tags, Text
 from slarisk.tracking.store import reaching_store
 
@@ -37,6 +38,7 @@ _REQUIREMENTS = (
     "pyarrow",
     "skops",
     "pydantic",
+    "holidays",
 )
 
 
@@ -190,4 +192,6 @@ def _signature(manifest: Manifest) -> Any:
         ColSpec(DataType.double, ESCALATED),
         ColSpec(DataType.string, ORIGIN),
     ]
+    if manifest.has_context:
+        outputs.append(ColSpec(DataType.double, HISTORY_AGE))
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))

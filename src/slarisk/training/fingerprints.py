@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from slarisk.config import AnalyzeConfig, Label, ModelLog, SweepJob, Tracking, TrainConfig
 from slarisk.learning.splits import HoldOut, fingerprint_split
-from slarisk.tickets.labels import LabelledTickets, fingerprint_policy
+from slarisk.tickets.labels import fingerprint_policy
+from slarisk.tickets.prepare import LabelledTickets
 from slarisk.tracking.tags import DATA_TAG, POLICY_TAG, SPLIT_TAG
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def _describe_label(label: Label) -> str:
 
     So a run from before they came has the fingerprint of one that leaves them as they are.
     """
-    later: dict[str, object] = {"late_if_open_after": None, "quarantine": []}
+    later: dict[str, object] = {
+        "met_values": [],
+        "final": False,
+        "closed_statuses": [],
+        "cancelled_statuses": [],
+        "late_if_open_after": None,
+        "quarantine": [],
+    }
     keys = {key: value for key, value in vars(label).items() if (key, value) not in later.items()}
     return f"Label({', '.join(f'{key}={value!r}' for key, value in keys.items())})"

@@ -22,10 +22,11 @@ from slarisk.errors import InputError
 from slarisk.evaluation.baselines import decide_baselines
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.learning.crossfit import cross_fit
-from slarisk.learning.models import make_fit_params
+from slarisk.learning.models import make_fit_params, weigh_recent
 from slarisk.learning.settling import weigh_known
 from slarisk.learning.splits import make_folds
 from slarisk.tickets.contract import take_facts
+from slarisk.tickets.fields import list_segments, note_segments
 from slarisk.training.pack import pack
 from slarisk.training.result import SECONDS, TrainingResult
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slarisk.arrays import Bools, Floats
-    from slarisk.config import Evaluation, TrainConfig
+    from slarisk.config import DataPolicy, Evaluation, TrainConfig
     from slarisk.decisions.costs import CostMatrix
     from slarisk.decisions.policies import DecisionPolicy
     from slarisk.evaluation.evaluate import EvaluationResult
@@ -50,8 +51,8 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
 
     folds = make_folds(training.frame, config.split)
     estimator, kind = prepared.estimator, config.calibration.name
-    known = weigh_training(config, prepared)
-    fit_params = make_fit_params(estimator, training.costs, config.weight, known)
+    weights = weigh_training(config, prepared)
+    fit_params = make_fit_params(estimator, training.costs, config.weight, weights)
     learned = cross_fit(estimator, config.features, kind, training.frame, folds, fit_params)
     eligible, out_of_fold = training.take(learned.eligible), learned.probability[learned.eligible]
     threshold, chosen = choose_threshold(config.evaluation, eligible, out_of_fold)
@@ -64,7 +65,7 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
     evaluation = evaluate_on_test(config, policy, training, test, probability, prepared.truth)
     metrics = {
         # first, as the UI compares runs by the first metric until told otherwise
-        "objective": measure_mean_loss(policy, eligible, out_of_fold),
+        "objective": measure_mean_loss(policy, eligible, out_of_fold, config.data),
         **evaluation.metrics,
         **chosen,
         "train_tickets": float(len(training.frame)),
@@ -73,7 +74,7 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
     if policy.by_threshold:
         metrics["decision_threshold"] = min(threshold, 1.0)
 
-    bundle = pack(config, learned, threshold, tickets, held_out)
+    bundle = pack(config, learned, threshold, tickets, held_out, prepared.history)
     packed = bundle.manifest.threshold
     context = CheckContext(
         config, tickets, training.frame, test.frame, folds, learned, packed, metrics
@@ -82,7 +83,7 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
         config=config,
         tickets=tickets,
         left_out=held_out.left_out,
-        notes=held_out.notes,
+        notes=(*tickets.notes, *note_segments(config.data), *held_out.notes),
         training=training.frame,
         test=test.frame,
         bundle=bundle,
@@ -95,13 +96,25 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
 
 
 def weigh_training(config: TrainConfig, prepared: Prepared) -> Floats | None:
-    """Weigh the training tickets by the chance that their label was known, if they are to be."""
-    held_out = prepared.held_out
-    if not held_out.weighted and config.weight is not Weight.known:
-        return None
-    if held_out.cut is None:
-        raise InputError("weight=known: a random split has no moment by which labels were known.")
-    return weigh_known(prepared.tickets.frame, held_out.train, held_out.cut)
+    """Weigh the training tickets by their age and by the chance that their label was known.
+
+    Returns
+    -------
+    float array of shape (n,) or None
+        None if neither is asked for.
+    """
+    held_out, tickets = prepared.held_out, prepared.tickets.frame
+    weights = None
+    if config.half_life is not None:
+        weights = weigh_recent(tickets["created_at"].iloc[held_out.train], config.half_life)
+    if held_out.weighted or config.weight is Weight.known:
+        if held_out.cut is None:
+            raise InputError(
+                "weight=known: a random split has no moment by which labels were known."
+            )
+        known = weigh_known(tickets, held_out.train, held_out.cut)
+        weights = known if weights is None else known * weights
+    return weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +152,11 @@ def choose_threshold(
     return chosen.threshold, {name: chosen.finite, f"{name}_low": low, f"{name}_high": high}
 
 
-def measure_mean_loss(policy: DecisionPolicy, part: PricedTickets, probability: Floats) -> float:
+def measure_mean_loss(
+    policy: DecisionPolicy, part: PricedTickets, probability: Floats, data: DataPolicy
+) -> float:
     """Measure the dollars per ticket that the decisions of a policy lose."""
-    escalate = policy.decide(probability, part.costs, take_facts(part.frame))
+    escalate = policy.decide(probability, part.costs, take_facts(part.frame, data))
     return float(part.costs.losses(part.breach, escalate).mean())
 
 
@@ -158,9 +173,9 @@ def evaluate_on_test(
     return evaluate(
         test.breach,
         probability,
-        policy.decide(probability, test.costs, take_facts(test.frame)),
+        policy.decide(probability, test.costs, take_facts(test.frame, config.data)),
         test.costs,
-        decide_baselines(*parts, config.data.segments),
+        decide_baselines(*parts, list_segments(config.data)),
         settings.bootstrap_draws,
         settings.confidence,
         settings.seed,

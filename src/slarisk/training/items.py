@@ -100,6 +100,8 @@ def count_tickets(result: TrainingResult) -> pd.DataFrame:
     """Account for every ticket of the export: where it went, and why."""
     rows = [("rows in", result.tickets.rows_in), ("labelled", len(result.tickets.frame))]
     rows += [(f"dropped: {reason}", count) for reason, count in result.tickets.dropped.items()]
+    for column, counts in result.tickets.precision.items():
+        rows += [(f"{column}, written to the {word}", count) for word, count in counts.items()]
     rows += [("training", len(result.training)), ("test", len(result.test))]
     rows += [(f"left out: {reason}", count) for reason, count in result.left_out.items()]
     return pd.DataFrame(rows, columns=["tickets", "count"])

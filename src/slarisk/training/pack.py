@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 
 from slarisk.config import TrainConfig
+from slarisk.learning.context import History
 from slarisk.learning.crossfit import CrossFit
 from slarisk.learning.features import comparable_names, make_features
 from slarisk.learning.splits import HoldOut
 from slarisk.model.bundle import PROBABILITY, Bundle, Manifest
 from slarisk.model.profile import Bins, bin_values
 from slarisk.model.seen_tickets import OUT_OF_FOLD, TEST, hash_identities
-from slarisk.tickets.labels import LabelledTickets
+from slarisk.tickets.prepare import LabelledTickets
 
 
 def pack(
@@ -21,8 +22,9 @@ def pack(
     threshold: float,
     tickets: LabelledTickets,
     held_out: HoldOut,
+    history: History | None = None,
 ) -> Bundle:
-    """Pack the model with its policies and the tickets of the training run."""
+    """Pack the model with its policies, the tickets of the training run and their history."""
     training = tickets.frame.iloc[held_out.train]
     manifest = Manifest(
         data=config.data,
@@ -47,7 +49,7 @@ def pack(
     seen.loc[held_out.train, "origin"] = OUT_OF_FOLD
     seen.loc[held_out.train, "probability"] = learned.probability
     seen.loc[held_out.test, "origin"] = TEST
-    return Bundle(manifest, learned.model, seen)
+    return Bundle(manifest, learned.model, seen, history)
 
 
 def profile_tickets(

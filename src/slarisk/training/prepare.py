@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,17 @@ from slarisk.atomic_files import write_whole
 from slarisk.config import CreationKind, TrainConfig
 from slarisk.decisions.policies import validate_decision
 from slarisk.errors import InputError
+from slarisk.learning.context import (
+    History,
+    add_context,
+    note_ramp,
+    remember_tickets,
+    validate_context,
+)
 from slarisk.learning.features import feature_fields, validate_features
 from slarisk.learning.splits import HoldOut, hold_out_tickets
-from slarisk.tickets.contract import validate_known, validate_policy
-from slarisk.tickets.labels import LabelledTickets, prepare_tickets
+from slarisk.tickets.fields import validate_known, validate_policy
+from slarisk.tickets.prepare import LabelledTickets, prepare_tickets
 from slarisk.tracking.source import Source, find_source, identify_source
 from slarisk.tracking.tags import JOB_TAG, OVERRIDES_TAG
 from slarisk.training.estimator import build_estimator
@@ -33,7 +40,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """All that a run needs before anything is fitted, and the tags that say where it is from."""
+    """All that a run needs before anything is fitted, and the tags that say where it is from.
+
+    ``history`` is that of all tickets, if the features have context; the tickets have its columns.
+    """
 
     estimator: BaseEstimator
     tickets: LabelledTickets
@@ -41,6 +51,7 @@ class Prepared:
     truth: NDArray[np.float64] | None
     source: Source
     tags: dict[str, str]
+    history: History | None = None
 
 
 def prepare(config: TrainConfig) -> Prepared:
@@ -48,14 +59,19 @@ def prepare(config: TrainConfig) -> Prepared:
     validate_feature_moments(config)
     validate_decision(config.decision)
     estimator = build_estimator(config.model)
-    tickets, held_out = hold_out_tickets(prepare_once(config), config.data, config.split)
+    tickets = prepare_once(config)
+    history = remember_tickets(tickets, config.features, config.data)
+    # before the split: what is known at a ticket's creation is so whether it trains or tests
+    frame = add_context(tickets.frame, config.features, history)
+    tickets, held_out = hold_out_tickets(replace(tickets, frame=frame), config.data, config.split)
+    held_out = replace(held_out, notes=(*held_out.notes, *note_ramp(history)))
     truth = read_truth(config.data.truth, tickets.frame.iloc[held_out.test])
     source = find_source()
     grounds = fingerprint_inputs(config, tickets, held_out)
     tags = grounds | identify_source(source)
     tags[JOB_TAG] = fingerprint_job(config, grounds, source)
     tags[OVERRIDES_TAG] = json.dumps(config.overrides)
-    return Prepared(estimator, tickets, held_out, truth, source, tags)
+    return Prepared(estimator, tickets, held_out, truth, source, tags, history)
 
 
 def validate_feature_moments(config: TrainConfig) -> None:
@@ -65,6 +81,7 @@ def validate_feature_moments(config: TrainConfig) -> None:
     if config.data.creation.kind is CreationKind.imputed:
         available.add("created_at")
     validate_features(config.features, available)
+    validate_context(config.features, config.data)
     validate_known(feature_fields(config.features), config.data, config.moment)
 
 
@@ -90,7 +107,7 @@ def read_truth(path: str | None, tickets: pd.DataFrame) -> NDArray[np.float64] |
 def prepare_once(config: TrainConfig) -> LabelledTickets:
     """Prepare the tickets; in a sweep only the first job that needs these does."""
     if config.sweep.folder is None:
-        return prepare_tickets(config.data, config.sla, config.cost)
+        return prepare_tickets(config.data, config.sla, config.cost, config.max_rejected)
     asked = repr((config.data, config.sla, config.cost))
     name = hashlib.sha256(asked.encode()).hexdigest()[:16]
     path = Path(config.sweep.folder) / f"{name}.tickets"
@@ -99,6 +116,6 @@ def prepare_once(config: TrainConfig) -> LabelledTickets:
             tickets = pickle.loads(path.read_bytes())  # written by a job of this very sweep
             assert isinstance(tickets, LabelledTickets)
             return tickets
-        tickets = prepare_tickets(config.data, config.sla, config.cost)
+        tickets = prepare_tickets(config.data, config.sla, config.cost, config.max_rejected)
         write_whole(path, pickle.dumps(tickets))
         return tickets

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slarisk.decisions.thresholds import ThresholdCurve
     from slarisk.evaluation.evaluate import EvaluationResult
     from slarisk.model.bundle import Bundle
-    from slarisk.tickets.labels import LabelledTickets
+    from slarisk.tickets.prepare import LabelledTickets
 
 SECONDS = "training_seconds"
 

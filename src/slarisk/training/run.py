@@ -85,6 +85,7 @@ def name_run(config: TrainConfig) -> str:
     words += [config.decision.name.value] if config.decision.name is not PerTicket.kind else []
     words += [config.calibration.name.value] if config.calibration.name.value != "none" else []
     words += ["weighted"] if config.weight is not Weight.none else []
+    words += [f"half-life {config.half_life:g} d"] if config.half_life is not None else []
     words += [f"trial {config.sweep.trial}"] if config.sweep.trial is not None else []
     words += [config.sweep.stage.value] if config.sweep.stage is not Stage.trial else []
     return " ".join(dict.fromkeys(words))

@@ -9,10 +9,13 @@ from slarisk.decisions.costs import dollars
 from slarisk.evaluation.baselines import BASELINE_WORDS
 from slarisk.reports.formats import format_money_interval
 from slarisk.reports.markdown import render_markdown
+from slarisk.times.clock import describe_clock
+from slarisk.times.zones import show_local
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from slarisk.config import DataPolicy
     from slarisk.training.result import TrainingResult
 
 
@@ -39,22 +42,23 @@ def format_summary(result: TrainingResult) -> str:
         losses=sorted(losses.items(), key=lambda pair: pair[1]),
         metrics=metrics,
         config=result.config,
+        clock=describe_clock(result.config.sla, result.config.data.timezone),
         tickets=result.tickets,
         left_out=result.left_out,
         notes=result.notes,
         training=result.training,
-        training_period=format_period(result.training),
+        training_period=format_period(result.training, result.config.data),
         test=result.test,
-        test_period=format_period(result.test),
+        test_period=format_period(result.test, result.config.data),
         decision=result.bundle.manifest.policy.describe(),
         problems=list_problems(result.checks),
         passed=[check.code for check in result.checks if check.verdict is Verdict.ok],
     )
 
 
-def format_period(tickets: pd.DataFrame) -> str:
+def format_period(tickets: pd.DataFrame, data: DataPolicy) -> str:
     """Format the days on which the first and the last of some tickets were created."""
-    created = tickets["created_at"]
+    created = show_local(tickets["created_at"], data.timezone)
     if created.isna().all():
         return "no dates"
     return f"{created.min():%Y-%m-%d} to {created.max():%Y-%m-%d}"

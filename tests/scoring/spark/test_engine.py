@@ -249,3 +249,41 @@ def test_both_engines_say_the_same_of_real_exports(
     assert reasons["no_ticket_id"] == 3
     assert reasons["wrong_number_of_fields"] == 1
     assert reasons["unreadable_date"] > 0
+
+
+@pytest.mark.slow
+def test_both_engines_remember_the_same(
+    tmp_path, migrated_store, write_tickets, train_on, at_store, conf
+):
+    """With the history of the export, and with one that is given; every fifth ticket is open."""
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    table = pd.read_csv(write_tickets(tmp_path / "tickets.csv"), dtype="str")
+    table.loc[table.index % 5 == 2, "Time to Resolution"] = None
+    table.to_csv(tmp_path / "tickets.csv", index=False)
+    with at_store(tmp_path / "mlflow.db"):
+        train_on(
+            *["model=gbm", *SMALL, "model.min_child_samples=10"],
+            "features.load=[{by: [all, priority], hours: [24, 72]}]",
+            "features.rates=[{by: [all, channel]}]",
+            "features.past=[{of: [product], days: 20}]",
+        )
+        (found,) = MlflowClient().search_runs(["1"])
+        lay_files("in")
+        table.head(400).to_csv("old.csv", index=False)
+        table.tail(250).to_csv("new.csv", index=False)
+        run = f"run_id={found.info.run_id}"
+        cases = {
+            "spoilt": ["output='out put/spoilt-{engine}.csv'", "input=in", run],
+            "given": [
+                "output='out put/given-{engine}.parquet'", "input=new.csv", "history=old.csv", run
+            ],
+            "stale": ["output='out put/stale-{engine}.csv'", "input=new.csv", "history=in", run],
+            "piped": ["output='out put/piped-{engine}.csv'", "input=new.csv", "history='-'", run],
+        }  # fmt: skip
+        said = run_both(cases, conf)
+        whole = check("spoilt", said)
+        assert whole["Pred_Breach_Prob"].nunique() > 100
+        check("given", said, "parquet")
+        check("stale", said)
+        assert said["piped", "spark"] == said["piped", "local"]
+        assert "history" in [each.path for each in MlflowClient().list_artifacts(found.info.run_id)]

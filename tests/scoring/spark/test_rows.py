@@ -35,4 +35,4 @@ def test_pieces_together_are_the_file(files, trained, raw, monkeypatch):
     assert len(pieces) == 4
     assert read["ticket_id"].tolist() == raw["Ticket ID"].tolist()
     assert read["source_row"].tolist() == list(range(1, 1001))
-    assert read["position"].is_monotonic_increasing
+    assert read[rows.POSITION].is_monotonic_increasing

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 
 from slarisk.atomic_files import explain_os_errors, replace_files
 from slarisk.errors import InputError
+from slarisk.exports.files import STDIN, find_files, name_file
+from slarisk.scoring.history import remember
 from slarisk.scoring.output_files import is_parquet
-from slarisk.scoring.rejections import DUPLICATE, REASON
+from slarisk.scoring.rejections import REASON
 from slarisk.scoring.spark.decisions import decide_joint_rows, decide_rows
+from slarisk.scoring.spark.history import collect_history
 from slarisk.scoring.spark.parts import (
     replace_folder,
     restore_folder,
@@ -27,8 +30,8 @@ from slarisk.scoring.spark.session import explain_spark_failures, open_session
 from slarisk.scoring.spool import open_spool_folder
 from slarisk.scoring.summary import ScoringSummary
 from slarisk.scoring.task import Task, validate_rejected_share
-from slarisk.tickets.contract import validate_policy
-from slarisk.tickets.files import STDIN, find_files, name_file
+from slarisk.tickets.fields import validate_policy
+from slarisk.tickets.left_out import DUPLICATE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -65,13 +68,16 @@ def score_spark(task: Task) -> ScoringSummary:
             opened.enter_context(_persisted(read))
         good, bad = split_rows(rows)
         summary = count_rows(task, files, read, rows, bad)
+        opened.enter_context(explain_os_errors(output))
+        restore_folder(output)
+        folder = opened.enter_context(open_spool_folder(output))
+        if manifest.has_context:
+            task, remembered = remember(task, collect_history(good, manifest), folder)
+            remembered.tell(summary)
         decided = decide_rows(good, task)
         if task.policy.joint:
             opened.enter_context(_persisted(decided))
             decided = decide_joint_rows(decided, task.policy)
-        opened.enter_context(explain_os_errors(output))
-        restore_folder(output)
-        folder = opened.enter_context(open_spool_folder(output))
         (rejected,) = opened.enter_context(replace_files([task.rejected], folder))
         write_rejected_rows(bad, rejected, files)
         summary.add(write_parts(decided, folder / "parts", output, is_parquet(output)))

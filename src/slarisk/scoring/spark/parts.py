@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from slarisk.atomic_files import explain_os_errors
 from slarisk.errors import InputError
+from slarisk.exports.files import name_file
 from slarisk.scoring.export import EXPORT_COLUMNS
 from slarisk.scoring.output_formats import format_rows, open_export
 from slarisk.scoring.rejections import open_rejected
 from slarisk.scoring.spark.decisions import SUMMARY
 from slarisk.scoring.summary import ScoringSummary
-from slarisk.tickets.files import name_file
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

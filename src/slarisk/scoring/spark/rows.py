@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import pandas as pd
 import pyarrow as pa
 
+from slarisk.exports.read import count_groups, read_parts
+from slarisk.exports.rows import SOURCE_LINE, SOURCE_ROW
 from slarisk.scoring.eventlog import POSITION, collapse_in_order
-from slarisk.scoring.export_reader import list_needed_fields, list_required_fields
+from slarisk.scoring.export_reader import (
+    list_event_fields,
+    list_needed_fields,
+    list_required_fields,
+)
 from slarisk.scoring.rejections import (
     DETAIL,
-    DUPLICATE,
     FILE,
     REASON,
     list_malformed,
@@ -22,9 +27,8 @@ from slarisk.scoring.rejections import (
     sort_tickets,
 )
 from slarisk.scoring.spool import to_batch
-from slarisk.tickets.contract import ticket_keys
-from slarisk.tickets.read import count_groups, read_parts
-from slarisk.tickets.rows import SOURCE_LINE, SOURCE_ROW
+from slarisk.tickets.events import ticket_keys
+from slarisk.tickets.left_out import DUPLICATE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -37,7 +41,9 @@ Frames: TypeAlias = Iterator[pd.DataFrame]
 PIECE_ROWS = 1 << 20  # of a Parquet file, about, that are read by one task
 _PLACE = (FILE, SOURCE_ROW, SOURCE_LINE)
 _KEY = "ticket_key"
-_ROUND = "round"  # the local engine rejects rows when it reads, collapses, and finds repeats
+_ROUND = (
+    "rejected_in_round"  # the local engine rejects rows when it reads, collapses, and finds repeats
+)
 _ROW_BITS = 40  # of a position; the bits above are the file's number
 
 
@@ -80,7 +86,7 @@ def read_rows(
         read = partial(read_pieces, manifest, fields)
         rows = map_frames(listed, lambda frames: reject(read(frames)), schema)
         return rows, rows
-    raw = list(dict.fromkeys([*fields, events.order]))
+    raw = list_event_fields(manifest)
     log = map_frames(listed, partial(read_pieces, manifest, raw), _make_row_schema(raw))
     placed = log.where(f"{REASON} = ''").repartition(_KEY).sortWithinPartitions(POSITION)
     collapse = partial(collapse_rows, manifest)
@@ -160,7 +166,7 @@ def collapse_rows(manifest: Manifest, frames: Frames) -> Frames:
     """Collapse all events of some tickets, in their order, into these tickets."""
     events = pd.concat(list(frames) or [pd.DataFrame()], ignore_index=True)
     if len(events):
-        yield collapse_in_order(events, manifest.data).assign(**{_ROUND: 1})
+        yield collapse_in_order(events, manifest.data, manifest.sla.pause).assign(**{_ROUND: 1})
 
 
 def reject_tickets(manifest: Manifest, fields: list[str], frames: Frames) -> Frames:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slarisk.errors import InputError
-from slarisk.tickets import records
-from slarisk.tickets.records import cut_blocks, number_lines
+from slarisk.exports import records
+from slarisk.exports.records import cut_blocks, number_lines
 
 PIECES = ['"', '""', ",", "\n", "a", "bc", "\r\n", "\r", '" ', '\n"', ',"', ""]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)

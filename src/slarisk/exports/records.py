@@ -62,7 +62,7 @@ def cut_blocks(name: str, stream: Readable, delimiter: str, size: int) -> Iterat
     """
     quoted = _match_quoted(delimiter)
     rest, line, final = b"", 1, False
-    for chunk in _read_lines(stream, size):
+    for chunk in read_lines(stream, size):
         final = chunk == b""
         pieces, rest = _cut(rest + chunk, final, quoted)
         if len(rest) > 2 * LONGEST + size:
@@ -81,7 +81,7 @@ def _match_quoted(delimiter: str) -> re.Pattern[bytes]:
     return re.compile(rf'(?:\A|[{mark}\n])"(?:[^"]++|"")*+(?:("(?=[{mark}\n]|\Z))|)'.encode())
 
 
-def _read_lines(stream: Readable, size: int) -> Iterator[bytes]:
+def read_lines(stream: Readable, size: int) -> Iterator[bytes]:
     """Read chunks in which every line ends in a newline; an empty one is the end."""
     held = b""
     while chunk := stream.read(size):

@@ -6,6 +6,7 @@ import codecs
 import glob
 import gzip
 import io
+import re
 import sys
 import textwrap
 import zipfile
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from slarisk.errors import InputError
-from slarisk.tickets.records import Readable
+from slarisk.exports.databases import is_database
+from slarisk.exports.records import Readable
 
 if TYPE_CHECKING:
     from slarisk.config import DataPolicy
 
 STDIN = "-"
+SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 _PARQUET_MAGIC, _GZIP_MAGIC = b"PAR1", b"\x1f\x8b"
 _HEAD = 4096  # bytes, looked at before a file is read as text
 
@@ -28,13 +31,15 @@ _HEAD = 4096  # bytes, looked at before a file is read as text
 def find_files(pattern: str) -> list[str]:
     """List the files that a path, a folder, a glob or ``-`` stands for, in order of their names.
 
+    The address of a database stands for itself.
+
     Raises
     ------
     InputError
         There is none, or the folder cannot be read.
     """
-    if pattern == STDIN:
-        return [STDIN]
+    if pattern == STDIN or is_database(pattern):
+        return [pattern]
     try:
         path = Path(pattern)
         if path.is_dir():
@@ -78,15 +83,31 @@ def open_raw(file: str) -> Iterator[IO[bytes]]:
             yield raw
 
 
-def guess_format(file: str, raw: IO[bytes]) -> str:
-    """Guess from the ending of a file, or the beginning of standard input: csv or parquet."""
+def guess_format(file: str, raw: IO[bytes], policy: DataPolicy) -> str:
+    """Guess from the ending of a file, or its beginning: csv, parquet, json, jsonl or excel."""
+    ending = Path(file).suffix.lower()
     if file == STDIN:
-        return "parquet" if _peek(raw).startswith(_PARQUET_MAGIC) else "csv"
-    return "parquet" if Path(file).suffix.lower() in {".parquet", ".pq"} else "csv"
+        if _peek(raw).startswith(_PARQUET_MAGIC):
+            return "parquet"
+    elif ending in {".parquet", ".pq"}:
+        return "parquet"
+    elif ending in SPREADSHEETS:
+        return "excel"
+    elif ending == ".gz":
+        ending = Path(file).with_suffix("").suffix.lower()
+    elif ending == ".zip":
+        with zipfile.ZipFile(raw) as archive:
+            ending = Path(_find_member(file, archive, policy)).suffix.lower()
+        raw.seek(0)
+    if ending in {".jsonl", ".ndjson"}:
+        return "jsonl"
+    # the header of a CSV does not begin so, whatever the file is called
+    looks = re.match(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*(?:[\]{]|\Z))", _peek(raw, _HEAD))
+    return "json" if ending == ".json" or looks else "csv"
 
 
-def _peek(raw: IO[bytes]) -> bytes:
-    return raw.peek(4) if isinstance(raw, io.BufferedReader) else b""
+def _peek(raw: IO[bytes], size: int = 4) -> bytes:
+    return raw.peek(size) if isinstance(raw, io.BufferedReader) else b""
 
 
 @contextmanager
@@ -140,8 +161,8 @@ def _refuse_binary(file: str, head: bytes, policy: DataPolicy) -> None:
         return  # text, and full of NULs where the policy names another encoding
     if "\0" in head.decode(policy.encoding, errors="ignore"):
         raise InputError(
-            f"{name}: this is a binary file, not a CSV. Save a workbook as CSV; the name of a "
-            "compressed file must end in .zip or .gz."
+            f"{name}: this is a binary file, not a CSV. The name of a compressed file must end in "
+            f".zip or .gz, that of a workbook in {', '.join(SPREADSHEETS)}."
         )
 
 
@@ -153,13 +174,23 @@ class Recoded:
 
     def __init__(self, head: bytes, stream: Readable, encoding: str) -> None:
         codec = codecs.lookup(encoding)
+        self._begun = b""
         self._decoder = None if codec.name == "utf-8" else codec.incrementaldecoder()
         # with a byte-order mark the first column would have another name
         self._head = head.removeprefix(codecs.BOM_UTF8) if self._decoder is None else head
         self._stream = stream
 
+    def peek(self, size: int) -> bytes:
+        """Give the text that :meth:`read` begins with, and leave it there; about ``size`` bytes."""
+        begun = self.read(size)
+        self._begun = begun
+        return begun
+
     def read(self, size: int, /) -> bytes:
         """Read about ``size`` bytes; none at the end."""
+        if self._begun:
+            begun, self._begun = self._begun, b""
+            return begun
         while chunk := self._head or self._stream.read(size):
             self._head = b""
             if self._decoder is None:

@@ -1,0 +1,1 @@
+"""Dates, durations, time zones, and the clock of an SLA."""
