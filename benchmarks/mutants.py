@@ -1,4 +1,4 @@
-"""Plant 44 faults in central lines, one at a time, and see whether the tests notice.
+"""Plant 55 faults in central lines, one at a time, and see whether the tests notice.
 
     python benchmarks/mutants.py [--workers 2] [name ...]
 
@@ -41,6 +41,8 @@ POLICIES = "tests/decisions/test_policies.py"
 SPLITS = "tests/learning/test_splits.py"
 GATE = "tests/registry/test_gate.py"
 LABELS = "tests/tickets/test_labels.py"
+EFFECT, TIMING = "tests/decisions/test_effect.py", "tests/decisions/test_timing.py"
+TIMERS, REGRET = "tests/evaluation/test_timers.py", "tests/evaluation/test_regret.py"
 CLOCK = "tests/times/test_clock.py"
 BASELINES = "tests/evaluation/test_baselines.py"
 EVALUATE = "tests/evaluation/test_evaluate.py"
@@ -89,7 +91,10 @@ MUTANTS = [
         POLICIES,
     ),
     Mutant(
-        "decisions/policies.py", "(left - escalated)[pays]", "(escalated - left)[pays]", POLICIES
+        "decisions/policies.py",
+        "rank_tickets(costs.expected_saving",
+        "rank_tickets(-costs.expected_saving",
+        POLICIES,
     ),
     Mutant("decisions/shortlist.py", "places < start + count", "places <= start + count", POLICIES),
     Mutant(
@@ -152,8 +157,8 @@ MUTANTS = [
     Mutant("registry/gate.py", "comparison.high < -margin", "comparison.high < margin", GATE),
     Mutant(
         "tickets/labels.py",
-        'late = resolved.fillna(observed.as_unit("us")) > overdue_at',
-        'late = resolved.fillna(observed.as_unit("us")) >= overdue_at',
+        "(resolved > overdue_at).mask(given",
+        "(resolved >= overdue_at).mask(given",
         LABELS,
     ),
     Mutant("times/clock.py", "counted <= ahead[rows]", "counted < ahead[rows]", CLOCK),
@@ -162,8 +167,8 @@ MUTANTS = [
     Mutant("tickets/labels.py", "(overdue_at < observed)", "(overdue_at <= observed)", LABELS),
     Mutant(
         "tickets/labels.py",
-        "overdue_at.where(late, resolved)",
-        "resolved.where(late, overdue_at)",
+        "overdue_at.where(late & ~(resolved < overdue_at), resolved)",
+        "resolved.where(late & ~(resolved < overdue_at), overdue_at)",
         LABELS,
     ),
     Mutant("tickets/labels.py", "creation.high_hours + 1", "creation.high_hours", LABELS),
@@ -228,6 +233,24 @@ MUTANTS = [
         'training["breach_cost"].mean()',
         'tickets.frame["breach_cost"].mean()',
         f"{SEEN} {HONESTY}",
+    ),
+    Mutant("decisions/effect.py", "(age >= target)", "(age > target)", EFFECT),
+    Mutant(
+        "decisions/effect.py",
+        "np.log(left / policy.expedited_share)",
+        "np.log(left * policy.expedited_share)",
+        EFFECT,
+    ),
+    Mutant("decisions/timing.py", "at < times.open_hours", "at <= times.open_hours", TIMING),
+    Mutant("decisions/timing.py", "lost * self.averted", "self.averted", TIMING),
+    Mutant("evaluation/timers.py", 'shares, side="right"', 'shares, side="left"', TIMERS),
+    Mutant("evaluation/timers.py", "ends = ends[ends < 1]", "ends = ends[ends < 0.9]", TIMERS),
+    Mutant("evaluation/regret.py", "better = extra < least", "better = extra > least", REGRET),
+    Mutant(
+        "decisions/arrivals.py",
+        "amount > prices[hour][left - 1]",
+        "amount > prices[hour][0]",
+        "tests/decisions/test_arrivals.py",
     ),
 ]
 

@@ -120,6 +120,7 @@ def outcome() -> Callable[..., Outcomes]:
 ON_TICKETS = [
     "data.path=tickets.csv",
     "data.truth=null",
+    "cost.effect=fading",  # all of it at creation, so that arithmetic by hand stays short
     "evaluation.bootstrap_draws=100",
     "evaluation.threshold_draws=50",
     "evaluation.importance_repeats=0",
@@ -135,7 +136,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def write_tickets() -> Callable[..., Path]:
-    """Write an export whose breaches depend on the channel alone, which no trivial rule sees."""
+    """Write an export whose breaches depend on the channel alone, which no trivial rule sees.
+
+    All that is met takes nearly all of its target, so that a timer comes too late.
+    """
 
     def write(path: Path, tickets: int = 600, seed: int = 0) -> Path:
         rng = np.random.default_rng(seed)
@@ -145,7 +149,7 @@ def write_tickets() -> Callable[..., Path]:
         hours = pd.Series(priority).map({"Critical": 4, "High": 8, "Normal": 24})
         late = rng.random(tickets) < chance
         created = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(tickets) * 5.0, unit="h")
-        resolved = created + pd.to_timedelta(hours.to_numpy() * np.where(late, 1.5, 0.5), unit="h")
+        resolved = created + pd.to_timedelta(hours.to_numpy() * np.where(late, 1.5, 0.95), unit="h")
         table = pd.DataFrame(
             {
                 "Ticket ID": [f"T{n:04}" for n in range(tickets)],

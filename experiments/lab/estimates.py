@@ -24,6 +24,9 @@ _BASELINES = {
     "always": "baseline_always_loss",
     "by priority": "baseline_priority_loss",
     "segments": "baseline_segment_loss",
+    "timer at 50%": "baseline_timer_50_loss",
+    "timer at 75%": "baseline_timer_75_loss",
+    "learnt timer": "baseline_timer_loss",
 }
 
 
@@ -88,6 +91,8 @@ def _make_baseline_runs(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> p
     made = []
     for label, metric in _BASELINES.items():
         loss = once[metric]
+        if loss.isna().all():
+            continue
         value = once["best_baseline_loss"] - loss
         rule = once[same].assign(expected_loss=loss, value_over_baseline=value)
         rule[axis] = label

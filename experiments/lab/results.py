@@ -30,6 +30,9 @@ DIGITS = {
     "baseline_always_loss": 2,
     "baseline_priority_loss": 2,
     "baseline_segment_loss": 2,
+    "baseline_timer_50_loss": 2,
+    "baseline_timer_75_loss": 2,
+    "baseline_timer_loss": 2,
     "best_baseline_loss": 2,
     "value_over_baseline": 2,
     "value_over_baseline_low": 0,
@@ -45,6 +48,7 @@ DIGITS = {
     "optimal_threshold": 3,
     "decision_threshold": 3,
     "regret": 3,
+    "regret_at_creation": 3,
 }
 
 
@@ -79,7 +83,9 @@ def read_results(folder: Path) -> pd.DataFrame:
     path = folder / RESULTS
     if not path.exists():
         return pd.DataFrame(columns=[PART, DRAW, *DIGITS])
-    return pd.read_csv(path, dtype="str", keep_default_na=False)
+    rows = pd.read_csv(path, dtype="str", keep_default_na=False)
+    # metrics that came later are empty
+    return rows.reindex(columns=[*dict.fromkeys([*rows, *DIGITS])], fill_value="")
 
 
 def keep_results(folder: Path, jobs: Sequence[StudyJob]) -> pd.DataFrame:

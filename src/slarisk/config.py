@@ -190,12 +190,14 @@ class EventLog:
 
     What is known at creation is read from the first event, everything else from the last; unless
     ``take`` says from which event a field is taken. ``kind`` is the field that says what kind of
-    event a row is (the activity).
+    event a row is (the activity). A ticket whose first event has one of the statuses ``resolved``
+    arrives resolved: nobody can escalate it.
     """
 
     order: str = MISSING
     kind: str | None = None
     take: dict[str, ChosenEvent] = field(default_factory=dict)
+    resolved: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -379,18 +381,44 @@ class SlaPolicy:
     pause: Pause = field(default_factory=Pause)
 
 
+class EffectKind(Enum):
+    """How the effect of an escalation depends on when it comes."""
+
+    constant = "constant"  # the same at any time before the breach
+    fading = "fading"  # less and less, linear between points
+    expedited = "expedited"  # an escalated ticket takes a time of its own, which must be left
+
+
+class FadingBy(Enum):
+    """What the points of a fading effect count: the share of the target, or the hours, gone by."""
+
+    share = "share"
+    hours = "hours"
+
+
 @dataclass
 class CostPolicy:
     """What an escalation costs (dollars) and achieves.
 
     ``charged`` is the share of the escalation cost paid when the ticket would have breached;
-    ``effectiveness`` the share of its breach cost that the escalation averts.
+    ``effectiveness`` the share of its breach cost that the escalation averts, times its ``effect``
+    at the moment it comes.
+
+    ``expedited``: from then on the ticket takes a lognormal time with a median of
+    ``expedited_share`` of its target, and a deviation of ``expedited_spread`` of its logarithm; the
+    breach is averted if that much is left. ``fading``: points, each the share of the target, or the
+    hours (``fading_by``), that have passed, and the part of the effect that is left.
     """
 
     name: str = MISSING
     escalation_cost: Dollars = MISSING
     charged: Share = MISSING
     effectiveness: Share = MISSING
+    effect: EffectKind = EffectKind.constant
+    expedited_share: Annotated[float, Bounds(above=0)] = 0.25
+    expedited_spread: Annotated[float, Bounds(above=0)] = 0.6
+    fading: list[list[float]] = field(default_factory=lambda: [[0.0, 1.0], [1.0, 0.0]])
+    fading_by: FadingBy = FadingBy.share
 
 
 @dataclass

@@ -13,11 +13,15 @@ from slarisk.analysis.escalation import (
     chance_escalated,
     measure_escalation,
 )
+from slarisk.config import CostPolicy
 from slarisk.decisions.costs import cost_matrix
+from slarisk.decisions.effect import Effect
 from slarisk.decisions.facts import TicketFacts
+from slarisk.decisions.timing import TicketTimes, TimedCosts
 
 
 def measure(probability, breach, price, day, capacities=(1,), effectiveness=0.8):
+    n = len(breach)
     return measure_escalation(
         ChampionScores(
             "model",
@@ -26,8 +30,11 @@ def measure(probability, breach, price, day, capacities=(1,), effectiveness=0.8)
             {"test": len(breach)},
         ),
         np.asarray(breach, bool),
-        cost_matrix(price, 20, 1, effectiveness),
-        effectiveness,
+        TimedCosts(
+            cost_matrix(price, 20, 1, effectiveness),
+            TicketTimes(np.full(n, np.inf), np.full(n, np.nan), np.zeros(n, dtype=bool)),
+            Effect(CostPolicy("", 20, 1, effectiveness)),
+        ),
         TicketFacts(
             np.asarray(day, "datetime64[D]").astype("datetime64[us]"),
             np.array([f"{n}" for n in range(len(day))], dtype=object),

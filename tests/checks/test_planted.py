@@ -523,6 +523,7 @@ BASE = [
     "data.truth=null",
     "model=lr",
     "cost.escalation_cost=60",
+    "cost.effect=fading",
     "evaluation.bootstrap_draws=50",
     "evaluation.threshold_draws=20",
 ]

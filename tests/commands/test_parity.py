@@ -72,7 +72,7 @@ def test_the_notebooks_logistic_regression(train, kaggle):
 def test_servicenow_is_worth_a_model(train, real_data):
     path = real_data("incident_event_log.zip")
     found = train(
-        *("data=servicenow", "model=gbm", f"data.path={path}"),
+        *("data=servicenow", "model=gbm", f"data.path={path}", "cost=fading"),
         *("evaluation.importance_repeats=0", "evaluation.threshold_draws=50"),
     )
     metrics = found.data.metrics

@@ -73,7 +73,7 @@ def test_the_best_run_becomes_the_first_champion(promote, runs):
     assert (ended.code, ended.err) == (0, "")
     assert champion() == ("1", runs["good"])
     assert ended.out.splitlines()[-1].startswith(f"Promoted: {NAME} version 1")
-    assert len(ended.out.splitlines()) < 15
+    assert len(ended.out.splitlines()) < 18
     table = [line for line in ended.out.splitlines() if line.startswith("|")]
     assert table[2].startswith("| the candidate ")  # the one that loses least comes first
     assert "2 runs by objective" in ended.out

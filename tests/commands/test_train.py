@@ -18,7 +18,7 @@ from slarisk.training.run import name_run
 
 QUICK = ["evaluation.bootstrap_draws=100", "evaluation.importance_repeats=0"]
 QUICK += ["evaluation.threshold_draws=50"]
-HERE = ["data.path=tickets.csv", "data.truth=null", "model=lr", *QUICK]
+HERE = ["data.path=tickets.csv", "data.truth=null", "cost.effect=fading", "model=lr", *QUICK]
 
 
 @pytest.fixture
@@ -371,7 +371,9 @@ def test_the_truth_is_read_by_ticket(tmp_path):
     path = tmp_path / "truth.csv"
     tickets = pd.DataFrame({"ticket_id": ["b", "a"]})
     path.write_text("ticket_id,breach_probability\na,0.25\nb,0.5\nc,1\n")
-    assert read_truth(str(path), tickets).tolist() == [0.5, 0.25]
+    truth = read_truth(str(path), tickets)
+    assert truth.probability.tolist() == [0.5, 0.25]
+    assert truth.median_hours is None
     assert read_truth(None, tickets) is None
     assert read_truth(str(path), pd.DataFrame({"ticket_id": ["a", "z"]})) is None
     for wrong in (

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from slarisk.datasets.sample import (
+    TARGET_HOURS,
     Desk,
     Sample,
     compute_breach_probability,
@@ -94,13 +95,21 @@ class TestFiles:
 
     def test_truth_has_one_probability_per_ticket(self, bundled: pd.DataFrame) -> None:
         truth = pd.read_csv(DATA / "sample_truth.csv")
-        assert list(truth.columns) == ["ticket_id", "breach_probability"]
+        assert list(truth) == ["ticket_id", "breach_probability", "median_hours", "spread"]
         assert truth["ticket_id"].equals(bundled["Ticket ID"])
         assert truth["breach_probability"].between(0, 1).all()
 
+    def test_the_truth_is_the_tail_of_the_times(self, bundled: pd.DataFrame) -> None:
+        truth = pd.read_csv(DATA / "sample_truth.csv")
+        target = bundled["Ticket Priority"].map(TARGET_HOURS)
+        z = np.log(truth["median_hours"] / target) / truth["spread"]
+        assert truth["breach_probability"].to_numpy() == pytest.approx(
+            z.map(NormalDist().cdf).to_numpy(), abs=1e-5
+        )
+
     def test_files_are_small_and_end_lines_with_lf(self) -> None:
         assert (DATA / "sample_tickets.csv").stat().st_size < 2_500_000
-        assert (DATA / "sample_truth.csv").stat().st_size < 250_000
+        assert (DATA / "sample_truth.csv").stat().st_size < 400_000
         for name in ("sample_tickets.csv", "sample_truth.csv"):
             assert b"\r" not in (DATA / name).read_bytes()
 
@@ -331,7 +340,9 @@ class TestOtherDesks:
 
     def test_all_times_are_stretched(self, usual: Sample) -> None:
         stretched = generate_tickets(3_000, seed=5, desk=Desk(stretch=5))
-        assert stretched.truth.equals(usual.truth)
+        chance = "breach_probability"
+        assert stretched.truth[chance].equals(usual.truth[chance])
+        assert (stretched.truth["median_hours"] / usual.truth["median_hours"]).round(9).eq(5).all()
         times = self.resolution(stretched) / self.resolution(usual)
         # whole seconds, and at least two minutes for a ticket
         assert times[self.resolution(usual) > pd.Timedelta("1h")].sub(5).abs().max() < 0.01
@@ -351,6 +362,7 @@ class TestOtherDesks:
         z = usual.truth["breach_probability"].map(NormalDist().inv_cdf) + np.log(8) / 0.87
         expected = 0.8 * usual.truth["breach_probability"] + 0.2 * z.map(NormalDist().cdf)
         assert slow.truth["breach_probability"].to_numpy() == pytest.approx(expected.to_numpy())
+        assert "median_hours" not in slow.truth  # a mixture is not lognormal
 
     def test_an_outage_delays_what_is_written_down(self, usual: Sample) -> None:
         sick = generate_tickets(3_000, seed=5, desk=Desk(outage=("2024-05-06", "2024-05-20")))

@@ -6,10 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slarisk.config import CostPolicy
 from slarisk.decisions.costs import CostMatrix, cost_matrix
-from slarisk.evaluation.baselines import BASELINE_WORDS, choose_priorities, decide_baselines
+from slarisk.decisions.effect import Effect
+from slarisk.evaluation.baselines import (
+    AT_CREATION,
+    BASELINE_WORDS,
+    choose_priorities,
+    decide_baselines,
+)
 
 PRIORITIES = ["Critical", "High", "Normal", "Low"]
+EFFECT = Effect(CostPolicy("", 20, 1, 1.0))
 DOLLARS = st.integers(0, 50).map(float)
 TICKET = st.tuples(st.sampled_from(PRIORITIES), st.booleans(), DOLLARS, DOLLARS, DOLLARS, DOLLARS)
 
@@ -22,13 +30,14 @@ def tickets(breach=None, **fields):
     """Tickets of some fields, all arrays of one length, with their labels."""
     size = len(breach) if breach is not None else len(next(iter(fields.values())))
     frame = pd.DataFrame({name: labels(*values) for name, values in fields.items()}, range(size))
-    return frame.assign(breach=np.zeros(size, bool) if breach is None else breach)
+    labelled = frame.assign(breach=np.zeros(size, bool) if breach is None else breach)
+    return labelled.assign(open_hours=np.inf, breaches_after=np.nan)
 
 
 def decide(training, test, training_costs, test_costs, segments=()):
-    """Decisions of all rules, as lists by the name of the rule."""
-    decided = decide_baselines(training, test, training_costs, test_costs, segments)
-    return {name: escalate.tolist() for name, escalate in decided.items()}
+    """Decisions of all rules at creation, as lists by the name of the rule."""
+    decided = decide_baselines(training, test, training_costs, test_costs, segments, EFFECT)
+    return {name: (at == 0).tolist() for name, at in decided.ages.items()}
 
 
 def equal_costs(tickets, breach_cost=100.0, escalation_cost=20.0):
@@ -45,15 +54,20 @@ def test_priority_set_matches_brute_force(rows):
 
     sets = chain.from_iterable(combinations(PRIORITIES, size) for size in range(5))
     training = tickets(breach, priority=priority)
-    escalate = decide_baselines(training, training, costs, costs, [])["priority"]
+    decided = decide(training, training, costs, costs)["priority"]
 
-    assert costs.losses(breach, escalate).sum() == min(lose(chosen) for chosen in sets)
+    assert costs.losses(breach, np.array(decided)).sum() == min(lose(chosen) for chosen in sets)
 
 
-def test_there_are_four_rules_in_order():
-    training = tickets([True])
+def test_there_are_seven_rules_in_order():
+    training = tickets([True]).assign(breaches_after=8.0, open_hours=9.0)
     decided = decide(training, training, equal_costs(1), equal_costs(1))
-    assert list(decided) == ["never", "always", "priority", "segment"] == list(BASELINE_WORDS)
+    assert list(decided) == list(BASELINE_WORDS)
+
+
+def test_without_times_there_are_no_timers():
+    decided = decide(tickets([True]), tickets([True]), equal_costs(1), equal_costs(1))
+    assert list(decided) == list(AT_CREATION)
 
 
 def test_never_and_always():

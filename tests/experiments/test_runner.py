@@ -8,6 +8,7 @@ from lab.report import BEGIN, END
 from lab.results import read_results
 from lab.runner import run_study
 from lab.study import Study, compose_job, draw_samples
+from slarisk.command_line import register_schemas
 from slarisk.errors import InputError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -22,6 +23,11 @@ tables:
   - columns: {value: {metric: value_over_baseline}}
     figure: {file: value.svg, column: value}
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def schemas():
+    register_schemas()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import zipfile
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -276,9 +277,11 @@ def test_expected_losses_by_hand(trained):
     decided = trained.bundle.decide(strange(trained.tickets, priority="Medium")).iloc[0]
     probability = decided[PROBABILITY]
 
-    # an alias of Normal, $50; $20 an escalation that is charged in full and averts 80%
+    # an alias of Normal, $50; $20 an escalation that is charged in full and averts 80%, unless it
+    # takes longer than the target, 4 times its median: ln(4) / 0.6 deviations above
+    averted = 0.8 * NormalDist().cdf(np.log(4) / 0.6)
     assert decided[LEFT] == pytest.approx(50 * probability)
-    assert decided[ESCALATED] == pytest.approx(20 + 0.2 * 50 * probability)
+    assert decided[ESCALATED] == pytest.approx(20 + (1 - averted) * 50 * probability)
     assert decided[ESCALATE] == (decided[LEFT] > decided[ESCALATED])
 
 

@@ -16,8 +16,11 @@ from slarisk.analysis.groups import find_groups
 from slarisk.analysis.interventions import rank_interventions
 from slarisk.analysis.scenarios import SkippedScenario
 from slarisk.analysis.trend import count_hours, find_trend
+from slarisk.config import CostPolicy
 from slarisk.decisions.costs import CostMatrix
+from slarisk.decisions.effect import Effect
 from slarisk.decisions.facts import TicketFacts
+from slarisk.decisions.timing import TicketTimes, TimedCosts
 from slarisk.reports.report import write_report
 
 HARMLESS = ["Alpha", "Beta"]
@@ -125,8 +128,11 @@ def fill(analysis, code, outcome):
             escalation=measure_escalation(
                 ChampionScores(second, np.ones(n, bool), probability, {first: n}),
                 breach,
-                CostMatrix(fp=full / 50, fn=full, tp=full / 50, tn=0 * full),
-                0.8,
+                TimedCosts(
+                    CostMatrix(fp=full / 50, fn=full, tp=full / 50, tn=0 * full),
+                    TicketTimes(full + breach, full, np.ones(n, bool)),
+                    Effect(CostPolicy("", 20, 1, 0.8)),
+                ),
                 TicketFacts(created.astype("datetime64[us]"), np.arange(n).astype(object)),
                 np.where(area, 10.0, 100.0),
                 [2],

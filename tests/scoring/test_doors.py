@@ -62,7 +62,7 @@ def test_every_door_decides_alike(tied, train_on, run, composed):
     # the test tickets alone, in another order than training had them in
     tested = (straight["score_origin"] == "test")[tied["Ticket ID"]].to_numpy()
     alone = decide(raw[tested][::-1])["escalate"]
-    config = composed("data.path=tickets.csv")
+    config = composed("data.path=tickets.csv", "cost.effect=fading")
     tickets = prepare_tickets(config.data, config.sla, config.cost)
     rows = pd.Index(tickets.frame["ticket_id"]).get_indexer(alone.index)
     breach = tickets.frame["breach"].to_numpy()[rows]

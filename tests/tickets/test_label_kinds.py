@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from slarisk.config import ChosenEvent, EventLog, Known, Label, LabelKind, Which
 from slarisk.errors import InputError
+from slarisk.tickets.contract import take_times
 from slarisk.tickets.labels import find_open, label_tickets
 from slarisk.tickets.prepare import prepare_tickets
 
@@ -53,6 +55,29 @@ def test_a_ticket_that_took_no_time_met_its_target(label, opened, done, reason):
     breach, labelled = label([f"1,{opened},{done},,Critical,,", always])
     assert labelled.dropped == ({reason: 1} if reason else {})
     assert breach == ({"9": False} if reason else {"1": False, "9": False})
+
+
+@pytest.mark.parametrize(
+    ("opened", "done", "hours"),
+    [
+        ("2026-03-02 09:00", "2026-03-02 11:30", 2.5),
+        ("2026-03-02 09:00:07", "2026-03-02 09:00:07", 0),  # nobody could have escalated it
+        ("2026-03-02 09:00:07", "2026-03-02 09:00", 0),
+        ("2026-03-02", "2026-03-02", 1e-9),  # at some time of the day
+        ("2026-03-02 09:00", "2026-03-02", 1e-9),
+    ],
+)
+def test_how_long_a_ticket_can_be_escalated(label, opened, done, hours):
+    rows = [f"1,{opened},{done},,Critical,,", "2,2026-03-02 08:00,,,Critical,,"]
+    rows += ["3,2026-03-04 09:00,2026-03-04 10:00,,Low,,"]
+    _, labelled = label(rows)
+    times = take_times(labelled.frame)
+    assert times.open_hours.tolist() == pytest.approx([hours, np.inf, 1], abs=1e-12)
+    assert times.target_hours.tolist() == [4, 4, 72]
+    # what cannot be escalated costs the same if it is
+    costs = labelled.costs
+    assert (costs.fp == costs.tn).tolist() == [hours == 0, False, False]
+    assert (costs.tp == costs.fn).tolist() == [hours == 0, False, False]
 
 
 def test_a_due_day_lasts_to_its_end(label):
@@ -249,6 +274,22 @@ LOG = [
     "1,2026-03-09 11:00,Survey,High",
     "2,2026-03-03 09:00,Open,High",
 ]
+
+
+def test_a_ticket_whose_first_event_says_so_arrives_resolved(label):
+    log = [
+        "1,2026-03-02 09:00,Closed,Low",
+        "1,2026-03-02 11:00,Closed,Low",
+        "2,2026-03-02 09:00,New,Low",
+        "2,2026-03-02 10:00, closed ,Low",
+    ]
+    columns = {"ticket_id": "Id", "created_at": "When", "status": "State", "priority": "Prio"}
+    columns |= {"resolved_at": "When"}
+    events = EventLog("created_at", resolved=["closed"])
+    known = Known(created=["ticket_id", "created_at", "priority"], resolved=["resolved_at"])
+    _, labelled = label(log, "Id,When,State,Prio", columns=columns, events=events, known=known)
+    assert labelled.frame["open_hours"].tolist() == [0, 1]
+    assert labelled.frame["resolution_hours"].tolist() == [2, 1]
 
 
 @pytest.mark.parametrize(("which", "hours"), [(Which.first, 2), (Which.last, 74)])

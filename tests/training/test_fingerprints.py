@@ -33,7 +33,9 @@ def test_other_tickets_or_policies_change_it(composed, tag):
 )
 def test_a_run_from_before_a_key_came_has_the_fingerprint_of_one_now(composed, data, recorded):
     """As logged before ``label.quarantine`` came: otherwise its champion could not be compared."""
-    assert fingerprint_labelling(composed(f"data={data}")) == recorded
+    config = composed(f"data={data}", "cost.effect=constant")
+    assert fingerprint_labelling(config) == recorded
+    assert fingerprint_labelling(composed(f"data={data}")) != recorded
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,10 @@ from slarisk.analysis.interventions import (
 from slarisk.analysis.scenarios import ScenarioResult, SkippedScenario, simulate_scenarios
 from slarisk.analysis.trend import HoursHistogram, Kpi, Trend, count_hours, find_trend, measure_kpi
 from slarisk.config import AnalyzeConfig
+from slarisk.decisions.effect import make_effect
+from slarisk.decisions.timing import TimedCosts
 from slarisk.stats.rates import wilson_interval
-from slarisk.tickets.contract import get_dates, take_facts
+from slarisk.tickets.contract import get_dates, take_facts, take_times
 from slarisk.tickets.fields import BECAUSE, date_fields
 from slarisk.tickets.labels import OPEN
 from slarisk.tickets.prepare import LabelledTickets
@@ -235,8 +237,9 @@ def _measure_champion(
     return measure_escalation(
         scores,
         breach=scored["breach"].to_numpy(dtype=bool),
-        costs=tickets.costs.take(scores.scored),
-        effectiveness=config.cost.effectiveness,
+        timed=TimedCosts(
+            tickets.costs.take(scores.scored), take_times(scored), make_effect(config.cost)
+        ),
         tickets=take_facts(scored, config.data),
         priority=scored["breach_cost"].to_numpy(dtype=float),
         capacities=config.capacities,

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from slarisk.arrays import Bools, Floats, Integers
-from slarisk.decisions.costs import CostMatrix
 from slarisk.decisions.facts import TicketFacts
 from slarisk.decisions.policies import Capacity, PerTicket
+from slarisk.decisions.timing import TimedCosts
+from slarisk.evaluation.timers import find_implied_target, imply_targets, learn_timer
 
-BY_SAVING, BY_PROBABILITY, BY_PRIORITY, BY_CHANCE = (
+BY_SAVING, BY_PROBABILITY, BY_PRIORITY, BY_CHANCE, BY_TIMER = (
     "expected saving",
     "probability",
     "priority",
     "random",
+    "timer",
 )
 _POINTS = 200
 _MOST_PRIORITIES = 20  # with more, a priority is a single ticket and hindsight is perfect
@@ -53,7 +55,8 @@ class Escalation:
     Attributes
     ----------
     table : DataFrame
-        One row per capacity and ranking: ``per_day`` (NaN is no limit), ``ranking``,
+        One row per capacity and ranking, and one for the learnt timer without a limit: ``per_day``
+        (NaN is no limit), ``ranking``,
         ``escalated`` (tickets), ``averted`` (dollars of breaches), ``averted_share`` of all that
         breaches cost, ``spent`` (dollars on escalations), ``net`` (averted minus spent),
         ``return`` (dollars averted per dollar spent; NaN where nothing is spent).
@@ -78,8 +81,7 @@ class Escalation:
 def measure_escalation(
     scores: ChampionScores,
     breach: Bools,
-    costs: CostMatrix,
-    effectiveness: float,
+    timed: TimedCosts,
     tickets: TicketFacts,
     priority: Floats,
     capacities: Sequence[int],
@@ -92,9 +94,8 @@ def measure_escalation(
     scores : ChampionScores
         All else is of the m tickets that have one.
     breach : bool array of shape (m,)
-    costs : CostMatrix
-    effectiveness : float
-        The share of a breach's cost that an escalation averts, as in ``costs``.
+    timed : TimedCosts
+        What escalating the tickets costs and averts, by when it comes.
     tickets : TicketFacts
         Every day of creation has the same capacity.
     priority : array of shape (m,)
@@ -109,12 +110,14 @@ def measure_escalation(
     Ranking by expected saving is ``decision=capacity``: it stops where a ticket is not expected to
     pay. Ranking by priority stops at priorities that do not pay on average, which is known only in
     hindsight and flatters it. The other two use all of the capacity. In these three, tickets of
-    equal rank are escalated with equal chance, and the figures are expected values over ties.
+    equal rank are escalated with equal chance, and the figures are expected values over ties. The
+    learnt timer has no limit, and is learnt from the very tickets: that, too, is hindsight.
     """
+    costs = timed.costs
     probability, day = scores.probability, tickets.day
     left, escalated = costs.expected(probability)
     loss = np.where(breach, costs.fn, 0.0)
-    averts = effectiveness * loss
+    averts = np.where(breach, timed.averted, 0.0)
     # the loss of an escalated ticket, without the part of its breach that is not averted
     pays = costs.losses(breach, np.ones_like(breach)) - (loss - averts)
     rankings = {
@@ -128,22 +131,17 @@ def measure_escalation(
         chances = {BY_SAVING: policy.decide(probability, costs, tickets).astype(float)}
         chances |= {name: chance_escalated(score, day, per_day) for name, score in rankings.items()}
         limit = np.nan if per_day is None else per_day
-        for name, chance in chances.items():
-            averted, spent = float(chance @ averts), float(chance @ pays)
-            rows.append(
-                {
-                    "per_day": limit,
-                    "ranking": name,
-                    "escalated": float(chance.sum()),
-                    "averted": averted,
-                    "averted_share": averted / float(loss.sum()) if loss.any() else 0.0,
-                    "spent": spent,
-                    "net": averted - spent,
-                    "return": averted / spent if spent > 0 else np.nan,
-                }
-            )
+        rows += [
+            _tally(name, limit, chance, float(chance @ averts), pays, loss)
+            for name, chance in chances.items()
+        ]
         net = {name: chance * (averts - pays) for name, chance in chances.items()}
-        rival = max((BY_PRIORITY, BY_CHANCE), key=lambda name: float(net[name].sum()))
+        if per_day is None and (timer := _time_tickets(timed, breach, priority)) is not None:
+            acted, kept = timer
+            net[BY_TIMER] = acted * (kept * averts - pays)
+            rows.append(_tally(BY_TIMER, limit, acted, float((acted * kept) @ averts), pays, loss))
+        rivals = [name for name in net if name not in (BY_SAVING, BY_PROBABILITY)]
+        rival = max(rivals, key=lambda name: float(net[name].sum()))
         gain = net[BY_SAVING] - net[rival]
         # by the central limit theorem
         half = float(stats.norm.ppf((1 + confidence) / 2) * gain.std() * len(gain) ** 0.5)
@@ -158,6 +156,48 @@ def measure_escalation(
         len(np.unique(day)),
         scores,
     )
+
+
+def _tally(
+    ranking: str, per_day: float, chance: Floats, averted: float, pays: Floats, loss: Floats
+) -> dict[str, float | str]:
+    """Make a row of the table."""
+    spent = float(chance @ pays)
+    return {
+        "per_day": per_day,
+        "ranking": ranking,
+        "escalated": float(chance.sum()),
+        "averted": averted,
+        "averted_share": averted / float(loss.sum()) if loss.any() else 0.0,
+        "spent": spent,
+        "net": averted - spent,
+        "return": averted / spent if spent > 0 else np.nan,
+    }
+
+
+def _time_tickets(
+    timed: TimedCosts, breach: Bools, priority: Floats
+) -> tuple[Floats, Floats] | None:
+    """Tell which tickets a timer escalates, and what is left of the effect then; None without one.
+
+    Returns
+    -------
+    acted, kept : arrays of shape (m,)
+        1 where it escalates; and the share of the effect at creation.
+    """
+    codes, levels = pd.factorize(priority)
+    if len(levels) > _MOST_PRIORITIES:
+        return None
+    implied = find_implied_target(breach, timed.times.open_hours)
+    times = imply_targets(timed.times, implied)
+    if np.isnan(times.target_hours).any():
+        return None
+    timed = replace(timed, times=times)
+    share = learn_timer(timed, breach, codes)[codes]
+    never = np.isinf(share)
+    age = np.where(never, 0.0, share) * times.target_hours
+    acted = ~never & (age < times.open_hours)
+    return acted.astype(float), 1 - timed.lost_effect(age, times.target_hours, times.certain)
 
 
 def chance_escalated(score: Floats, day: Integers, per_day: int | None) -> Floats:

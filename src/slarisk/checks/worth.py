@@ -8,6 +8,7 @@ import numpy as np
 
 from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.decisions.costs import dollars
+from slarisk.decisions.effect import make_effect
 from slarisk.decisions.policies import find_policy
 from slarisk.decisions.thresholds import bootstrap_threshold
 from slarisk.evaluation.baselines import decide_baselines
@@ -66,7 +67,9 @@ def _evaluate_again(context: CheckContext) -> EvaluationResult:
         context.probability,
         context.decide(context.test, context.probability, context.test_costs),
         context.test_costs,
-        decide_baselines(*parts, list_segments(context.config.data)),
+        decide_baselines(
+            *parts, list_segments(context.config.data), make_effect(context.config.cost)
+        ),
         settings.bootstrap_draws,
         settings.confidence,
         settings.seed,

@@ -322,7 +322,8 @@ class Sample:
         One row per ticket, sorted by creation, with the columns and the text of the bundled file.
     truth
         ``ticket_id`` and ``breach_probability``, the probability at creation that the ticket takes
-        longer than its SLA target; rows as in `tickets`.
+        longer than its SLA target; rows as in `tickets`. Unless some are slow at random, also
+        ``median_hours`` and ``spread`` of the lognormal time that it takes.
     """
 
     tickets: pd.DataFrame
@@ -382,6 +383,9 @@ def generate_tickets(tickets: int = 12_000, seed: int = 2024, desk: Desk = BUNDL
             "breach_probability": (1 - desk.slow_share) * usual + desk.slow_share * if_slow,
         }
     )
+    if not desk.slow_share:  # with slow tickets among them, times are not lognormal
+        truth["median_hours"] = desk.stretch * (wait + work) * pace
+        truth["spread"] = NOISE
     return Sample(tickets=export, truth=truth)
 
 

@@ -84,6 +84,11 @@ class CostMatrix:
         escalated = probability * self.tp + (1 - probability) * self.fp
         return left, escalated
 
+    def expected_saving(self, probability: Floats) -> Floats:
+        """Compute the dollars that escalating each ticket is expected to save, shape (n,)."""
+        left, escalated = self.expected(probability)
+        return left - escalated
+
 
 def cost_matrix(
     breach_cost: npt.ArrayLike,

@@ -149,9 +149,8 @@ class Capacity(DecisionPolicy):
     def decide(self, probability: Floats, costs: CostMatrix, tickets: TicketFacts) -> Bools:
         """Decide which tickets to escalate."""
         pays = np.flatnonzero(PerTicket().decide(probability, costs))
-        left, escalated = costs.expected(probability)
         worth = tickets.take(pays)
-        ranked = rank_tickets((left - escalated)[pays], worth)
+        ranked = rank_tickets(costs.expected_saving(probability)[pays], worth)
         ranked = ranked[np.argsort(worth.day[ranked], kind="stable")]
         days = worth.day[ranked]
         place_of_day = np.arange(len(days)) - np.searchsorted(days, days)
@@ -161,7 +160,7 @@ class Capacity(DecisionPolicy):
 
     def describe(self) -> str:
         """Describe the rule in a phrase."""
-        return f"at most {self.per_day} a day"
+        return f"at most {self.per_day} a day, chosen when the day is over"
 
 
 POLICIES: dict[DecisionKind, type[DecisionPolicy]] = {

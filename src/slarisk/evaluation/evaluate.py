@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from slarisk.arrays import Bools, Floats
 from slarisk.decisions.costs import CostMatrix
-from slarisk.decisions.policies import PerTicket
+from slarisk.evaluation.baselines import AT_CREATION, Baselines
 from slarisk.evaluation.metrics import decision_metrics, probability_metrics
+from slarisk.evaluation.regret import Truth
 from slarisk.stats.bootstrap import paired_interval
 
 
@@ -29,12 +29,15 @@ class EvaluationResult:
         Dollars that the decision lost on each ticket.
     baseline_losses : dict of arrays of shape (n,)
         The same for each baseline.
+    timer : str
+        When the learnt timer escalates, in words; empty where there are no timers.
     """
 
     metrics: dict[str, float]
     best_baseline: str
     losses: Floats
     baseline_losses: dict[str, Floats]
+    timer: str
 
 
 def evaluate(
@@ -42,11 +45,11 @@ def evaluate(
     probability: Floats,
     escalate: Bools,
     costs: CostMatrix,
-    baselines: Mapping[str, Bools],
+    baselines: Baselines,
     draws: int,
     confidence: float,
     seed: int,
-    truth: Floats | None = None,
+    truth: Truth | None = None,
 ) -> EvaluationResult:
     """Evaluate probabilities and decisions against the labels and the baselines.
 
@@ -60,15 +63,17 @@ def evaluate(
         The decision.
     costs : CostMatrix
         Of the same n tickets.
-    baselines : mapping of str to bool array of shape (n,)
-        What each baseline would escalate; at least one.
+    baselines : Baselines
+        What each rule does with the same n tickets.
     draws, confidence, seed
         Of the bootstrap intervals of the loss and of ``value_over_baseline``.
-    truth : array of shape (n,), optional
-        The true probabilities, where the data is synthetic; gives ``regret``.
+    truth : Truth, optional
+        The true risk, where the data is synthetic; gives ``regret_at_creation``, and ``regret``
+        where it is known how long tickets take.
     """
+    escalate = escalate & (baselines.timed.times.open_hours > 0)
     losses = costs.losses(breach, escalate)
-    baseline_losses = {name: costs.losses(breach, baselines[name]) for name in baselines}
+    baseline_losses = baselines.losses(breach)
     totals = {name: float(values.sum()) for name, values in baseline_losses.items()}
     best = min(totals, key=totals.__getitem__)
     metrics = {
@@ -83,9 +88,16 @@ def evaluate(
         "test_tickets": float(len(breach)),
     }
     if truth is not None:
-        true_loss = float(costs.losses(breach, PerTicket().decide(truth, costs)).sum())
-        metrics |= _regret(float(losses.sum()), true_loss, totals[best])
-    return EvaluationResult(metrics, best, losses, baseline_losses)
+        truly = truth.losses(baselines.timed, breach)
+        true = {name: float(each.sum()) for name, each in truly.items()}
+        loss, at_creation = (
+            float(losses.sum()),
+            min(total for name, total in totals.items() if name in AT_CREATION),
+        )
+        metrics |= _regret("regret_at_creation", loss, true["at_creation"], at_creation)
+        if "in_time" in true:
+            metrics |= _regret("regret", loss, true["in_time"], totals[best])
+    return EvaluationResult(metrics, best, losses, baseline_losses, baselines.timer)
 
 
 def _interval(
@@ -96,10 +108,10 @@ def _interval(
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _regret(loss: float, true_loss: float, baseline_loss: float) -> dict[str, float]:
-    """Measure the share of what the true probabilities would save that is not saved.
+def _regret(name: str, loss: float, true_loss: float, baseline_loss: float) -> dict[str, float]:
+    """Measure the share of what the true risk would save that is not saved.
 
-    Undefined where the true probabilities lose more than the baseline by chance.
+    Undefined where the true risk loses more than the baseline by chance.
     """
     winnable = baseline_loss - true_loss
-    return {"regret": (loss - true_loss) / winnable} if winnable > 0 else {}
+    return {name: (loss - true_loss) / winnable} if winnable > 0 else {}

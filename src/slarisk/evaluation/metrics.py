@@ -37,6 +37,7 @@ DIRECTIONS = {
     "savings": Better.higher,
     "value_over_baseline": Better.higher,
     "regret": Better.lower,
+    "regret_at_creation": Better.lower,
     "roc_auc": Better.higher,
     "pr_auc": Better.higher,
     "brier": Better.lower,

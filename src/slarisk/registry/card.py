@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from slarisk.checks.check import list_problems
+from slarisk.decisions.effect import describe_effect
 from slarisk.evaluation.baselines import BASELINE_WORDS
 from slarisk.learning.features import feature_fields
 from slarisk.model.checksums import write_checksums
@@ -82,6 +83,7 @@ def write_card(candidate: Candidate, result: GateResult, champion: Version | Non
         tags=dict.fromkeys(_RUN_TAGS, "") | run.tags,
         logged=run.metrics,
         config=context.config,
+        effect=describe_effect(context.config.cost),
         clock=describe_clock(context.config.sla, context.config.data.timezone),
         tickets=context.tickets,
         training=context.training,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slarisk.config import CreationKind, PromoteConfig, Resample, TrainConfig
+from slarisk.decisions.effect import make_effect
 from slarisk.errors import InputError
 from slarisk.evaluation.baselines import decide_baselines
 from slarisk.model.bundle import ESCALATE, ORIGIN, PROBABILITY
@@ -61,10 +62,11 @@ def compare_candidate(
         context.training_costs,
         costs,
         list_segments(context.config.data),
+        make_effect(context.config.cost),
     )
     result.rules = {
-        rule: compare_losses(losses, costs.losses(breach, escalate), day, config)
-        for rule, escalate in baselines.items()
+        rule: compare_losses(losses, lost, day, config)
+        for rule, lost in baselines.losses(breach).items()
     }
     best = result.rules[result.best_rule]
     result.notes.append(_describe_intervals(best, day, config))

@@ -6,6 +6,8 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from slarisk.decisions.effect import list_idle_keys
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -57,8 +59,10 @@ def describe_policy(config: Policies) -> dict[str, object]:
 
     Runs of equal policies may compete for the same registered model.
     """
+    cost = flatten_config(config.cost, "cost")
+    idle = {f"cost.{key}" for key in list_idle_keys(config.cost)}
     return {
-        **flatten_config(config.cost, "cost"),
+        **{key: value for key, value in cost.items() if key not in idle},
         **flatten_config(config.sla, "sla"),
         **flatten_config(config.data.label, "data.label"),
         **flatten_config(config.data.costs, "data.costs"),

@@ -22,6 +22,7 @@ from slarisk.analysis.escalation import (
     BY_PRIORITY,
     BY_PROBABILITY,
     BY_SAVING,
+    BY_TIMER,
     Escalation,
 )
 from slarisk.analysis.fields import CALENDAR, label_field
@@ -38,6 +39,7 @@ RANKING_WORDS = {
     BY_PROBABILITY: "model: by probability",
     BY_PRIORITY: "by priority",
     BY_CHANCE: "at random",
+    BY_TIMER: "learnt timer",
 }
 _PALE = "#9DB7C9"
 _LINES = {
@@ -45,6 +47,7 @@ _LINES = {
     BY_PROBABILITY: (ORANGE, "dash"),
     BY_PRIORITY: (GREEN, "dashdot"),
     BY_CHANCE: (GREY, "dot"),
+    BY_TIMER: (VERMILION, "dashdot"),
 }
 _VERDICT_COLOURS = {
     DriverVerdict.matters: BLUE,
@@ -376,8 +379,7 @@ def draw_capacity(escalation: Escalation) -> Figure:
 def draw_capture(escalation: Escalation) -> Figure:
     """Draw the share of the loss among the tickets of the highest ranks."""
     plot = _start(360, showlegend=True)
-    for name in RANKING_WORDS:
-        tickets, captured = escalation.curves[name]
+    for name, (tickets, captured) in escalation.curves.items():
         plot.add_scatter(
             **_line(name, "lines"),
             x=tickets.round(4),

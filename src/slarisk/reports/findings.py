@@ -11,7 +11,13 @@ import pandas as pd
 from slarisk.analysis.analyse import Analysis
 from slarisk.analysis.breakdowns import TIMES
 from slarisk.analysis.drivers import Driver, DriverVerdict
-from slarisk.analysis.escalation import BY_PRIORITY, BY_SAVING, Escalation
+from slarisk.analysis.escalation import (
+    BY_CHANCE,
+    BY_PRIORITY,
+    BY_SAVING,
+    BY_TIMER,
+    Escalation,
+)
 from slarisk.analysis.fields import CALENDAR, SINCE_FIRST, label_field
 from slarisk.analysis.scenarios import ScenarioResult
 from slarisk.config import AnalyzeConfig, CreationKind, LabelKind
@@ -260,14 +266,22 @@ def _find_scenarios(analysis: Analysis) -> Iterator[KeyFinding]:
     yield KeyFinding("Scenarios", text + ".")
 
 
+_RIVALS = {
+    BY_PRIORITY: "ranking by priority",
+    BY_CHANCE: "ranking at random",
+    BY_TIMER: "a timer",
+}
+
+
 def _find_model(analysis: Analysis) -> Iterator[KeyFinding]:
     escalation = analysis.escalation
     if not isinstance(escalation, Escalation):
         return
     edge = escalation.edge
-    limited = edge[edge["per_day"].notna()]
-    row = limited.iloc[0] if len(limited) else edge.iloc[-1]
-    yield KeyFinding("What the model adds", describe_edge(escalation, row))
+    # the least capacity; and none, because a timer keeps to none
+    rows = [edge.iloc[0], edge.iloc[-1]] if len(edge) > 1 else [edge.iloc[-1]]
+    said = " ".join(describe_edge(escalation, row) for row in rows)
+    yield KeyFinding("What the model adds", said)
 
 
 def describe_edge(escalation: Escalation, row: pd.Series) -> str:
@@ -287,7 +301,7 @@ def describe_edge(escalation: Escalation, row: pd.Series) -> str:
     return (
         f"With {limit}, the model's ranking averts {dollars(model['averted'])} "
         f"({model['averted_share']:.0%} of the loss) for {dollars(model['spent'])}. Against "
-        f"ranking {'by priority' if row['rival'] == BY_PRIORITY else 'at random'} it {outcome}."
+        f"{_RIVALS[row['rival']]} it {outcome}."
     )
 
 

@@ -12,11 +12,11 @@ from slarisk.analysis.analyse import Analysis
 from slarisk.analysis.breakdowns import Breakdown
 from slarisk.analysis.changes import Changes
 from slarisk.analysis.drivers import tabulate_drivers
-from slarisk.analysis.escalation import Escalation
 from slarisk.analysis.fields import CALENDAR, label_field
 from slarisk.analysis.groups import Groups
 from slarisk.analysis.scenarios import ScenarioResult, SkippedScenario
 from slarisk.decisions.costs import dollars
+from slarisk.decisions.effect import describe_effect
 from slarisk.reports.figures import (
     RANKING_WORDS,
     draw_capacity,
@@ -60,7 +60,7 @@ def write_report(analysis: Analysis) -> str:
         groups=_prepare_groups(analysis.groups),
         scenarios=_prepare_scenarios(analysis),
         measures=None if analysis.ranked is None else {"figure": draw_measures(analysis.ranked)},
-        model=_prepare_escalation(analysis.escalation),
+        model=_prepare_escalation(analysis),
         changes=_prepare_changes(analysis.changes),
         basis=_prepare_basis(analysis),
     )
@@ -135,11 +135,13 @@ def _prepare_scenarios(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _prepare_escalation(escalation: Escalation | str) -> dict[str, Any] | None:
+def _prepare_escalation(analysis: Analysis) -> dict[str, Any] | None:
+    escalation = analysis.escalation
     if isinstance(escalation, str):
         return None
     table = escalation.table
     return {
+        "effect": describe_effect(analysis.config.cost),
         "sentences": [describe_edge(escalation, row) for _, row in escalation.edge.iterrows()],
         "capacity": draw_capacity(escalation),
         "capture": draw_capture(escalation),

@@ -12,9 +12,11 @@ import pandas as pd
 
 from slarisk.config import LabelKind
 from slarisk.decisions.facts import TicketFacts
+from slarisk.decisions.timing import TicketTimes
 from slarisk.exports.numbers import hint_marks, read_plain
 from slarisk.exports.rows import SOURCE_FILE, SOURCE_ROW, Broken, locate_row, quote_value
 from slarisk.tickets.fields import (
+    DATED,
     NEVER,
     OFFSET,
     TWICE,
@@ -229,7 +231,10 @@ def _respect_precision(
         ended = typed[name]
         alike = floor_times(created, level) == floor_times(ended, level)
         # only against a target: a due date knows the hour, even if the creation does not
-        by_day = (level == DAY) & (policy.label.kind is LabelKind.target)
+        day = level == DAY
+        by_day = day & (policy.label.kind is LabelKind.target)
+        if name == "resolved_at" and day.any():
+            typed[DATED] = pd.Series(day, index=created.index)
         typed[name] = ended.mask(alike & ((ended < created) | by_day), created)
 
 
@@ -286,6 +291,12 @@ def note_local_times(counts: Mapping[str, int], timezone: str | None) -> list[st
             "at the offset before."
         )
     return notes
+
+
+def take_times(tickets: pd.DataFrame) -> TicketTimes:
+    """Return for how long labelled tickets were open, and the age at which they breach."""
+    target = tickets["breaches_after"].to_numpy(dtype=float)
+    return TicketTimes(tickets["open_hours"].to_numpy(dtype=float), target, ~np.isnan(target))
 
 
 def take_facts(tickets: pd.DataFrame, policy: DataPolicy) -> TicketFacts:

@@ -11,7 +11,7 @@ from slarisk.errors import InputError
 from slarisk.exports.numbers import read_plain
 from slarisk.exports.rows import SOURCE_FILE, SOURCE_ROW, Broken, locate_row, quote_value
 from slarisk.tickets.contract import find_instants, read_date_field, show_dates, trim_text
-from slarisk.tickets.fields import date_fields, list_taken_fields
+from slarisk.tickets.fields import ARRIVED, date_fields, fold_status, list_taken_fields
 from slarisk.times.event_pauses import PAUSES, event_pause_fields, write_event_pauses
 
 if TYPE_CHECKING:
@@ -110,15 +110,27 @@ def collapse_events(
     # head and tail rather than first and last: those would skip missing values
     first = by_ticket.head(1).set_index("_ticket")
     last = by_ticket.tail(1).set_index("_ticket").loc[first.index]
+    arrived = _find_arrived_resolved(first, policy)
     late = [name for name in policy.columns if name in last and name not in policy.known.created]
     first[late] = last[late]
     for name, chosen in list_taken_fields(policy).items():
         if name in ordered:
             first[name] = _take_event(ordered, name, chosen, policy).reindex(first.index)
+    if arrived is not None:
+        first[ARRIVED] = arrived
     if pause is not None and event_pause_fields(pause, policy):
         first[PAUSES] = write_event_pauses(ordered, "_ticket", pause, policy, read_event_dates)
     in_file_order = ticket.drop_duplicates()
     return first.loc[in_file_order].drop(columns="_order").reset_index(drop=True)
+
+
+def _find_arrived_resolved(first: pd.DataFrame, policy: DataPolicy) -> pd.Series | None:
+    """Mask of tickets whose first event says that they are resolved; None if none is told by it."""
+    assert policy.events is not None
+    if not policy.events.resolved or "status" not in first:
+        return None
+    statuses = {fold_status(each) for each in policy.events.resolved}
+    return trim_text(first["status"], policy).str.casefold().isin(statuses)
 
 
 def _take_event(

@@ -22,6 +22,8 @@ DATE_FIELDS = ("created_at", "first_response_at", "resolved_at", "due_at")
 DURATION_FIELDS = ("resolution_hours", "sla_target_hours")
 UNREADABLE = "unreadable_dates"  # the date fields of a ticket that could not be read
 LAST_EVENT = "last_event_at"  # of a ticket in an event log that is ordered by date
+ARRIVED = "arrived_resolved"  # whether the first event of a ticket says that it is resolved
+DATED = "dated_to_the_day"  # whether a ticket was opened or resolved on a day without a time
 BECAUSE = "no_label_because"  # why a ticket has no label
 # how many of its times carry an offset, which is only counted where the policy has no time zone;
 # or how many occur twice on local clocks, and how many not at all
@@ -35,6 +37,10 @@ ADDED = (
     "escalation_cost",
     "target_passes_at",
     "label_known_at",
+    "open_hours",
+    "breaches_after",
+    ARRIVED,
+    DATED,
     BECAUSE,
     LAST_EVENT,
     PAUSES,

@@ -9,12 +9,15 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from slarisk.config import CreationKind, DataPolicy, LabelKind, SlaPolicy
+from slarisk.config import CreationKind, DataPolicy, EffectKind, LabelKind, SlaPolicy
+from slarisk.decisions.effect import list_idle_keys
 from slarisk.tickets.contract import (
     get_dates,
 )
 from slarisk.tickets.fields import (
+    ARRIVED,
     BECAUSE,
+    DATED,
     LAST_EVENT,
     UNREADABLE,
     date_fields,
@@ -73,6 +76,7 @@ REASONS = (
 )
 
 _NO_CLOCK = SlaPolicy()
+_SHORTEST = 1e-9  # hours: long enough to be escalated at creation
 
 
 def find_ends(tickets: pd.DataFrame) -> pd.Series:
@@ -169,6 +173,8 @@ def label_tickets(
     given = _read_given_hours(labelled).where(resolved.notna())  # on a clock of its own, perhaps
     labelled["resolution_hours"] = given.fillna(hours)
     labelled["sla_target_hours"] = _target_hours(labelled, data, sla, clock)
+    labelled["open_hours"] = measure_open_hours(labelled, data, resolved)
+    labelled["breaches_after"] = find_breach_age(labelled, data, clock)
     if data.label.kind is LabelKind.column:
         due = get_dates(labelled, "due_at")
         labelled["target_passes_at"] = due.mask(due < created)  # no ticket is late from the start
@@ -217,6 +223,34 @@ def list_label_dates(data: DataPolicy) -> list[str]:
 
 def _on_unknown(sla: SlaPolicy) -> str:
     return sla.unknown_priority.value
+
+
+def measure_open_hours(tickets: pd.DataFrame, data: DataPolicy, resolved: pd.Series) -> pd.Series:
+    """Measure for how long a ticket can be escalated, in hours on the clock.
+
+    0 for tickets that arrive resolved; infinite for those that are open; next to nothing for those
+    that took no time on the clock, or closed nobody knows when: at creation and never later.
+    """
+    created = get_dates(tickets, "created_at")
+    hours = tickets["resolution_hours"].clip(lower=0).replace(0.0, _SHORTEST)
+    hours = hours.fillna(_SHORTEST).mask(find_open(tickets, data), np.inf)
+    if ARRIVED in tickets:
+        arrived = tickets[ARRIVED].fillna(False).astype(bool)
+    else:  # in the very second; a day without a time says nothing of the kind
+        arrived = resolved == created
+        if DATED in tickets:
+            arrived &= ~tickets[DATED].astype(bool)
+    return hours.mask(arrived, 0.0)
+
+
+def find_breach_age(tickets: pd.DataFrame, data: DataPolicy, clock: TicketClock) -> pd.Series:
+    """Find after how many hours on the clock each ticket breaches; missing where only a label is.
+
+    A label column that names the tickets which breached does not say when they did.
+    """
+    if data.label.kind is not LabelKind.column:
+        return tickets["sla_target_hours"]
+    return _promised_hours(tickets, clock)
 
 
 def _label_by_time(
@@ -368,14 +402,19 @@ def _target_hours(
     tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy, clock: TicketClock
 ) -> pd.Series:
     if data.label.kind is LabelKind.due_date:
-        working = TicketClock(clock.calendars, clock.codes, clock.zone)
-        promised = working.elapsed(tickets["created_at"], tickets["due_at"])
-        hours: pd.Series = promised.dt.total_seconds() / 3600
-        return hours
+        return _promised_hours(tickets, clock)
     if "sla_target_hours" in data.columns and data.label.kind is LabelKind.target:
         return pd.to_numeric(tickets["sla_target_hours"], errors="coerce").astype(float)
     default = sla.default_target if uses_default(data, sla) else None
     return look_up_priority(tickets, data, sla, sla.targets, default)
+
+
+def _promised_hours(tickets: pd.DataFrame, clock: TicketClock) -> pd.Series:
+    """Measure the hours from creation to the due date, without pauses."""
+    working = TicketClock(clock.calendars, clock.codes, clock.zone)
+    promised = working.elapsed(get_dates(tickets, "created_at"), get_dates(tickets, "due_at"))
+    hours: pd.Series = promised.dt.total_seconds() / 3600
+    return hours
 
 
 def unknown_priorities(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
@@ -402,10 +441,11 @@ def fingerprint_policy(sla: SlaPolicy, cost: CostPolicy) -> str:
     """Fingerprint what a ticket's label and costs rest on: SLA and cost policy."""
     from slarisk.config import CostPolicy as Cost
 
-    # the clock came later: one that says nothing is left out, so that old fingerprints stay
+    # clock and effect came later: one that says nothing is left out, so that old fingerprints stay
     later = {name for name in ("clock", "pause") if getattr(sla, name) == getattr(_NO_CLOCK, name)}
     text = TypeAdapter(SlaPolicy).dump_json(sla, exclude=later)
-    text += TypeAdapter(Cost).dump_json(cost)
+    silent = {"effect"} if cost.effect is EffectKind.constant else set()
+    text += TypeAdapter(Cost).dump_json(cost, exclude={*list_idle_keys(cost), *silent})
     return hashlib.sha256(text).hexdigest()[:16]
 
 

@@ -251,7 +251,7 @@ def prepare_tickets(
         dropped=dropped,
         fingerprint=fingerprint_tickets(frame, data),
         unlabelled=labelled[~kept].reset_index(drop=True),
-        costs=costs.take(kept),
+        costs=price_tickets(frame, data, sla, cost),
         observed=observed,
         notes=(*notes, *list_notes(typed, labelled, data, observed)),
         precision=typed.precision,

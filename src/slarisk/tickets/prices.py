@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from slarisk.config import UnknownPriority
 from slarisk.decisions.costs import CostMatrix, cost_matrix
+from slarisk.decisions.effect import make_effect
 
 if TYPE_CHECKING:
     from slarisk.config import CostPolicy, DataPolicy, SlaPolicy
@@ -22,7 +24,7 @@ def price_tickets(
     cost: CostPolicy,
     fallback: float | None = None,
 ) -> CostMatrix:
-    """Price the four outcomes of each ticket.
+    """Price the four outcomes of each ticket, if it is escalated at creation or not at all.
 
     Parameters
     ----------
@@ -43,7 +45,16 @@ def price_tickets(
     if fallback is not None:
         breach = breach.where(is_valid_price(breach), fallback)
         escalation = escalation.where(is_valid_price(escalation), cost.escalation_cost)
-    return cost_matrix(breach.to_numpy(), escalation.to_numpy(), cost.charged, cost.effectiveness)
+    averted = make_effect(cost).at_creation
+    costs = cost_matrix(breach.to_numpy(), escalation.to_numpy(), cost.charged, averted)
+    if "open_hours" not in tickets:
+        return costs
+    resolved = (tickets["open_hours"] == 0).to_numpy()  # on arrival: to escalate it does nothing
+    return replace(
+        costs,
+        fp=np.where(resolved, costs.tn, costs.fp),
+        tp=np.where(resolved, costs.fn, costs.tp),
+    )
 
 
 def is_valid_price(dollars: pd.Series) -> pd.Series:

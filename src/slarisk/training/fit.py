@@ -11,7 +11,9 @@ import numpy as np
 from slarisk.checks.context import CheckContext
 from slarisk.checks.run import run_checks
 from slarisk.config import Weight
-from slarisk.decisions.policies import find_policy, make_policy
+from slarisk.decisions.arrivals import decide_on_arrival, learn_place_prices
+from slarisk.decisions.effect import make_effect
+from slarisk.decisions.policies import Capacity, find_policy, make_policy
 from slarisk.decisions.thresholds import (
     best_threshold,
     bootstrap_threshold,
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
     from slarisk.config import DataPolicy, Evaluation, TrainConfig
     from slarisk.decisions.costs import CostMatrix
     from slarisk.decisions.policies import DecisionPolicy
+    from slarisk.evaluation.baselines import Baselines
     from slarisk.evaluation.evaluate import EvaluationResult
+    from slarisk.evaluation.regret import Truth
     from slarisk.training.prepare import Prepared
 
 
@@ -62,7 +66,10 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
         # the notebook's mistake, on demand: the test tickets choose the threshold
         threshold = grid_threshold(probability, test.breach, test.costs).threshold
     policy = make_policy(config.decision, threshold)
-    evaluation = evaluate_on_test(config, policy, training, test, probability, prepared.truth)
+    parts = (training.frame, test.frame, training.costs, test.costs)
+    effect = make_effect(config.cost)
+    baselines = decide_baselines(*parts, list_segments(config.data), effect)
+    evaluation = evaluate_on_test(config, policy, test, probability, baselines, prepared.truth)
     metrics = {
         # first, as the UI compares runs by the first metric until told otherwise
         "objective": measure_mean_loss(policy, eligible, out_of_fold, config.data),
@@ -71,6 +78,10 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
         "train_tickets": float(len(training.frame)),
         SECONDS: time.monotonic() - started,
     }
+    if isinstance(policy, Capacity):
+        metrics["expected_loss_on_arrival"] = measure_on_arrival(
+            policy, eligible, out_of_fold, test, probability, config.data
+        )
     if policy.by_threshold:
         metrics["decision_threshold"] = min(threshold, 1.0)
 
@@ -83,7 +94,12 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
         config=config,
         tickets=tickets,
         left_out=held_out.left_out,
-        notes=(*tickets.notes, *note_segments(config.data), *held_out.notes),
+        notes=(
+            *tickets.notes,
+            *note_segments(config.data),
+            *held_out.notes,
+            *baselines.notes,
+        ),
         training=training.frame,
         test=test.frame,
         bundle=bundle,
@@ -160,22 +176,44 @@ def measure_mean_loss(
     return float(part.costs.losses(part.breach, escalate).mean())
 
 
+def measure_on_arrival(
+    policy: Capacity,
+    eligible: PricedTickets,
+    out_of_fold: Floats,
+    test: PricedTickets,
+    probability: Floats,
+    data: DataPolicy,
+) -> float:
+    """Measure the dollars lost if capacity is given out as the test tickets arrive.
+
+    The policy itself looks at the whole day, which is hindsight while it lasts. What a place is
+    worth by the hour is learnt on the training tickets.
+    """
+    learning, deciding = (
+        (part.costs.expected_saving(chance), take_facts(part.frame, data))
+        for part, chance in ((eligible, out_of_fold), (test, probability))
+    )
+    prices = learn_place_prices(*learning, policy.per_day)
+    escalate = decide_on_arrival(*deciding, prices)
+    return float(test.costs.losses(test.breach, escalate).sum())
+
+
 def evaluate_on_test(
     config: TrainConfig,
     policy: DecisionPolicy,
-    training: PricedTickets,
     test: PricedTickets,
     probability: Floats,
-    truth: Floats | None,
+    baselines: Baselines,
+    truth: Truth | None,
 ) -> EvaluationResult:
     """Evaluate probabilities and decisions on the test tickets against the trivial rules."""
-    settings, parts = config.evaluation, (training.frame, test.frame, training.costs, test.costs)
+    settings = config.evaluation
     return evaluate(
         test.breach,
         probability,
         policy.decide(probability, test.costs, take_facts(test.frame, config.data)),
         test.costs,
-        decide_baselines(*parts, list_segments(config.data)),
+        baselines,
         settings.bootstrap_draws,
         settings.confidence,
         settings.seed,

@@ -8,6 +8,7 @@ import pandas as pd
 
 from slarisk.checks.check import Verdict, list_codes, tabulate_checks
 from slarisk.decisions.policies import find_policy, list_parameters
+from slarisk.evaluation.baselines import BASELINE_WORDS
 from slarisk.learning.features import feature_fields
 from slarisk.reports.plots import (
     plot_calibration,
@@ -50,6 +51,7 @@ def describe_choices(config: TrainConfig) -> dict[str, str]:
         "cost.escalation_cost": str(config.cost.escalation_cost),
         "cost.charged": str(config.cost.charged),
         "cost.effectiveness": str(config.cost.effectiveness),
+        "cost.effect": config.cost.effect.value,
         "split.folds": str(config.split.folds),
         "split.seed": str(config.split.seed),
     }
@@ -127,7 +129,10 @@ def _plots(result: TrainingResult, importance: Importance | None) -> Iterator[It
     yield Plot("plots/roc.png", plot_roc(breach, probability))
     yield Plot("plots/precision_recall.png", plot_precision_recall(breach, probability))
     yield Plot("plots/calibration.png", plot_calibration(breach, probability))
-    losses = {name: float(each.sum()) for name, each in result.evaluation.baseline_losses.items()}
+    losses = {
+        BASELINE_WORDS[rule]: float(each.sum())
+        for rule, each in result.evaluation.baseline_losses.items()
+    }
     yield Plot(
         "plots/loss_by_threshold.png",
         plot_loss_curve(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from filelock import FileLock
 
@@ -17,6 +16,7 @@ from slarisk.atomic_files import write_whole
 from slarisk.config import CreationKind, TrainConfig
 from slarisk.decisions.policies import validate_decision
 from slarisk.errors import InputError
+from slarisk.evaluation.regret import Truth
 from slarisk.learning.context import (
     History,
     add_context,
@@ -34,7 +34,6 @@ from slarisk.training.estimator import build_estimator
 from slarisk.training.fingerprints import fingerprint_inputs, fingerprint_job
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
 
 
@@ -48,7 +47,7 @@ class Prepared:
     estimator: BaseEstimator
     tickets: LabelledTickets
     held_out: HoldOut
-    truth: NDArray[np.float64] | None
+    truth: Truth | None
     source: Source
     tags: dict[str, str]
     history: History | None = None
@@ -85,23 +84,34 @@ def validate_feature_moments(config: TrainConfig) -> None:
     validate_known(feature_fields(config.features), config.data, config.moment)
 
 
-def read_truth(path: str | None, tickets: pd.DataFrame) -> NDArray[np.float64] | None:
-    """Read the true breach probabilities of synthetic tickets; None if some are not in the file."""
+def read_truth(path: str | None, tickets: pd.DataFrame) -> Truth | None:
+    """Read the true risk of synthetic tickets; None if some are not in the file."""
     if path is None:
         return None
-    types = {"ticket_id": str, "breach_probability": float}
+    needed, more = ["ticket_id", "breach_probability"], ["median_hours", "spread"]
     try:
-        table = pd.read_csv(path, usecols=list(types), dtype=types)
-        by_id = table.set_index("ticket_id")["breach_probability"]
+        columns = [*needed, *_find_columns(path, more)]
+        table = pd.read_csv(path, usecols=columns, dtype={"ticket_id": str})
+        by_id = table.set_index("ticket_id").astype(float)
         if not by_id.index.is_unique:
             raise ValueError("a ticket_id repeats")
     except (OSError, ValueError) as error:
         raise InputError(
-            f"data.truth={path}: is to hold {' and '.join(types)}, a row per ticket, but cannot be "
-            f"read: {str(error).splitlines()[0]}"
+            f"data.truth={path}: is to hold {' and '.join(needed)}, a row per ticket, but cannot "
+            f"be read: {str(error).splitlines()[0]}"
         ) from error
-    truth: NDArray[np.float64] = tickets["ticket_id"].map(by_id).to_numpy(dtype=float)
-    return None if np.isnan(truth).any() else truth
+    known = by_id.reindex(tickets["ticket_id"])
+    if known.isna().any(axis=None):
+        return None
+    return Truth(
+        known["breach_probability"].to_numpy(),
+        *(known[name].to_numpy() if name in known else None for name in more),
+    )
+
+
+def _find_columns(path: str, names: list[str]) -> list[str]:
+    """List those of some columns that a CSV file has."""
+    return [name for name in names if name in pd.read_csv(path, nrows=0)]
 
 
 def prepare_once(config: TrainConfig) -> LabelledTickets:

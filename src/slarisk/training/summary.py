@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slarisk.checks.check import Verdict, list_problems
 from slarisk.decisions.costs import dollars
+from slarisk.decisions.effect import describe_effect
 from slarisk.evaluation.baselines import BASELINE_WORDS
 from slarisk.reports.formats import format_money_interval
 from slarisk.reports.markdown import render_markdown
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 def headline(result: TrainingResult) -> str:
     """Format in one sentence what the run loses, beside the best trivial rule."""
-    metrics = result.metrics
-    rule = BASELINE_WORDS[result.evaluation.best_baseline]
+    metrics, best = result.metrics, result.evaluation.best_baseline
+    rule = BASELINE_WORDS[best]
+    if best == "timer":
+        rule += f": {result.evaluation.timer}"
     return (
         f"{result.bundle.manifest.model_name} loses {dollars(metrics['expected_loss'])} on "
         f"{int(metrics['test_tickets']):,} test tickets; the best trivial rule ({rule}) loses "
@@ -34,7 +37,8 @@ def headline(result: TrainingResult) -> str:
 def format_summary(result: TrainingResult) -> str:
     """Format the description of a run in Markdown: its loss, its choices, problems found."""
     metrics = result.metrics
-    losses = {BASELINE_WORDS[name]: metrics[f"baseline_{name}_loss"] for name in BASELINE_WORDS}
+    rules = [name for name in BASELINE_WORDS if f"baseline_{name}_loss" in metrics]
+    losses = {BASELINE_WORDS[name]: metrics[f"baseline_{name}_loss"] for name in rules}
     losses["**this run**"] = metrics["expected_loss"]
     return render_markdown(
         "run.md.j2",
@@ -42,6 +46,8 @@ def format_summary(result: TrainingResult) -> str:
         losses=sorted(losses.items(), key=lambda pair: pair[1]),
         metrics=metrics,
         config=result.config,
+        timer=result.evaluation.timer,
+        effect=describe_effect(result.config.cost),
         clock=describe_clock(result.config.sla, result.config.data.timezone),
         tickets=result.tickets,
         left_out=result.left_out,
