@@ -202,11 +202,16 @@ class EventLog:
 
 @dataclass
 class Known:
-    """The fields known at each moment; a field in no list is never known."""
+    """The fields known at each moment; a field in no list is never known.
+
+    ``vouched`` names fields that somebody vouches for, with a reason: SR009 does not judge them,
+    and says so in the run's table of checks.
+    """
 
     created: list[str] = field(default_factory=list)
     first_response: list[str] = field(default_factory=list)
     resolved: list[str] = field(default_factory=list)
+    vouched: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -631,6 +636,7 @@ class PromoteConfig:
     ``confidence`` and ``margin`` (dollars per ticket) say how clearly a candidate must beat the
     champion: the upper end of the paired interval of its loss minus the champion's must lie below
     ``-margin``. ``clearly_beat_baseline`` asks the same of its value over the best trivial rule.
+    ``accept`` names failed checks that are accepted, each with a reason, which goes on record.
     ``bootstrap_draws``, ``seed`` and ``resample`` are those of both intervals. Every comparison
     needs ``fewest_tickets`` test tickets, and ``fewest_breaches`` of those that breached and of
     those that did not. ``reason`` goes on record with what is done.
@@ -646,6 +652,7 @@ class PromoteConfig:
     fewest_tickets: Positive = 200
     fewest_breaches: Count = 30
     clearly_beat_baseline: bool = True
+    accept: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
     bootstrap_draws: Positive = 2000
     seed: Seed = 42

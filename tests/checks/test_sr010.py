@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
+
+KEPT = ("ticket_id", "created_at", "date_of_purchase", "priority")
 
 
 def add_to_training(context, copies):
@@ -57,3 +60,31 @@ def test_tickets_that_are_alike_are_no_copies(clean, examine):
         created_at=clean.test["created_at"].head(50) - pd.Timedelta(days=90),
     )
     assert examine("SR010", add_to_training(clean, alike)).verdict.value == "ok"
+
+
+def close_by_script(clean, rng):
+    """A third of the tickets are of few words, and a script closes them within half a minute."""
+    parts = []
+    for tickets in (clean.training, clean.test):
+        tickets = tickets.reset_index(drop=True)
+        scripted = rng.random(len(tickets)) < 1 / 3
+        closed = tickets["created_at"] + pd.to_timedelta(rng.integers(1, 31, len(tickets)), "s")
+        words = [name for name in clean.config.data.known.created if name not in KEPT]
+        changed = {name: tickets[name].mask(scripted, "same") for name in words if name in tickets}
+        changed |= {
+            name: tickets[name].mask(scripted, closed)
+            for name in ("first_response_at", "resolved_at")
+        }
+        parts.append(tickets.assign(**changed))
+    return replace(clean, training=parts[0], test=parts[1])
+
+
+def test_equal_words_and_seconds_are_chance_where_a_script_closes_tickets(clean, examine):
+    found = examine("SR010", close_by_script(clean, np.random.default_rng(0)))
+    assert found.verdict.value == "ok"
+
+
+def test_copies_stand_out_from_what_is_equal_by_chance(clean, examine):
+    scripted = close_by_script(clean, np.random.default_rng(0))
+    copied = scripted.test.head(40).assign(ticket_id=[f"x{n}" for n in range(40)])
+    assert examine("SR010", add_to_training(scripted, copied)).verdict.value == "failed"

@@ -288,6 +288,18 @@ def test_a_failed_check_is_refused(promote, runs):
     assert registry() is None
 
 
+def test_a_failed_check_is_accepted_on_record(promote, runs):
+    MlflowClient().set_tag(runs["good"], "failed_checks", "SR009")
+    ended = promote(f"run_id={runs['good']}", "accept.SR010=typed in by hand")
+    assert (ended.code, registry()) == (2, None)
+    assert "accept.SR010" in ended.err
+    ended = promote(f"run_id={runs['good']}", "+accept.SR009='given at the counter'")
+    assert ended.code == 0
+    version = MlflowClient().get_model_version(NAME, "1")
+    assert json.loads(version.tags["accepted_checks"]) == {"SR009": "given at the counter"}
+    assert "given at the counter" in version.description
+
+
 @pytest.mark.slow
 def test_a_run_that_knew_the_end_is_refused(promote, runs, train_on):
     """A policy that believes the resolution to be known at creation."""

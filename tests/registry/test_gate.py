@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from slarisk.config import PromoteConfig, Resample
+from slarisk.errors import InputError
 from slarisk.registry.gate import (
     FEWEST_DAYS,
     REQUIRED_METRICS,
@@ -46,20 +47,36 @@ def test_only_a_finished_training_run_can_be_judged():
 
 def test_an_optimistic_run_or_a_failed_check_is_refused():
     fine = {"optimistic": "false", "failed_checks": "none"}
-    assert list_run_reasons(fine, False, "none") == []
+    assert list_run_reasons(fine, False, "none", {}) == []
     (reason,) = list_run_reasons(
-        fine | {"optimistic": "true", "failed_checks": "SR002"}, False, "none"
+        fine | {"optimistic": "true", "failed_checks": "SR002"}, False, "none", {}
     )
     assert "optimistic" in reason
-    (reason,) = list_run_reasons(fine | {"failed_checks": "SR009"}, False, "none")
+    (reason,) = list_run_reasons(fine | {"failed_checks": "SR009"}, False, "none", {})
     assert "SR009" in reason
+
+
+def test_a_failed_check_is_accepted_by_name_and_for_a_reason():
+    tags = {"optimistic": "false", "failed_checks": "SR009 SR010"}
+    why = {"SR010": "one script closes all tickets of a street"}
+    (reason,) = list_run_reasons(tags, False, "SR009 SR010", why)
+    assert "SR009" in reason
+    assert "SR010" not in reason
+    assert list_run_reasons(tags, False, "none", why | {"SR009": "given at the counter"}) == []
+    for wrong in ({"SR011": "it passed"}, {"SR010": " "}):
+        with pytest.raises(InputError, match=f"accept.{next(iter(wrong))}"):
+            list_run_reasons(tags, False, "none", wrong)
+    # what is optimistic is refused, whatever is accepted
+    assert list_run_reasons(tags | {"optimistic": "true"}, False, "none", why)
 
 
 def test_tags_that_were_edited_take_no_reason_away():
     fine = {"optimistic": "false", "failed_checks": "none"}
-    assert "optimistic" in list_run_reasons(fine, True, "none")[0]
-    assert "SR008 SR009" in list_run_reasons(fine | {"failed_checks": "SR009"}, False, "SR008")[0]
-    assert len(list_run_reasons({"optimistic": "false"}, False, "none")) == 1
+    assert "optimistic" in list_run_reasons(fine, True, "none", {})[0]
+    assert (
+        "SR008 SR009" in list_run_reasons(fine | {"failed_checks": "SR009"}, False, "SR008", {})[0]
+    )
+    assert len(list_run_reasons({"optimistic": "false"}, False, "none", {})) == 1
 
 
 @pytest.mark.parametrize("clearly", [True, False])

@@ -86,7 +86,7 @@ def select_run(name: str, experiment: str, config: PromoteConfig) -> RunRecord:
 
 def promote_run(name: str, run: RunRecord, config: PromoteConfig) -> None:
     """Compare a run with the rules and the champion, and put it in charge if the gate allows it."""
-    candidate = load_candidate(run)
+    candidate = load_candidate(run, config.accept)
     with promotion_lock(print) as exclusive:
         for _ in range(_ATTEMPTS):
             state = fetch_state(name) if config.dry_run else recover(name, exclusive)

@@ -19,6 +19,8 @@ from slarisk.tracking.tags import CHECKS_FILE, TUNING_TAG, Tuning
 from slarisk.training.fingerprints import fingerprint_inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from slarisk.checks.check import Check
@@ -57,8 +59,10 @@ class Candidate:
     notes: list[str]
 
 
-def load_candidate(run: RunRecord) -> Candidate:
+def load_candidate(run: RunRecord, accepted: Mapping[str, str]) -> Candidate:
     """Read a run's data and model again, and let the model decide about the test tickets.
+
+    ``accepted`` names failed checks that are accepted, each with a reason.
 
     Raises
     ------
@@ -74,6 +78,7 @@ def load_candidate(run: RunRecord) -> Candidate:
         run.tags,
         find_policy(context.config.decision).optimistic,
         list_codes(context.checks, Verdict.failed),
+        accepted,
     )
     if changed:
         reasons.append(
@@ -91,7 +96,8 @@ def load_candidate(run: RunRecord) -> Candidate:
     if (decided[ORIGIN] != TEST).any():
         reasons.append("the stored model is of another run: it knows another test set")
         raise make_refusal(reasons)
-    return Candidate(run, context, bundle, checksums, decided, reasons, note_tuning(run))
+    notes = [f"Failed check {code} is accepted: {why}" for code, why in accepted.items()]
+    return Candidate(run, context, bundle, checksums, decided, reasons, [*notes, *note_tuning(run)])
 
 
 def make_refusal(reasons: list[str]) -> Refused:

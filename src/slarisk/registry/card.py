@@ -146,6 +146,8 @@ def promotion_tags(
         f"confidence={config.confidence:g} bootstrap_draws={config.bootstrap_draws} "
         f"seed={config.seed} resampled={best.resampled.value}"
     )
+    if config.accept:
+        tags["accepted_checks"] = json.dumps(config.accept)
     tags |= {tag: candidate.run.tags.get(tag, "") for tag in _RUN_TAGS}
     tags[VERDICT_TAG] = write_tables(result, champion)
     return tags | {FILES_TAG: write_checksums(candidate.checksums)}

@@ -11,6 +11,7 @@ import numpy as np
 from slarisk.checks.check import NO_CHECKS
 from slarisk.config import Resample
 from slarisk.decisions.costs import dollars
+from slarisk.errors import InputError
 from slarisk.evaluation.metrics import probability_metrics
 from slarisk.reports.formats import format_saving
 from slarisk.stats.bootstrap import day_interval, paired_interval
@@ -148,7 +149,9 @@ def list_record_reasons(status: str, metrics: Mapping[str, float]) -> list[str]:
     return []
 
 
-def list_run_reasons(tags: Mapping[str, str], optimistic: bool, failed: str) -> list[str]:
+def list_run_reasons(
+    tags: Mapping[str, str], optimistic: bool, failed: str, accepted: Mapping[str, str]
+) -> list[str]:
     """List reasons in how the run was made.
 
     Parameters
@@ -159,13 +162,27 @@ def list_run_reasons(tags: Mapping[str, str], optimistic: bool, failed: str) -> 
         Whether the run's config chose the threshold on the test tickets.
     failed : str
         Codes of failed checks according to the run's table of checks.
+    accepted : mapping of str to str
+        Failed checks that are accepted, each with a reason.
+
+    Raises
+    ------
+    InputError
+        One is accepted that did not fail, or for no reason.
     """
     if optimistic or tags.get("optimistic") == "true":
         return ["the run is optimistic: its threshold was picked on the test tickets"]
     if "failed_checks" not in tags:
         return ["the run has no tag failed_checks: train again"]
     codes = {code for text in (tags["failed_checks"], failed) for code in text.split()}
-    if codes := codes - {NO_CHECKS}:
+    codes -= {NO_CHECKS}
+    for code, why in accepted.items():
+        if code not in codes or not why.strip():
+            raise InputError(
+                f"accept.{code}={why}: it takes a reason, and a check that failed. Failed: "
+                f"{' '.join(sorted(codes)) or NO_CHECKS}."
+            )
+    if codes := codes - accepted.keys():
         return [f"failed checks: {' '.join(sorted(codes))}"]
     return []
 

@@ -144,6 +144,7 @@ def validate_policy(policy: DataPolicy) -> None:
         "known.created": policy.known.created,
         "known.first_response": policy.known.first_response,
         "known.resolved": policy.known.resolved,
+        "known.vouched": policy.known.vouched,
         "label.column": [policy.label.column] if policy.label.column else [],
         "label.known_at": [policy.label.known_at] if policy.label.known_at else [],
         "costs": [name for name in (policy.costs.breach, policy.costs.escalation) if name],
