@@ -216,10 +216,17 @@ class Known:
 
 @dataclass
 class CostColumns:
-    """Fields that carry each ticket's own costs, in dollars."""
+    """Fields that carry each ticket's own costs, in dollars.
+
+    ``breach`` is that of a missed breach, ``escalation`` that of a false alarm. ``tp`` is lost on a
+    ticket that is escalated and would have breached, ``tn`` on one that is left and meets its
+    target; without them the cost policy gives the one, and the other is 0.
+    """
 
     breach: str | None = None
     escalation: str | None = None
+    tp: str | None = None
+    tn: str | None = None
 
 
 @dataclass

@@ -19,6 +19,7 @@ from slarisk.config import (
     LabelKind,
     UnknownPriority,
 )
+from slarisk.decisions.effect import make_effect
 from slarisk.errors import InputError
 from slarisk.tickets.labels import fingerprint_policy
 from slarisk.tickets.prepare import prepare_tickets
@@ -331,6 +332,26 @@ def test_costs_of_its_own_and_no_priority(write, make_policy, sla, cost):
     assert frame["breach"].tolist() == [False, True]
 
 
+def test_the_four_outcomes_have_costs_of_their_own(write, make_policy, sla, cost):
+    rows = ["1,2024-01-01 08:00,2024-01-01 12:00,100,20,55,3", "2,2024-01-01 08:00,,70,5,6,7"]
+    write(rows, header="Id,Opened,Done,FN,FP,TP,TN")
+    columns = {"ticket_id": "Id", "created_at": "Opened", "resolved_at": "Done"}
+    columns |= {name: name for name in ("FN", "FP", "TP", "TN")}
+    sla.default_target = 1
+    policy = make_policy(
+        columns=columns, known=Known(), costs=CostColumns("FN", "FP", tp="TP", tn="TN")
+    )
+    costs = prepare_tickets(policy, sla, cost).costs
+    assert [costs.fn.tolist(), costs.fp.tolist()] == [[100, 70], [20, 5]]
+    assert [costs.tp.tolist(), costs.tn.tolist()] == [[55, 6], [3, 7]]
+    # without the last two the cost policy gives them, as ever
+    policy = replace(policy, costs=CostColumns("FN", "FP"))
+    costs = prepare_tickets(policy, sla, cost).costs
+    averted = make_effect(cost).at_creation
+    assert costs.tp.tolist() == pytest.approx([20 + (1 - averted) * 100, 5 + (1 - averted) * 70])
+    assert costs.tn.tolist() == [0, 0]
+
+
 def test_without_priority_the_defaults_of_the_sla_serve(write, make_policy, sla, cost):
     write(["1,2024-01-01 08:00,,2024-01-01 12:00,Low"])
     columns = {"ticket_id": "Id", "created_at": "Opened", "resolved_at": "Done"}
@@ -345,7 +366,7 @@ def test_without_priority_the_defaults_of_the_sla_serve(write, make_policy, sla,
 
 
 @pytest.mark.parametrize("value", ["", "-1", "much", "inf"])
-@pytest.mark.parametrize("column", ["breach", "escalation"])
+@pytest.mark.parametrize("column", ["breach", "escalation", "tp", "tn"])
 def test_a_cost_that_is_no_price_is_left_out_and_counted(
     write, make_policy, sla, cost, value, column
 ):

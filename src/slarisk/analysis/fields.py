@@ -12,7 +12,7 @@ import pandas as pd
 from slarisk.arrays import Bools, Codes, Floats
 from slarisk.config import CreationKind, DataPolicy, Moment
 from slarisk.errors import InputError
-from slarisk.tickets.fields import date_fields, moment_known
+from slarisk.tickets.fields import cost_fields, date_fields, moment_known
 
 NONE = "(none)"  # the level of missing values
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -191,7 +191,7 @@ def read_numeric_fields(tickets: pd.DataFrame, data: DataPolicy) -> dict[str, Fl
     """
     observed = data.creation.kind is CreationKind.observed
     created = tickets["created_at"]
-    excluded: set[str | None] = {"ticket_id", data.costs.breach, data.costs.escalation, *CANONICAL}
+    excluded: set[str | None] = {"ticket_id", *cost_fields(data), *CANONICAL}
     excluded |= {*data.features.text, *data.features.categorical, *data.segments}
     numbers: dict[str, Floats] = {}
     for name in data.known.created:

@@ -10,7 +10,7 @@ from pandas.util import hash_array
 
 from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.config import Moment, SplitKind
-from slarisk.tickets.fields import date_fields, moment_known
+from slarisk.tickets.fields import cost_fields, date_fields, moment_known
 from slarisk.tickets.labels import read_moment
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def check_cases(context: CheckContext) -> CheckResult:
 
 def _list_cases(context: CheckContext) -> Iterator[str]:
     data, training = context.config.data, context.training
-    out = {"ticket_id", "created_at", data.label.column, data.costs.breach, data.costs.escalation}
+    out = {"ticket_id", "created_at", data.label.column, *cost_fields(data)}
     for name in data.columns:
         if name in out or name not in training:
             continue

@@ -40,6 +40,7 @@ from slarisk.model.profile import Bins
 from slarisk.model.seen_tickets import SeenTickets, identity_time_field
 from slarisk.model.unique_rows import UniqueRows
 from slarisk.tickets.contract import take_facts
+from slarisk.tickets.fields import cost_fields
 from slarisk.tickets.prices import price_tickets
 
 if TYPE_CHECKING:
@@ -119,8 +120,9 @@ class Manifest:
         data = self.data
         fields = [*feature_fields(self.features), identity_time_field(data)]
         fields = [name for name in fields if name in data.columns]
-        priced = data.costs.breach or ("priority" if "priority" in data.columns else None)
-        fields += [name for name in (priced, data.costs.escalation) if name]
+        if data.costs.breach is None and "priority" in data.columns:
+            fields.append("priority")
+        fields += cost_fields(data)
         return list(dict.fromkeys(fields))
 
     def costs(self, tickets: pd.DataFrame) -> CostMatrix:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from slarisk.learning.features import A_MONDAY, UNKNOWN, example_values
-from slarisk.tickets.fields import date_fields, duration_fields, list_formats, sla_fields
+from slarisk.tickets.fields import (
+    cost_fields,
+    date_fields,
+    duration_fields,
+    list_formats,
+    sla_fields,
+)
 from slarisk.times.dates import EPOCHS, ISO_8601
 
 if TYPE_CHECKING:
@@ -68,7 +74,7 @@ def _list_examples(manifest: Manifest) -> dict[str, str | float]:
     data = manifest.data
     examples = {"ticket_id": _ID, "priority": UNKNOWN, **example_values(manifest.features)}
     examples |= dict.fromkeys(date_fields(data), A_MONDAY)
-    examples |= dict.fromkeys(filter(None, [data.costs.breach, data.costs.escalation]), _PRICE)
+    examples |= dict.fromkeys(cost_fields(data), _PRICE)
     named = [*data.values.get("priority", ()), *manifest.sla.targets]
     if named and isinstance(examples["priority"], str):
         examples["priority"] = named[0]

@@ -15,11 +15,11 @@ from slarisk.exports.rows import SOURCE_LINE, SOURCE_ROW, Malformed
 from slarisk.exports.spreadsheets import neutralise
 from slarisk.tickets.contract import type_fields
 from slarisk.tickets.events import find_bad_events
-from slarisk.tickets.fields import UNREADABLE
+from slarisk.tickets.fields import UNREADABLE, cost_fields
 from slarisk.tickets.labels import NO_ID, NO_SLA, UNREADABLE_DATE, find_without_sla
 from slarisk.tickets.left_out import BAD_COST, BAD_PAUSE, TOTAL, find_totals
 from slarisk.tickets.prepare import note_times
-from slarisk.tickets.prices import is_valid_price, price_breaches, price_escalations
+from slarisk.tickets.prices import is_valid_price, read_dollars
 from slarisk.times.pauses import find_bad_pauses
 
 if TYPE_CHECKING:
@@ -57,12 +57,8 @@ def find_rejections(manifest: Manifest, tickets: pd.DataFrame) -> tuple[pd.Serie
     if unreadable.any():
         details = details.mask(unreadable, "column " + tickets[UNREADABLE])
     bad_cost = np.zeros(len(tickets), dtype=np.bool_)
-    prices: dict[str, pd.Series] = {}
-    if data.costs.breach is not None:
-        prices[data.costs.breach] = price_breaches(tickets, data, manifest.sla)
-    if data.costs.escalation is not None:
-        prices[data.costs.escalation] = price_escalations(tickets, data, manifest.cost)
-    for field, amounts in prices.items():
+    for field in cost_fields(data):
+        amounts = read_dollars(tickets[field])
         # an empty cost is unknown and gets a fallback; an invalid one is a mistake in the data
         wrong = (tickets[field].notna() & ~is_valid_price(amounts)).to_numpy()
         bad_cost |= wrong

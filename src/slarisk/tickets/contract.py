@@ -21,6 +21,7 @@ from slarisk.tickets.fields import (
     OFFSET,
     TWICE,
     UNREADABLE,
+    cost_fields,
     date_fields,
     duration_fields,
     list_formats,
@@ -65,7 +66,7 @@ class TypedTickets:
 def find_unread_numbers(tickets: pd.DataFrame, policy: DataPolicy) -> list[Unreadable]:
     """Find values that are no numbers in fields that should hold them; costs are told elsewhere."""
     told = []
-    priced = {policy.costs.breach, policy.costs.escalation, *duration_fields(policy)}
+    priced = {*cost_fields(policy), *duration_fields(policy)}
     for name in number_fields(policy):
         if name not in tickets or name in priced:
             continue

@@ -71,11 +71,16 @@ def duration_fields(policy: DataPolicy) -> list[str]:
     return [name for name in names if name in policy.columns]
 
 
+def cost_fields(policy: DataPolicy) -> list[str]:
+    """The fields of a policy that hold the costs of each ticket."""
+    return [name for name in vars(policy.costs).values() if name is not None]
+
+
 def number_fields(policy: DataPolicy) -> list[str]:
     """The fields of a policy that hold numbers."""
-    costs = [policy.costs.breach, policy.costs.escalation]
     order = [policy.events.order] if policy.events else []
-    names = [*policy.features.numeric, *costs, *duration_fields(policy), *order, *policy.numbers]
+    names = [*policy.features.numeric, *cost_fields(policy), *duration_fields(policy), *order]
+    names += policy.numbers
     dates = date_fields(policy)
     return [
         name for name in dict.fromkeys(filter(None, names))
@@ -147,7 +152,7 @@ def validate_policy(policy: DataPolicy) -> None:
         "known.vouched": policy.known.vouched,
         "label.column": [policy.label.column] if policy.label.column else [],
         "label.known_at": [policy.label.known_at] if policy.label.known_at else [],
-        "costs": [name for name in (policy.costs.breach, policy.costs.escalation) if name],
+        "costs": cost_fields(policy),
         "events.order": [policy.events.order] if policy.events else [],
         "events.kind": [policy.events.kind] if policy.events and policy.events.kind else [],
         "events.take": policy.events.take if policy.events else [],
@@ -213,7 +218,7 @@ def _check_names(policy: DataPolicy) -> None:
                 f"{name}_given: {policy.columns[name]}, and wherever the policy speaks of it."
             )
     dates = date_fields(policy)
-    texts = ["ticket_id", "priority", label.column, costs.breach, costs.escalation]
+    texts = ["ticket_id", "priority", label.column, *cost_fields(policy)]
     for field in [*texts, *duration_fields(policy), *policy.times.values()]:
         if field in dates:
             raise InputError(f"data policy {policy.name}: the field {field} cannot be a date.")

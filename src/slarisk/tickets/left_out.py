@@ -12,7 +12,7 @@ from slarisk.errors import InputError
 from slarisk.exports.numbers import hint_marks
 from slarisk.exports.rows import SOURCE_FILE, SOURCE_ROW, locate_row, quote_value
 from slarisk.tickets.contract import get_dates, get_text
-from slarisk.tickets.fields import BECAUSE, outcome_fields
+from slarisk.tickets.fields import BECAUSE, cost_fields, outcome_fields
 
 if TYPE_CHECKING:
     from slarisk.config import DataPolicy
@@ -83,8 +83,7 @@ def find_copies(tickets: pd.DataFrame, data: DataPolicy) -> tuple[pd.Series, lis
     rest = tickets[ids.notna() & ~exact]
     rest = rest[rest["ticket_id"].duplicated(keep=False)]
     again = rest["ticket_id"].duplicated()
-    judged = {"created_at", "priority", *outcome_fields(data)}
-    judged |= {name for name in (data.costs.breach, data.costs.escalation) if name}
+    judged = {"created_at", "priority", *outcome_fields(data), *cost_fields(data)}
     differ = rest.groupby("ticket_id")[fields].nunique(dropna=False) > 1
     unclear = differ[[name for name in fields if name in judged]].any(axis="columns")
     open_question = rest["ticket_id"].isin(unclear[unclear].index)

@@ -270,6 +270,8 @@ def _mark_bad_rows(
     for price, what, dollars in (
         (data.costs.breach, "breach cost", costs.fn),
         (data.costs.escalation, "escalation cost", costs.fp),
+        (data.costs.tp, "tp cost", costs.tp),
+        (data.costs.tn, "tn cost", costs.tn),
     ):
         if price is None:
             continue

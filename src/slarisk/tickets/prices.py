@@ -47,6 +47,7 @@ def price_tickets(
         escalation = escalation.where(is_valid_price(escalation), cost.escalation_cost)
     averted = make_effect(cost).at_creation
     costs = cost_matrix(breach.to_numpy(), escalation.to_numpy(), cost.charged, averted)
+    costs = _use_own_costs(costs, tickets, data, unknown=fallback is not None)
     if "open_hours" not in tickets:
         return costs
     resolved = (tickets["open_hours"] == 0).to_numpy()  # on arrival: to escalate it does nothing
@@ -57,6 +58,28 @@ def price_tickets(
     )
 
 
+def _use_own_costs(
+    costs: CostMatrix, tickets: pd.DataFrame, data: DataPolicy, unknown: bool
+) -> CostMatrix:
+    """Take the costs of the two other outcomes from the tickets, where the policy names fields.
+
+    With ``unknown`` one that is missing or none stays what it was.
+    """
+    own = {}
+    for outcome, computed in (("tp", costs.tp), ("tn", costs.tn)):
+        if (field := getattr(data.costs, outcome)) is not None:
+            dollars = read_dollars(tickets[field])
+            kept = dollars.where(is_valid_price(dollars), computed) if unknown else dollars
+            own[outcome] = kept.to_numpy(dtype=float)
+    return replace(costs, **own)
+
+
+def read_dollars(amounts: pd.Series) -> pd.Series:
+    """Read the dollars of a cost field; what is no number is missing."""
+    dollars: pd.Series = pd.to_numeric(amounts, errors="coerce").astype(float)
+    return dollars
+
+
 def is_valid_price(dollars: pd.Series) -> pd.Series:
     """Mask of amounts that can be a price: finite, and at least 0."""
     return dollars.between(0, np.inf, inclusive="left")
@@ -65,7 +88,7 @@ def is_valid_price(dollars: pd.Series) -> pd.Series:
 def price_breaches(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> pd.Series:
     """Dollars lost if each ticket breaches: its own column, or the cost of its priority."""
     if data.costs.breach is not None:
-        return pd.to_numeric(tickets[data.costs.breach], errors="coerce").astype(float)
+        return read_dollars(tickets[data.costs.breach])
     default = sla.default_cost if uses_default(data, sla) else None
     return look_up_priority(tickets, data, sla, sla.costs, default)
 
@@ -73,7 +96,7 @@ def price_breaches(tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy) -> p
 def price_escalations(tickets: pd.DataFrame, data: DataPolicy, cost: CostPolicy) -> pd.Series:
     """Dollars an escalation of each ticket costs: its own column, or the policy's."""
     if data.costs.escalation is not None:
-        return pd.to_numeric(tickets[data.costs.escalation], errors="coerce").astype(float)
+        return read_dollars(tickets[data.costs.escalation])
     return pd.Series(float(cost.escalation_cost), index=tickets.index)
 
 

@@ -6,7 +6,15 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from slarisk.config import AnalyzeConfig, Label, ModelLog, SweepJob, Tracking, TrainConfig
+from slarisk.config import (
+    AnalyzeConfig,
+    CostColumns,
+    Label,
+    ModelLog,
+    SweepJob,
+    Tracking,
+    TrainConfig,
+)
 from slarisk.learning.splits import HoldOut, fingerprint_split
 from slarisk.tickets.labels import fingerprint_policy
 from slarisk.tickets.prepare import LabelledTickets
@@ -49,8 +57,15 @@ def fingerprint_inputs(
 def fingerprint_labelling(config: TrainConfig | AnalyzeConfig) -> str:
     """Fingerprint the SLA, the costs, and the label and cost columns of the data policy."""
     policy = fingerprint_policy(config.sla, config.cost)
-    policy += f" {_describe_label(config.data.label)} {config.data.costs}"
+    policy += f" {_describe_label(config.data.label)} {_describe_costs(config.data.costs)}"
     return hashlib.sha256(policy.encode()).hexdigest()[:16]
+
+
+def _describe_costs(costs: CostColumns) -> str:
+    """Describe where costs come from; as before ``tp`` and ``tn`` came, where neither is named."""
+    later = {key: value for key in ("tp", "tn") if (value := getattr(costs, key)) is not None}
+    keys = {"breach": costs.breach, "escalation": costs.escalation} | later
+    return f"CostColumns({', '.join(f'{key}={value!r}' for key, value in keys.items())})"
 
 
 def _describe_label(label: Label) -> str:
