@@ -360,3 +360,15 @@ def test_a_window_of_tickets_is_labelled_as_all_are(write, make_policy, sla, cos
         part = label_tickets(tickets.iloc[[row]], policy, sla, pd.Timestamp.max)
         assert part["no_label_because"].tolist() == [whole["no_label_because"].iloc[row]]
     assert not find_open(tickets, policy).any()
+
+
+def test_a_time_ahead_is_told_as_it_is_written(label):
+    rows = [
+        "1,2026-07-01 09:00,2026-07-01 10:00,,Low,,",
+        "2,2026-07-01 09:00,2062-07-01 12:30,,Low,,",
+    ]
+    settings = {"timezone": "Europe/Berlin", "label": Label(observed_at="2026-07-02 08:15")}
+    _, labelled = label(rows, **settings)
+    (note,) = [each for each in labelled.notes if "2062" in each]
+    assert "2062-07-01 12:30" in note
+    assert "2026-07-02 08:15" in note

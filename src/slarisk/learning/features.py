@@ -370,13 +370,20 @@ def _names(entries: Iterator[tuple[FeatureKind, Any]]) -> list[str]:
     return [name for kind, entry in entries for name in kind.names(entry)]
 
 
+def _hint_calendar(features: FeatureSet, missing: list[str]) -> str:
+    """Say what to do where tickets have no creation time, which the calendar is made of."""
+    if "created_at" not in missing or not features.calendar:
+        return ""
+    return " Where tickets have no times: features.calendar=[] split=random."
+
+
 def validate_features(features: FeatureSet, available: set[str]) -> None:
     """Raise an InputError if features are empty, repeat a name, or read a field not available."""
     missing = [name for name in feature_fields(features) if name not in available]
     if missing:
         raise InputError(
             f"features={features.name} needs the field {', '.join(missing)}, which the data policy "
-            "does not map (data.columns)."
+            f"does not map (data.columns).{_hint_calendar(features, missing)}"
         )
     for kind, entry in list_entries(features):
         kind.validate_entry(entry)

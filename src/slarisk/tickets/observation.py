@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from slarisk.exports.rows import locate_row
+from slarisk.times.zones import show_local
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,10 +58,12 @@ def list_dates_ahead(
         if not ahead.any():
             continue
         row = tickets[ahead].iloc[0]
+        shown = show_local(pd.Series([observed, times[ahead].iloc[0]]), data.timezone)
+        taken, first = shown.dt.strftime("%Y-%m-%d %H:%M")
         notes.append(
             f"{int(ahead.sum()):,} times in column {data.columns.get(name, name)!r} lie after the "
-            f"moment at which the export was taken ({observed:%Y-%m-%d %H:%M}); the first is "
-            f"{times[ahead].iloc[0]:%Y-%m-%d %H:%M}, {locate_row(row)}. If the moment is wrong, "
+            f"moment at which the export was taken ({taken}); the first is {first}, "
+            f"{locate_row(row)}. If the moment is wrong, "
             "set data.label.observed_at."
         )
     return notes
