@@ -55,7 +55,7 @@ def main(rounds: str = "50", tickets: str = "200000") -> int:
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         sample = [f"data.path={DATA / 'sample_tickets.csv'}", "data.truth=null"]
-        finish(run("train.py", "model=gbm", *sample, folder=folder))
+        finish(run("train.py", "model=gbm", "cost=fading", *sample, folder=folder))
         finish(run("promote.py", "clearly_beat_baseline=false", folder=folder))
         made = generate_tickets(int(tickets), seed=11).tickets
         made.to_csv(Path(folder) / "tickets.csv", index=False)

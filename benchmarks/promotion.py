@@ -72,7 +72,13 @@ def trained(values, **environment):
         lines = (ROOT / "data" / "sample_tickets.csv").read_text(encoding="utf-8").splitlines(True)
         (folder / "data" / "sample_tickets.csv").write_text("".join(lines[: TICKETS + 1]))
         shutil.copy(ROOT / "data" / "sample_truth.csv", folder / "data")
-        grid = ["-m", "model=lr", f"model.C={','.join(map(str, values))}", "log_models=all"]
+        grid = [
+            "-m",
+            "model=lr",
+            "cost=fading",
+            f"model.C={','.join(map(str, values))}",
+            "log_models=all",
+        ]
         process = start("train", [*grid, *QUICK], folder, **environment)
         said, _ = process.communicate()
         assert process.returncode == 0, said
@@ -355,7 +361,8 @@ def read_sample():
     os.chdir(ROOT)
     with initialize_config_dir(str(ROOT / "conf"), job_name="benchmark"):
         models = {
-            name: OmegaConf.to_object(compose("train", [f"model={name}"])) for name in ("lr", "gbm")
+            name: OmegaConf.to_object(compose("train", [f"model={name}", "cost=fading"]))
+            for name in ("lr", "gbm")
         }
     config = models["gbm"]
     tickets = prepare_tickets(config.data, config.sla, config.cost)
@@ -378,7 +385,7 @@ def judge_pairs(pairs, make_models, title):
 
     models, config, labelled, chance = read_sample()
     gate, tickets, costs = PromoteConfig(), labelled.frame, labelled.costs
-    days = take_facts(tickets).day
+    days = take_facts(tickets, config.data).day
     frame, breach = make_features(tickets, config.features), tickets["breach"].to_numpy()
     promoted, differences, really = 0, [], []
     for pair in range(pairs):
@@ -425,17 +432,19 @@ def promote_first(exports, sizes=(200, 100, 40)):
     import numpy as np
 
     from slarisk.config import PromoteConfig
+    from slarisk.decisions.effect import make_effect
     from slarisk.decisions.policies import PerTicket
+    from slarisk.evaluation.baselines import AT_CREATION, decide_baselines
     from slarisk.learning.features import make_features
     from slarisk.learning.models import breach_scores, fit_pipeline
     from slarisk.registry.gate import compare_losses, list_sample_size_reasons, list_value_reasons
     from slarisk.tickets.contract import take_facts
+    from slarisk.tickets.fields import list_segments
     from slarisk.training.estimator import build_estimator
-    from slarisk.training.fit import decide_baselines
 
     models, config, labelled, chance = read_sample()
     gate, any_number = PromoteConfig(), PromoteConfig(fewest_tickets=1)
-    tickets, days = labelled.frame, take_facts(labelled.frame).day
+    tickets, days = labelled.frame, take_facts(labelled.frame, config.data).day
     frame, breach = make_features(tickets, config.features), tickets["breach"].to_numpy()
     print("really worse than the best rule among those that pass, with any number of breaches, and")
     print(f"with fewest_breaches={gate.fewest_breaches}; of {exports} exports each", flush=True)
@@ -455,9 +464,12 @@ def promote_first(exports, sizes=(200, 100, 40)):
             for part in (test, others):
                 costs = labelled.costs.take(part)
                 decided = PerTicket().decide(breach_scores(pipeline, frame.iloc[part]), costs)
-                found = decide_baselines(
-                    tickets.iloc[training], tickets.iloc[part], training_costs, costs, config
+                parts = (tickets.iloc[training], tickets.iloc[part], training_costs, costs)
+                fitted = decide_baselines(
+                    *parts, list_segments(config.data), make_effect(config.cost)
                 )
+                # timers have no part in it: under cost=fading they decide at creation, if at all
+                found = {rule: fitted.ages[rule] == 0 for rule in AT_CREATION}
                 if part is test:
                     losses = costs.losses(breach[part], decided)
                     rules = {rule: costs.losses(breach[part], each) for rule, each in found.items()}

@@ -51,7 +51,7 @@ def register_both():
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder
 
-    call("train", "model=gbm", "evaluation.importance_repeats=0")
+    call("train", "model=gbm", "cost=fading", "evaluation.importance_repeats=0")
     call("promote")
     raw = pd.read_csv("data/sample_tickets.csv", dtype=str)
     truth = pd.read_csv("data/sample_truth.csv")["breach_probability"]
