@@ -45,11 +45,15 @@ Shifts = list[Annotated[str, Shift()]]
 
 
 class Moment(Enum):
-    """When a field becomes known, in order. A field that a policy does not list is never known."""
+    """When a field becomes known, in order. A field that a policy does not list is never known.
+
+    ``open`` is no such moment: a prediction is made at any age at which a ticket is still open.
+    """
 
     created = "created"
     first_response = "first_response"
     resolved = "resolved"
+    open = "open"
     never = "never"
 
 
@@ -110,6 +114,7 @@ class DecisionKind(Enum):
     per_ticket = "per_ticket"
     threshold = "threshold"
     capacity = "capacity"
+    now_or_later = "now_or_later"
     grid = "grid"
 
 
@@ -191,19 +196,23 @@ class EventLog:
     What is known at creation is read from the first event, everything else from the last; unless
     ``take`` says from which event a field is taken. ``kind`` is the field that says what kind of
     event a row is (the activity). A ticket whose first event has one of the statuses ``resolved``
-    arrives resolved: nobody can escalate it.
+    arrives resolved: nobody can escalate it. ``changed_at`` is the date of an event, from which on
+    the fields in ``known.changing`` have its values; null: the date that orders the events.
     """
 
     order: str = MISSING
     kind: str | None = None
     take: dict[str, ChosenEvent] = field(default_factory=dict)
     resolved: list[str] = field(default_factory=list)
+    changed_at: str | None = None
 
 
 @dataclass
 class Known:
     """The fields known at each moment; a field in no list is never known.
 
+    ``changing`` are fields of an event log that may be read as of any moment: with ``moment=open``
+    they have the value of the last event by then. One that is known at creation may be among them.
     ``vouched`` names fields that somebody vouches for, with a reason: SR009 does not judge them,
     and says so in the run's table of checks.
     """
@@ -211,6 +220,7 @@ class Known:
     created: list[str] = field(default_factory=list)
     first_response: list[str] = field(default_factory=list)
     resolved: list[str] = field(default_factory=list)
+    changing: list[str] = field(default_factory=list)
     vouched: dict[str, str] = field(default_factory=dict)
 
 
@@ -235,6 +245,8 @@ class FeatureFields:
 
     ``groups`` are what context is counted by: ``all`` tickets, or those with the same value of a
     field, or of several (``priority+channel``). ``people`` are fields that name who calls or opens.
+    ``changing`` are categories and ``so_far`` counts of what has happened to an open ticket, for
+    ``moment=open``: see :class:`FeatureSet`.
     """
 
     categorical: list[str] = field(
@@ -244,6 +256,8 @@ class FeatureFields:
     text: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=lambda: ["all"])
     people: list[str] = field(default_factory=list)
+    changing: list[str] = field(default_factory=list)
+    so_far: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -473,6 +487,11 @@ class FeatureSet:
     creation. ``max_categories`` keeps the most frequent values of a column and groups the rest;
     null keeps all. ``load``, ``rates`` and ``past`` are made of what was known of other tickets
     when a ticket was created. ``timezone`` is where the calendar is; of a run, that of its data.
+
+    With ``moment=open`` only: ``now`` takes ``age``, ``share`` (of the target), ``hours_left``,
+    ``hour`` and ``weekday`` of the moment at which an open ticket is looked at; ``changing`` are
+    fields as they stand then, as categories; ``so_far`` takes ``events`` (their number), ``idle``
+    (hours since the last) and ``changes of <field>``.
     """
 
     name: str = MISSING
@@ -484,6 +503,9 @@ class FeatureSet:
     load: list[Load] = field(default_factory=list)
     rates: list[Rates] = field(default_factory=list)
     past: list[Past] = field(default_factory=list)
+    now: list[str] = field(default_factory=list)
+    changing: list[str] = field(default_factory=list)
+    so_far: list[str] = field(default_factory=list)
     max_categories: Positive | None = 100
     scale: bool = True
     timezone: Zone | None = None
@@ -530,6 +552,21 @@ class Decision:
     name: DecisionKind = MISSING
     per_day: Count | None = None
     break_even_factor: Annotated[float, Bounds(above=0)] = 1.0
+
+
+@dataclass
+class Landmarks:
+    """The ages at which a ticket that is still open is looked at, beside its creation.
+
+    ``shares`` of its target; ``hours`` for a ticket without a target.
+    """
+
+    shares: list[OpenShare] = field(
+        default_factory=lambda: [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    )
+    hours: list[Hours] = field(
+        default_factory=lambda: [0.5, 1, 2, 4, 8, 12, 24, 36, 48, 72, 96, 120, 168, 240]
+    )
 
 
 @dataclass
@@ -592,6 +629,8 @@ class TrainConfig:
     ``half_life`` (days) has each training ticket count half as much as one created so many days
     later; null: all count alike. ``weight`` comes on top of it.
     ``max_rejected`` is the share of rows with a fault, above which nothing is trained.
+    ``moment`` is when predictions are made: at creation or, with ``open``, at each of the
+    ``landmarks`` that a ticket reaches.
     ``from_run`` is the id of a run to be repeated: everything else is taken from it.
     ``skip_finished`` takes over a run with the same config, data and code instead of a new one.
     ``choices`` and ``overrides`` are what the command line chose: filled in when it is read.
@@ -611,6 +650,7 @@ class TrainConfig:
     tracking: Tracking = MISSING
     max_rejected: Share = 0.5
     moment: Moment = Moment.created
+    landmarks: Landmarks = field(default_factory=Landmarks)
     from_run: str | None = None
     skip_finished: bool = False
     log_models: ModelLog = ModelLog.best

@@ -25,6 +25,7 @@ GROUPS = (
     "model",
     "calibration",
     "decision",
+    "moment",
     "experiment",
     "search",
 )

@@ -23,7 +23,7 @@ from slarisk.tickets.prepare import prepare_tickets
 from slarisk.tickets.prices import price_tickets
 from slarisk.training import fit
 from slarisk.training import prepare as preparation
-from slarisk.training.fit import breach_labels
+from slarisk.training.priced import breach_labels
 
 TREE = ["model._target_=sklearn.tree.DecisionTreeClassifier", "~model.C", "~model.max_iter"]
 NUMBER = ["features.numeric=[customer_age]"]

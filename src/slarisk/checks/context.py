@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.config import CreationKind, Moment
+from slarisk.decisions.effect import make_effect
 from slarisk.decisions.policies import make_policy
+from slarisk.decisions.timing import TimedCosts
+from slarisk.evaluation.baselines import decide_baselines
+from slarisk.evaluation.timers import imply_targets
 from slarisk.learning.features import comparable_names, feature_fields, make_features
-from slarisk.tickets.contract import take_facts
-from slarisk.tickets.fields import date_fields, moment_known
+from slarisk.learning.lives import follow_tickets, score_rows
+from slarisk.tickets.contract import take_facts, take_times
+from slarisk.tickets.fields import date_fields, list_segments, moment_known
 from slarisk.tickets.prices import price_tickets
 
 if TYPE_CHECKING:
@@ -23,7 +28,11 @@ if TYPE_CHECKING:
     from slarisk.arrays import Bools, Floats
     from slarisk.config import TrainConfig
     from slarisk.decisions.costs import CostMatrix
+    from slarisk.decisions.policies import DecisionPolicy
+    from slarisk.decisions.stopping import Stopping
+    from slarisk.evaluation.baselines import Baselines
     from slarisk.learning.crossfit import CrossFit
+    from slarisk.learning.lives import Lives
     from slarisk.learning.splits import Fold
     from slarisk.tickets.prepare import LabelledTickets
 
@@ -51,6 +60,11 @@ class CheckContext:
         Of the packed model, where its policy has one threshold.
     metrics : mapping of str to float
         As the run logs them.
+    lives : Lives, optional
+        Of a model of open tickets: both parts at their landmarks. ``training``, ``test`` and
+        ``learned`` are then those at creation.
+    stopping : Stopping, optional
+        Of the packed model, if it is one of open tickets.
     """
 
     config: TrainConfig
@@ -61,6 +75,8 @@ class CheckContext:
     learned: CrossFit
     threshold: float
     metrics: Mapping[str, float]
+    lives: Lives | None = None
+    stopping: Stopping | None = None
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -126,10 +142,38 @@ class CheckContext:
         """Costs of these tickets."""
         return self.costs.take(self.learned.eligible)
 
+    @property
+    def policy(self) -> DecisionPolicy:
+        """The decision policy of the run."""
+        return make_policy(self.config.decision, self.threshold, self.stopping)
+
     def decide(self, tickets: pd.DataFrame, probability: Floats, costs: CostMatrix) -> Bools:
-        """Decide by the policy of the run which of some tickets to escalate."""
-        policy = make_policy(self.config.decision, self.threshold)
-        return policy.decide(probability, costs, take_facts(tickets, self.config.data))
+        """Decide by the policy of the run which of some tickets to escalate at creation."""
+        return self.policy.decide(probability, costs, take_facts(tickets, self.config.data))
+
+    @cached_property
+    def baselines(self) -> Baselines:
+        """The trivial rules, fitted again."""
+        parts = (self.training, self.test, self.costs, self.test_costs)
+        segments = list_segments(self.config.data)
+        return decide_baselines(*parts, segments, make_effect(self.config.cost))
+
+    @cached_property
+    def timed(self) -> TimedCosts:
+        """Costs in time of the training tickets, priced again."""
+        times = imply_targets(take_times(self.training), self.baselines.implied)
+        return TimedCosts(self.costs, times, self.baselines.timed.effect)
+
+    @cached_property
+    def ages(self) -> Floats:
+        """The age in hours at which each test ticket is escalated, infinite if it never is."""
+        if self.lives is None:
+            escalate = self.decide(self.test, self.probability, self.test_costs)
+            return np.where(escalate, 0.0, np.inf)
+        rows = self.lives.test
+        probability = score_rows(self.learned.model, rows)
+        data = self.config.data
+        return follow_tickets(self.policy, rows, probability, self.baselines.timed, data)
 
     @property
     def imputed(self) -> bool:

@@ -8,13 +8,10 @@ import numpy as np
 
 from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.decisions.costs import dollars
-from slarisk.decisions.effect import make_effect
 from slarisk.decisions.policies import find_policy
 from slarisk.decisions.thresholds import bootstrap_threshold
-from slarisk.evaluation.baselines import decide_baselines
 from slarisk.evaluation.evaluate import evaluate
 from slarisk.stats.bootstrap import paired_interval
-from slarisk.tickets.fields import list_segments
 
 if TYPE_CHECKING:
     from slarisk.checks.context import CheckContext
@@ -60,19 +57,17 @@ def check_value(context: CheckContext) -> CheckResult:
 
 def _evaluate_again(context: CheckContext) -> EvaluationResult:
     """Evaluate the model and the trivial rules on the test tickets, as the run should have done."""
-    parts = (context.training, context.test, context.costs, context.test_costs)
     settings = context.config.evaluation
     return evaluate(
         context.test_breach,
         context.probability,
-        context.decide(context.test, context.probability, context.test_costs),
+        np.isfinite(context.ages),
         context.test_costs,
-        decide_baselines(
-            *parts, list_segments(context.config.data), make_effect(context.config.cost)
-        ),
+        context.baselines,
         settings.bootstrap_draws,
         settings.confidence,
         settings.seed,
+        at=context.ages,
     )
 
 

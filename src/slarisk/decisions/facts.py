@@ -16,6 +16,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class Standing:
+    """How old n open tickets are when they are decided about.
+
+    Attributes
+    ----------
+    age, target : arrays of shape (n,)
+        Hours on the clock; the target is NaN where there is none.
+    priority : object array of shape (n,)
+    """
+
+    age: Floats
+    target: Floats
+    priority: npt.NDArray[np.object_]
+
+    def take(self, index: npt.NDArray[Any]) -> Standing:
+        """Keep some tickets, by position or by a mask."""
+        return Standing(self.age[index], self.target[index], self.priority[index])
+
+
+@dataclass(frozen=True, eq=False)
 class TicketFacts:
     """Arrays aligned with the tickets that are decided about.
 
@@ -25,10 +45,13 @@ class TicketFacts:
         When each ticket was created; NaT where that is not known.
     ticket_id : object array of shape (n,)
         Each id as text; empty where there is none.
+    standing : Standing, optional
+        How old each ticket is; without it tickets are decided about when they are created.
     """
 
     created_at: npt.NDArray[np.datetime64]
     ticket_id: npt.NDArray[np.object_]
+    standing: Standing | None = None
 
     def __len__(self) -> int:
         """Count the tickets."""
@@ -41,7 +64,8 @@ class TicketFacts:
 
     def take(self, index: npt.NDArray[Any]) -> TicketFacts:
         """Keep some tickets, by position or by a mask."""
-        return TicketFacts(self.created_at[index], self.ticket_id[index])
+        standing = None if self.standing is None else self.standing.take(index)
+        return TicketFacts(self.created_at[index], self.ticket_id[index], standing)
 
 
 def rank_tickets(saving: Floats, tickets: TicketFacts) -> Positions:

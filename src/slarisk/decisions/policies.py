@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from slarisk.config import Decision, DecisionKind
+from slarisk.config import Decision, DecisionKind, Moment
 from slarisk.decisions.facts import rank_tickets
+from slarisk.decisions.stopping import Stopping, find_relative_odds
 from slarisk.errors import InputError
 
 if TYPE_CHECKING:
@@ -163,8 +164,33 @@ class Capacity(DecisionPolicy):
         return f"at most {self.per_day} a day, chosen when the day is over"
 
 
+@dataclass(frozen=True)
+class NowOrLater(DecisionPolicy):
+    """Escalate an open ticket as soon as waiting is expected to cost more than acting.
+
+    See :mod:`slarisk.decisions.stopping`. It decides about tickets at an age.
+    """
+
+    stopping: Stopping
+
+    kind: ClassVar = DecisionKind.now_or_later
+    label: ClassVar = "now or later"
+
+    def decide(self, probability: Floats, costs: CostMatrix, tickets: TicketFacts) -> Bools:
+        """Decide which tickets to escalate now; costs are those at their age."""
+        standing = tickets.standing
+        assert standing is not None
+        odds = find_relative_odds(probability, costs)
+        return self.stopping.decide(odds, standing.age, standing.target, standing.priority)
+
+    def describe(self) -> str:
+        """Describe the rule in a phrase."""
+        return "now or later, as soon as waiting is expected to cost more than acting"
+
+
 POLICIES: dict[DecisionKind, type[DecisionPolicy]] = {
-    policy.kind: policy for policy in (PerTicket, SingleThreshold, Capacity, GridThreshold)
+    policy.kind: policy
+    for policy in (PerTicket, SingleThreshold, Capacity, NowOrLater, GridThreshold)
 }
 _DEFAULTS = {key.name: key.default for key in fields(Decision) if key.default is not MISSING}
 
@@ -174,16 +200,31 @@ def find_policy(decision: Decision) -> type[DecisionPolicy]:
     return POLICIES[decision.name]
 
 
-def make_policy(decision: Decision, threshold: float) -> DecisionPolicy:
-    """Make the policy that a config names; ``threshold`` serves those that have just one.
+def make_policy(
+    decision: Decision, threshold: float, stopping: Stopping | None = None
+) -> DecisionPolicy:
+    """Make the policy that a config names.
+
+    Parameters
+    ----------
+    decision : Decision
+    threshold : float
+        Serves the policies that have just one.
+    stopping : Stopping, optional
+        Of a model of open tickets.
 
     Raises
     ------
     InputError
         Names the key that is missing or out of range.
     """
-    given: dict[str, Any] = {**vars(decision), "threshold": threshold}
+    given: dict[str, Any] = {**vars(decision), "threshold": threshold, "stopping": stopping}
     policy = find_policy(decision)
+    if policy is NowOrLater and stopping is None:
+        raise InputError(
+            "decision=now_or_later: decides about tickets at any age, which takes a model that was "
+            "trained with moment=open."
+        )
     keys = _list_keys(policy)
     for key in keys:
         if given[key] is None:
@@ -191,7 +232,7 @@ def make_policy(decision: Decision, threshold: float) -> DecisionPolicy:
     return policy(**{key: given[key] for key in keys})
 
 
-def validate_decision(decision: Decision) -> None:
+def validate_decision(decision: Decision, moment: Moment = Moment.created) -> None:
     """Refuse a config whose policy cannot be made, or that sets a key its policy does not read.
 
     Raises
@@ -199,7 +240,13 @@ def validate_decision(decision: Decision) -> None:
     InputError
         Names the key.
     """
-    make_policy(decision, threshold=0.5)
+    ages = moment is Moment.open
+    if ages and decision.name not in (DecisionKind.now_or_later, DecisionKind.per_ticket):
+        raise InputError(
+            f"decision={decision.name.value}: decides about tickets at creation. With moment=open "
+            "take now_or_later, or per_ticket."
+        )
+    make_policy(decision, threshold=0.5, stopping=Stopping() if ages else None)
     for key, value in list_parameters(decision).items():
         owners = [kind.value for kind, policy in POLICIES.items() if key in _list_keys(policy)]
         if decision.name.value not in owners:

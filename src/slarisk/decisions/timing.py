@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,6 +78,11 @@ class TimedCosts:
         if first == 0:
             return np.zeros(len(age))
         return 1 - self.effect.share_averted(age, target, certain) / first
+
+    def at_age(self, age: Floats) -> CostMatrix:
+        """Compute the costs of the four outcomes if each ticket is escalated at an age in hours."""
+        lost = self.lost_effect(age, self.times.target_hours, self.times.certain)
+        return replace(self.costs, tp=self.costs.tp + lost * self.averted)
 
     def losses(self, breach: Bools, at: Floats) -> Floats:
         """Compute the dollars lost on each ticket, shape (n,).

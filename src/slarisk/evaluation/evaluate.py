@@ -50,6 +50,7 @@ def evaluate(
     confidence: float,
     seed: int,
     truth: Truth | None = None,
+    at: Floats | None = None,
 ) -> EvaluationResult:
     """Evaluate probabilities and decisions against the labels and the baselines.
 
@@ -70,15 +71,18 @@ def evaluate(
     truth : Truth, optional
         The true risk, where the data is synthetic; gives ``regret_at_creation``, and ``regret``
         where it is known how long tickets take.
+    at : array of shape (n,), optional
+        The age in hours at which each ticket is escalated, if it is; None: at creation.
     """
-    escalate = escalate & (baselines.timed.times.open_hours > 0)
-    losses = costs.losses(breach, escalate)
+    at = np.zeros(len(breach)) if at is None else at
+    escalate = escalate & (baselines.timed.times.open_hours > at)
+    losses = baselines.timed.losses(breach, np.where(escalate, at, np.inf))
     baseline_losses = baselines.losses(breach)
     totals = {name: float(values.sum()) for name, values in baseline_losses.items()}
     best = min(totals, key=totals.__getitem__)
     metrics = {
         **probability_metrics(breach, probability),
-        **decision_metrics(breach, escalate, costs),
+        **decision_metrics(breach, escalate, costs, losses),
         **{f"baseline_{name}_loss": total for name, total in totals.items()},
         "best_baseline_loss": totals[best],
         **_interval("expected_loss", losses, draws, confidence, seed),

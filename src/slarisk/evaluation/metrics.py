@@ -115,7 +115,9 @@ def bin_by_mass(probability: Floats, bins: int = BINS) -> npt.NDArray[np.intp]:
     return lower * bins // len(probability)
 
 
-def decision_metrics(breach: Bools, escalate: Bools, costs: CostMatrix) -> dict[str, float]:
+def decision_metrics(
+    breach: Bools, escalate: Bools, costs: CostMatrix, losses: Floats | None = None
+) -> dict[str, float]:
     """Measure what decisions lose, in dollars and in tickets.
 
     Parameters
@@ -124,6 +126,8 @@ def decision_metrics(breach: Bools, escalate: Bools, costs: CostMatrix) -> dict[
     escalate : bool array of shape (n,)
     costs : CostMatrix
         Of the same n tickets, n at least 1.
+    losses : array of shape (n,), optional
+        Dollars lost on each ticket, where they are not escalated at creation.
 
     Returns
     -------
@@ -137,7 +141,7 @@ def decision_metrics(breach: Bools, escalate: Bools, costs: CostMatrix) -> dict[
     Savings: A. C. Bahnsen et al. (2015), "Example-dependent cost-sensitive decision trees", Expert
     Systems with Applications 42(19).
     """
-    loss = float(costs.losses(breach, escalate).sum())
+    loss = float((costs.losses(breach, escalate) if losses is None else losses).sum())
     never = float(costs.losses(breach, np.zeros_like(breach)).sum())
     always = float(costs.losses(breach, np.ones_like(breach)).sum())
     metrics = {"expected_loss": loss, "expected_loss_per_ticket": loss / len(breach)}

@@ -45,6 +45,7 @@ def cross_fit(
     training: pd.DataFrame,
     folds: Sequence[Fold],
     fit_params: Mapping[str, NDArray[np.float64]] | None = None,
+    fitted: NDArray[np.bool_] | None = None,
 ) -> CrossFit:
     """Cross-fit, calibrate on the out-of-fold scores, and fit the model on all training tickets.
 
@@ -60,6 +61,8 @@ def cross_fit(
         Together they score every training ticket once.
     fit_params : mapping of str to array of shape (training tickets,), optional
         Of :func:`~.models.make_fit_params`.
+    fitted : bool array of shape (training tickets,), optional
+        Those that models and calibration are fitted on; the others are only scored.
 
     Raises
     ------
@@ -71,15 +74,19 @@ def cross_fit(
     validate_types(training, features)
     frame = make_features(training, features)
     breach = training["breach"].to_numpy()
+    fitted = np.ones(len(frame), dtype=bool) if fitted is None else fitted
+    fit_params = fit_params or {}
     score, fold_of, eligible = _cross_fit(
-        estimator, features, frame, breach, folds, fit_params or {}
+        estimator, features, frame, breach, folds, fit_params, fitted
     )
-    calibrator = fit_calibrator(calibration, score[eligible], breach[eligible])
+    chosen = eligible & fitted
+    calibrator = fit_calibrator(calibration, score[chosen], breach[chosen])
     probability = calibrator.apply(score).copy()
-    probability[eligible] = cross_calibrate(
-        calibration, score[eligible], breach[eligible], fold_of[eligible]
+    probability[chosen] = cross_calibrate(
+        calibration, score[chosen], breach[chosen], fold_of[chosen]
     )
-    pipeline = fit_pipeline(estimator, features, frame, breach, fit_params)
+    part = {name: each[fitted] for name, each in fit_params.items()}
+    pipeline = fit_pipeline(estimator, features, frame[fitted], breach[fitted], part)
     model = BreachModel(features, pipeline, calibrator)
     return CrossFit(model, score, fold_of, probability, eligible)
 
@@ -91,13 +98,15 @@ def _cross_fit(
     breach: NDArray[np.bool_],
     folds: Sequence[Fold],
     fit_params: Mapping[str, NDArray[np.float64]],
+    fitted: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     score = np.full(len(frame), np.nan)
     fold_of = np.full(len(frame), -1)
     eligible = np.zeros(len(frame), dtype=bool)
     for number, fold in enumerate(folds):
-        part = {name: each[fold.fit] for name, each in fit_params.items()}
-        pipeline = fit_pipeline(estimator, features, frame.iloc[fold.fit], breach[fold.fit], part)
+        rows = fold.fit[fitted[fold.fit]]
+        part = {name: each[rows] for name, each in fit_params.items()}
+        pipeline = fit_pipeline(estimator, features, frame.iloc[rows], breach[rows], part)
         score[fold.score] = breach_scores(pipeline, frame.iloc[fold.score])
         fold_of[fold.score] = number
         eligible[fold.score] = fold.eligible

@@ -20,7 +20,10 @@ from sklearn.utils import get_tags
 from slarisk.errors import InputError
 from slarisk.exports.numbers import hint_marks
 from slarisk.learning.context import name_load, name_past, name_rates, split_group
+from slarisk.learning.landmarks import NOW_ENTRIES, name_now, name_so_far
+from slarisk.tickets.changes import CHANGES_OF, EVENTS, IDLE
 from slarisk.tickets.contract import get_dates, get_text
+from slarisk.tickets.fields import AGE, AS_OF, LAST_CHANGE, TARGET
 from slarisk.times.zones import show_local
 
 if TYPE_CHECKING:
@@ -308,6 +311,88 @@ class PastOfPerson(FeatureKind):
         return _take_columns(tickets, name_past(entry))
 
 
+class NowOfTicket(FeatureKind):
+    """The age of an open ticket, the time it has left, and the hour at which it is looked at.
+
+    Tickets have what :func:`~slarisk.learning.landmarks.add_standing` adds.
+    """
+
+    key = "now"
+    local = True
+    example = A_MONDAY
+
+    def fields(self, entry: str) -> list[str]:
+        """Read the creation time, from which age is counted."""
+        return ["created_at"]
+
+    def names(self, entry: str) -> list[str]:
+        """Name the column."""
+        return [name_now(entry)]
+
+    def validate_entry(self, entry: str) -> None:
+        """Raise an InputError if there is no such entry."""
+        if entry not in NOW_ENTRIES:
+            raise InputError(f"features.now: {entry!r} is not one of {', '.join(NOW_ENTRIES)}.")
+
+    def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
+        """Compute the column."""
+        age, target = tickets[AGE].astype(float), tickets[TARGET].astype(float)
+        as_of = get_dates(tickets, AS_OF)
+        match entry:
+            case "age":
+                values = age
+            case "share":
+                values = age / target
+            case "hours_left":
+                values = target - age
+            case "hour":
+                values = as_of.dt.hour.astype(float)
+            case _:
+                values = as_of.dt.day_of_week.astype(float)
+        return {name_now(entry): values}
+
+
+class Changing(FeatureKind):
+    """The value of a field when an open ticket is looked at, as a category."""
+
+    key = "changing"
+    holds = "categories"
+    example = UNKNOWN
+
+    def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
+        """Take the text of a field."""
+        return {entry: get_text(tickets, entry).fillna(UNKNOWN)}
+
+
+class SoFar(FeatureKind):
+    """What the events of an open ticket come to so far."""
+
+    key = "so_far"
+    example = A_MONDAY
+
+    def fields(self, entry: str) -> list[str]:
+        """Read the field whose changes are counted."""
+        return [entry.removeprefix(CHANGES_OF)] if entry.startswith(CHANGES_OF) else ["created_at"]
+
+    def names(self, entry: str) -> list[str]:
+        """Name the column."""
+        return [name_so_far(entry)]
+
+    def validate_entry(self, entry: str) -> None:
+        """Raise an InputError if there is no such entry."""
+        if entry not in (EVENTS, IDLE) and not entry.startswith(CHANGES_OF):
+            raise InputError(
+                f"features.so_far: {entry!r} is not {EVENTS}, {IDLE} or '{CHANGES_OF}<field>'."
+            )
+
+    def make(self, tickets: pd.DataFrame, entry: str) -> Columns:
+        """Take the count; or measure the hours since the last event."""
+        if entry != IDLE:
+            return _take_columns(tickets, [name_so_far(entry)])
+        since = get_dates(tickets, AS_OF) - get_dates(tickets, LAST_CHANGE)
+        return {name_so_far(entry): (since.dt.total_seconds() / 3600).astype(float).clip(lower=0)}
+
+
 def _take_columns(tickets: pd.DataFrame, names: list[str]) -> Columns:
     return {name: tickets[name].astype(float) for name in names}
 
@@ -431,9 +516,10 @@ def make_features(tickets: pd.DataFrame, features: FeatureSet) -> pd.DataFrame:
     """
     columns: Columns = {}
     local = tickets
-    if features.timezone is not None and features.calendar:
-        created = show_local(get_dates(tickets, "created_at"), features.timezone)
-        local = tickets.assign(created_at=created)
+    if features.timezone is not None and (features.calendar or features.now):
+        read = ["created_at", *([AS_OF] if features.now else [])]
+        shown = {name: show_local(get_dates(tickets, name), features.timezone) for name in read}
+        local = tickets.assign(**shown)
     for kind, entry in list_entries(features):
         columns |= kind.make(local if kind.local else tickets, entry)
     return pd.DataFrame(columns, index=tickets.index)

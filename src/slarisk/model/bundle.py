@@ -21,8 +21,11 @@ import skops.io
 import skops.io.exceptions
 from pydantic import TypeAdapter
 
-from slarisk.config import CostPolicy, DataPolicy, Decision, FeatureSet, SlaPolicy
+from slarisk.config import CostPolicy, DataPolicy, Decision, FeatureSet, Moment, SlaPolicy
+from slarisk.decisions.effect import make_effect
 from slarisk.decisions.policies import DecisionPolicy, make_policy
+from slarisk.decisions.stopping import Stopping
+from slarisk.decisions.timing import TicketTimes, TimedCosts
 from slarisk.errors import InputError
 from slarisk.learning.calibration import Calibrator
 from slarisk.learning.context import (
@@ -33,20 +36,25 @@ from slarisk.learning.context import (
     remember_tickets,
 )
 from slarisk.learning.features import CATEGORIES, category_names, feature_fields, make_features
+from slarisk.learning.landmarks import add_standing, get_standing
 from slarisk.learning.models import BreachModel
 from slarisk.model.checksums import checksum_folder, list_changed_files, write_checksums
 from slarisk.model.history import load_history, save_history
 from slarisk.model.profile import Bins
-from slarisk.model.seen_tickets import SeenTickets, identity_time_field
+from slarisk.model.seen_tickets import SeenTickets, identity_time_field, is_landmark
 from slarisk.model.unique_rows import UniqueRows
-from slarisk.tickets.contract import take_facts
-from slarisk.tickets.fields import cost_fields
+from slarisk.tickets.changes import take_now
+from slarisk.tickets.contract import get_dates, take_facts
+from slarisk.tickets.fields import AS_OF, cost_fields
+from slarisk.tickets.labels import measure_ages
 from slarisk.tickets.prices import price_tickets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from slarisk.arrays import Floats
     from slarisk.decisions.costs import CostMatrix
+    from slarisk.decisions.facts import TicketFacts
     from slarisk.tickets.prepare import LabelledTickets
 
 FORMAT = 1
@@ -87,6 +95,9 @@ class Manifest:
     ``threshold`` is the one chosen in training; ``fallback_cost`` (dollars), the mean over the
     training tickets, prices a ticket whose own breach cost is unknown. ``profile`` has the
     distribution of each feature, and of the breach probability, in training.
+
+    A model of open tickets (``moment``) has the rule when to stop waiting; ``implied_hours`` stands
+    for the target of a ticket without one, by which the effect of an escalation may go.
     """
 
     data: DataPolicy
@@ -100,6 +111,9 @@ class Manifest:
     model_name: str
     profile: dict[str, Bins] = field(default_factory=dict)
     format: int = FORMAT
+    moment: Moment = Moment.created
+    stopping: Stopping | None = None
+    implied_hours: float | None = None
 
     @property
     def has_context(self) -> bool:
@@ -109,7 +123,7 @@ class Manifest:
     @property
     def policy(self) -> DecisionPolicy:
         """The decision policy of training; a command may use another."""
-        return make_policy(self.decision, self.threshold)
+        return make_policy(self.decision, self.threshold, self.stopping)
 
     def required_fields(self) -> list[str]:
         """List the fields that a decision needs.
@@ -126,8 +140,39 @@ class Manifest:
         return list(dict.fromkeys(fields))
 
     def costs(self, tickets: pd.DataFrame) -> CostMatrix:
-        """Price each ticket, at the mean of training where its own cost is unknown."""
-        return price_tickets(tickets, self.data, self.sla, self.cost, self.fallback_cost)
+        """Price each ticket, at the mean of training where its own cost is unknown.
+
+        An open ticket that is looked at later is priced as escalated at its age.
+        """
+        costs = price_tickets(tickets, self.data, self.sla, self.cost, self.fallback_cost)
+        if self.moment is not Moment.open:
+            return costs
+        standing = get_standing(tickets)
+        certain = ~np.isnan(standing.target)
+        implied = np.nan if self.implied_hours is None else self.implied_hours
+        times = TicketTimes(
+            np.full(len(tickets), np.inf), np.where(certain, standing.target, implied), certain
+        )
+        return TimedCosts(costs, times, make_effect(self.cost)).at_age(standing.age)
+
+    def facts(self, tickets: pd.DataFrame) -> TicketFacts:
+        """Return the facts that a decision policy may use."""
+        facts = take_facts(tickets, self.data)
+        if self.moment is not Moment.open:
+            return facts
+        return replace(facts, standing=get_standing(tickets))
+
+    def stand(self, dated: pd.DataFrame) -> pd.DataFrame:
+        """Add how old tickets are at the moment ``as_of``; without it they are just created.
+
+        For a model of tickets at creation there is nothing to add.
+        """
+        if self.moment is not Moment.open:
+            return dated
+        created = get_dates(dated, "created_at")
+        as_of = get_dates(dated, AS_OF).fillna(created) if AS_OF in dated else created
+        age, target = measure_ages(dated, self.data, self.sla, as_of)
+        return add_standing(dated.assign(**{AS_OF: as_of}), age, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +221,7 @@ class Bundle:
         scored = self.score(tickets)
         costs = self.manifest.costs(scored.tickets)
         left, escalated = costs.expected(scored.probability)
-        facts = take_facts(scored.tickets, self.manifest.data)
+        facts = self.manifest.facts(scored.tickets)
         return pd.DataFrame(
             {
                 PROBABILITY: scored.probability,
@@ -195,23 +240,41 @@ class Bundle:
         ``features`` are the scored feature rows of the tickets, if they are known already.
         """
         matches = self.seen_tickets.match(tickets)
-        dated = tickets.assign(created_at=self.seen_tickets.creation_times(tickets, matches))
+        created = self.seen_tickets.creation_times(tickets, matches)
+        dated = self.manifest.stand(tickets.assign(created_at=created))
         if features is None:
             frame = self._make_features(dated)
             features = UniqueRows(frame, np.arange(len(frame)), self.model.calibrate(frame))
-        out_of_fold = matches["probability"].to_numpy(dtype=float)
+        out_of_fold = self._find_out_of_fold(dated, matches)
         by_model = features.scores[features.inverse]
         probability = np.where(np.isnan(out_of_fold), by_model, out_of_fold)
         return ScoredTickets(dated, probability, matches["origin"], features)
 
+    def _find_out_of_fold(self, dated: pd.DataFrame, matches: pd.DataFrame) -> Floats:
+        """Find the out-of-fold probability of training tickets, NaN of others; shape (n,).
+
+        Of an open ticket it is that of the last landmark at which it has one.
+        """
+        stopping = self.manifest.stopping
+        if stopping is None:
+            return matches["probability"].to_numpy(dtype=float)
+        names = ["probability", *(name for name in matches if is_landmark(str(name)))]
+        table = matches[names].to_numpy(dtype=float)
+        known = ~np.isnan(table)
+        last = np.maximum.accumulate(np.where(known, np.arange(len(names)), 0), axis=1)
+        standing = get_standing(dated)
+        place = np.minimum(stopping.find_places(standing.age, standing.target), len(names) - 1)
+        rows = np.arange(len(table))
+        return np.where(known.any(axis=1), table[rows, last[rows, place]], np.nan)
+
     def make_features(self, tickets: pd.DataFrame) -> pd.DataFrame:
         """Build the feature frame of some tickets."""
         dated = tickets.assign(created_at=self.seen_tickets.creation_times(tickets))
-        return self._make_features(dated)
+        return self._make_features(self.manifest.stand(dated))
 
     def _make_features(self, dated: pd.DataFrame) -> pd.DataFrame:
         features = self.manifest.features
-        return make_features(add_context(dated, features, self.history), features)
+        return make_features(take_now(add_context(dated, features, self.history)), features)
 
     def remember(self, history: History | LabelledTickets) -> Bundle:
         """Give the same model with another history, or that of a labelled export."""

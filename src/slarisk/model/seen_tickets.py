@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from slarisk.arrays import Bools
 
 OUT_OF_FOLD, TEST, NEW = "out_of_fold", "test", "new"
+_LANDMARK = "probability_"
+
+
+def name_landmark(place: int) -> str:
+    """Name the column of the out-of-fold probabilities at a landmark after creation."""
+    return f"{_LANDMARK}{place}"
+
+
+def is_landmark(column: str) -> bool:
+    """Whether a column has out-of-fold probabilities at a landmark."""
+    return column.startswith(_LANDMARK)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +34,8 @@ class SeenTickets:
     """The tickets of the training run, as ``seen.parquet`` has them.
 
     ``seen`` has one row per ticket: ``identity``, ``created_at``, ``origin`` and, for training
-    tickets, the out-of-fold ``probability``.
+    tickets, the out-of-fold ``probability``; of a model of open tickets also that at each landmark
+    after creation, NaN where a ticket was not open.
     """
 
     data: DataPolicy

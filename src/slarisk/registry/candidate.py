@@ -13,10 +13,10 @@ from slarisk.model.bundle import ORIGIN
 from slarisk.model.seen_tickets import TEST, as_scored
 from slarisk.registry.gate import list_record_reasons, list_run_reasons
 from slarisk.registry.models import fetch_bundle, fetch_checksums
-from slarisk.tickets.prepare import prepare_tickets
 from slarisk.tracking.runs import RunRecord, fetch_config, fetch_text, run_model_uri
 from slarisk.tracking.tags import CHECKS_FILE, TUNING_TAG, Tuning
 from slarisk.training.fingerprints import fingerprint_inputs
+from slarisk.training.prepare import prepare_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +119,7 @@ def note_tuning(run: RunRecord) -> list[str]:
 def load_context(run: RunRecord) -> tuple[ComparisonContext, list[str]]:
     """Read the tickets of a run again; also name the fingerprints that differ from the run's."""
     config = fetch_config(run.run_id)
-    tickets = prepare_tickets(config.data, config.sla, config.cost, config.max_rejected)
+    tickets = prepare_once(config)
     tickets, held_out = hold_out_tickets(tickets, config.data, config.split)
     fingerprints = fingerprint_inputs(config, tickets, held_out)
     changed = [tag for tag, value in fingerprints.items() if run.tags.get(tag) != value]

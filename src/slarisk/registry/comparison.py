@@ -26,7 +26,7 @@ from slarisk.registry.models import fetch_version
 from slarisk.registry.policy_differences import describe_policy, format_differences
 from slarisk.tickets.contract import take_facts
 from slarisk.tickets.fields import list_segments
-from slarisk.training.fit import breach_labels
+from slarisk.training.priced import breach_labels
 
 if TYPE_CHECKING:
     import numpy as np

@@ -54,6 +54,7 @@ class TypedTickets:
     ``precision`` has, by date column, the number of dates written to each of PRECISIONS;
     ``offsets``, by date field, the number of times with an offset from UTC, and without.
     ``broken`` are rows that could not be read, and events that have no place in the log.
+    ``changes`` are those of :func:`~slarisk.tickets.changes.read_changes`, if they were asked for.
     """
 
     frame: pd.DataFrame
@@ -61,6 +62,7 @@ class TypedTickets:
     precision: dict[str, dict[str, int]] = dataclass_field(default_factory=dict)
     offsets: dict[str, tuple[int, int]] = dataclass_field(default_factory=dict)
     broken: list[Broken] = dataclass_field(default_factory=list)
+    changes: pd.DataFrame | None = None
 
 
 def find_unread_numbers(tickets: pd.DataFrame, policy: DataPolicy) -> list[Unreadable]:

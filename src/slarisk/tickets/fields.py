@@ -23,6 +23,8 @@ DURATION_FIELDS = ("resolution_hours", "sla_target_hours")
 UNREADABLE = "unreadable_dates"  # the date fields of a ticket that could not be read
 LAST_EVENT = "last_event_at"  # of a ticket in an event log that is ordered by date
 ARRIVED = "arrived_resolved"  # whether the first event of a ticket says that it is resolved
+# of an open ticket: when it is looked at, its age and its target then (hours), its last event
+AS_OF, AGE, TARGET, LAST_CHANGE = "as_of", "age_hours", "target_hours", "last_change_at"
 DATED = "dated_to_the_day"  # whether a ticket was opened or resolved on a day without a time
 BECAUSE = "no_label_because"  # why a ticket has no label
 # how many of its times carry an offset, which is only counted where the policy has no time zone;
@@ -43,6 +45,10 @@ ADDED = (
     DATED,
     BECAUSE,
     LAST_EVENT,
+    AS_OF,
+    AGE,
+    TARGET,
+    LAST_CHANGE,
     PAUSES,
     OFFSET,
     TWICE,
@@ -114,6 +120,11 @@ def outcome_fields(policy: DataPolicy) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in policy.columns]
 
 
+def list_change_dates(policy: DataPolicy) -> list[str]:
+    """List the field with the date of an event, where the policy names one."""
+    return [policy.events.changed_at] if policy.events and policy.events.changed_at else []
+
+
 def list_taken_fields(policy: DataPolicy) -> dict[str, ChosenEvent]:
     """List the fields that come from events of their own, each with its time of day."""
     assert policy.events is not None
@@ -149,6 +160,7 @@ def validate_policy(policy: DataPolicy) -> None:
         "known.created": policy.known.created,
         "known.first_response": policy.known.first_response,
         "known.resolved": policy.known.resolved,
+        "known.changing": policy.known.changing,
         "known.vouched": policy.known.vouched,
         "label.column": [policy.label.column] if policy.label.column else [],
         "label.known_at": [policy.label.known_at] if policy.label.known_at else [],
@@ -156,6 +168,7 @@ def validate_policy(policy: DataPolicy) -> None:
         "events.order": [policy.events.order] if policy.events else [],
         "events.kind": [policy.events.kind] if policy.events and policy.events.kind else [],
         "events.take": policy.events.take if policy.events else [],
+        "events.changed_at": list_change_dates(policy),
     }
     available = {*policy.columns, *_derived_fields(policy)}
     for key, names in mentioned.items():
@@ -166,6 +179,7 @@ def validate_policy(policy: DataPolicy) -> None:
                     f"data.columns does not map. Fields: {', '.join(sorted(available))}."
                 )
     _check_names(policy)
+    _check_changes(policy)
     needed = ["ticket_id", *_label_fields(policy), *_imputation_fields(policy)]
     for name in needed:
         if name not in available:
@@ -192,6 +206,22 @@ def _check_formats(policy: DataPolicy) -> None:
     validate_formats("data.date_formats", policy.date_formats)
     for name, formats in policy.formats_of.items():
         validate_formats(f"data.formats_of.{name}", formats)
+
+
+def _check_changes(policy: DataPolicy) -> None:
+    """Raise if fields are to be read as of a moment, and nothing says how they stood then."""
+    if policy.known.changing and policy.events is None:
+        raise InputError(
+            f"data policy {policy.name}: known.changing names fields as they stand at any moment, "
+            "which takes an event log (data.events). A table of tickets has them as they stood "
+            "when the export was taken."
+        )
+    for name in list_change_dates(policy):
+        if name not in date_fields(policy):
+            raise InputError(
+                f"data policy {policy.name}: events.changed_at={name} must be a date; list it in "
+                "data.dates."
+            )
 
 
 def _check_imputation(policy: DataPolicy) -> None:
@@ -309,7 +339,7 @@ def validate_known(fields: Iterable[str], policy: DataPolicy, moment: Moment) ->
     late = []
     for field in fields:
         known = moment_known(field, policy)
-        if known is Moment.never or _MOMENTS.index(known) > _MOMENTS.index(moment):
+        if not _is_known(field, policy, moment):
             column = policy.columns.get(field)
             of_column = f" (column {column!r})" if column else ""
             late.append(f"{field}{of_column} is known at: {known.value}")
@@ -317,8 +347,16 @@ def validate_known(fields: Iterable[str], policy: DataPolicy, moment: Moment) ->
         raise InputError(
             f"The prediction moment is {moment.value!r}, but the data policy {policy.name!r} says "
             f"that {'; '.join(late)}. Leave it out of the features, or list it under "
-            f"data.known.{moment.value} if it really is known by then."
+            f"data.known.{'changing' if moment is Moment.open else moment.value} if it really is "
+            "known by then."
         )
+
+
+def _is_known(field: str, policy: DataPolicy, moment: Moment) -> bool:
+    known = moment_known(field, policy)
+    if moment is Moment.open:  # of a ticket that is open: it may have had no response
+        return known is Moment.created or field in policy.known.changing
+    return known is not Moment.never and _MOMENTS.index(known) <= _MOMENTS.index(moment)
 
 
 def fold_status(status: str) -> str:

@@ -42,6 +42,7 @@ from slarisk.times.pauses import (
 from slarisk.times.zones import read_local
 
 if TYPE_CHECKING:
+    from slarisk.arrays import Floats
     from slarisk.config import CostPolicy, Creation
 
 # Why a ticket has no label, in the order in which a reason is given.
@@ -241,6 +242,30 @@ def measure_open_hours(tickets: pd.DataFrame, data: DataPolicy, resolved: pd.Ser
         if DATED in tickets:
             arrived &= ~tickets[DATED].astype(bool)
     return hours.mask(arrived, 0.0)
+
+
+def measure_ages(
+    tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy, as_of: pd.Series
+) -> tuple[Floats, Floats]:
+    """Measure how old tickets are at some moments, and how old they may be.
+
+    Parameters
+    ----------
+    tickets : DataFrame of n rows
+        Typed tickets.
+    data, sla : policies
+    as_of : Series of datetimes, shape (n,)
+
+    Returns
+    -------
+    age, target : arrays of shape (n,)
+        Hours on the clock. The age is at least 0; the target NaN where there is none.
+    """
+    clock = make_clock(tickets, data, sla, as_of.max())
+    age = clock.elapsed(get_dates(tickets, "created_at"), as_of).dt.total_seconds() / 3600
+    hours = _target_hours(tickets, data, sla, clock)
+    target = find_breach_age(tickets.assign(sla_target_hours=hours), data, clock)
+    return age.clip(lower=0).to_numpy(dtype=float), target.to_numpy(dtype=float)
 
 
 def find_breach_age(tickets: pd.DataFrame, data: DataPolicy, clock: TicketClock) -> pd.Series:

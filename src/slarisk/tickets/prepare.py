@@ -12,6 +12,7 @@ from slarisk.config import DataPolicy, LabelKind, SlaPolicy, UnknownPriority
 from slarisk.errors import InputError
 from slarisk.exports.read import read_fields
 from slarisk.exports.rows import locate_row, quote_value
+from slarisk.tickets.changes import join_changes, list_change_fields, read_changes
 from slarisk.tickets.contract import (
     TypedTickets,
     find_unread_numbers,
@@ -70,6 +71,7 @@ from slarisk.times.pauses import describe_bad_pauses, find_bad_pauses, validate_
 if TYPE_CHECKING:
     from slarisk.config import CostPolicy, Pause
     from slarisk.decisions.costs import CostMatrix
+    from slarisk.tickets.changes import Changes
 
 
 def read_tickets(
@@ -77,6 +79,7 @@ def read_tickets(
     required: Iterable[str] | None = None,
     path: str | None = None,
     pause: Pause | None = None,
+    with_changes: bool = False,
 ) -> TypedTickets:
     """Read an export into one typed row per ticket, in the order of the file.
 
@@ -90,6 +93,8 @@ def read_tickets(
         A file or glob to read instead of the policy's own.
     pause : Pause, optional
         When clocks stand still: what an event log says of it is kept in the column ``pauses``.
+    with_changes : bool
+        Whether to keep what each event of a log changed.
 
     Returns
     -------
@@ -103,19 +108,21 @@ def read_tickets(
     needed = [*policy.columns] if required is None else [*required]
     if policy.events is not None:
         needed += ["ticket_id", *event_fields(policy)]
+        needed += list_change_fields(policy) if with_changes else []
     read = read_fields(policy, needed, path)
     fields, broken = read.frame, read.broken
-    last = None
+    last = changes = None
     if policy.events is not None:
         fields, lost = leave_out_events(fields, policy, pause)
         broken = [*broken, *lost]
+        changes = read_changes(fields, policy) if with_changes else None
         last = find_last_events(fields, policy)
         fields = collapse_events(fields, policy, pause)
     typed = type_export(fields, policy)
     if last is not None:
         typed.frame[LAST_EVENT] = last.to_numpy()
     unreadable = [*typed.unreadable, *find_unread_numbers(typed.frame, policy)]
-    return replace(typed, broken=broken, unreadable=unreadable)
+    return replace(typed, broken=broken, unreadable=unreadable, changes=changes)
 
 
 # those that something is wrong with, and what
@@ -162,6 +169,8 @@ class LabelledTickets:
     precision : dict
         To what the dates of each column are written, and how many of them: see
         :class:`~slarisk.tickets.contract.TypedTickets`.
+    changes : Changes or None
+        What the events of a log say of each ticket in ``frame``, if that was asked for.
     """
 
     frame: pd.DataFrame
@@ -174,10 +183,15 @@ class LabelledTickets:
     assumed: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     precision: dict[str, dict[str, int]] = field(default_factory=dict)
+    changes: Changes | None = None
 
 
 def prepare_tickets(
-    data: DataPolicy, sla: SlaPolicy, cost: CostPolicy, max_rejected: float = 0.5
+    data: DataPolicy,
+    sla: SlaPolicy,
+    cost: CostPolicy,
+    max_rejected: float = 0.5,
+    with_changes: bool = False,
 ) -> LabelledTickets:
     """Read an export, label its tickets and price them.
 
@@ -186,6 +200,8 @@ def prepare_tickets(
     data, sla, cost : policies
     max_rejected : float
         The share of rows that may be left out because something is wrong with them.
+    with_changes : bool
+        Whether to keep what each event of a log changed.
 
     Raises
     ------
@@ -194,7 +210,7 @@ def prepare_tickets(
     """
     refuse_mismatched_tables(sla)
     validate_clock(data, sla)
-    typed = read_tickets(data, pause=sla.pause)
+    typed = read_tickets(data, pause=sla.pause, with_changes=with_changes)
     refuse_mixed_offsets(typed, data)
     times = note_times(typed.frame, data, sla)
     every = typed.frame.drop(columns=[OFFSET, TWICE, NEVER], errors="ignore")
@@ -255,6 +271,7 @@ def prepare_tickets(
         observed=observed,
         notes=(*notes, *list_notes(typed, labelled, data, observed)),
         precision=typed.precision,
+        changes=None if typed.changes is None else join_changes(typed.changes, frame["ticket_id"]),
     )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slarisk.checks.context import CheckContext
 from slarisk.checks.run import run_checks
-from slarisk.config import Weight
+from slarisk.config import Moment, Weight
 from slarisk.decisions.arrivals import decide_on_arrival, learn_place_prices
 from slarisk.decisions.effect import make_effect
 from slarisk.decisions.policies import Capacity, find_policy, make_policy
@@ -29,16 +29,14 @@ from slarisk.learning.settling import weigh_known
 from slarisk.learning.splits import make_folds
 from slarisk.tickets.contract import take_facts
 from slarisk.tickets.fields import list_segments, note_segments
+from slarisk.training.open_tickets import fit_lives, follow_lives
 from slarisk.training.pack import pack
+from slarisk.training.priced import PricedTickets
 from slarisk.training.result import SECONDS, TrainingResult
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from slarisk.arrays import Bools, Floats
+    from slarisk.arrays import Floats
     from slarisk.config import DataPolicy, Evaluation, TrainConfig
-    from slarisk.decisions.costs import CostMatrix
     from slarisk.decisions.policies import DecisionPolicy
     from slarisk.evaluation.baselines import Baselines
     from slarisk.evaluation.evaluate import EvaluationResult
@@ -54,10 +52,19 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
     training, test = labelled.take(held_out.train), labelled.take(held_out.test)
 
     folds = make_folds(training.frame, config.split)
-    estimator, kind = prepared.estimator, config.calibration.name
     weights = weigh_training(config, prepared)
-    fit_params = make_fit_params(estimator, training.costs, config.weight, weights)
-    learned = cross_fit(estimator, config.features, kind, training.frame, folds, fit_params)
+    fit_params = make_fit_params(prepared.estimator, training.costs, config.weight, weights)
+    lives = None
+    if config.moment is Moment.open:
+        lives = fit_lives(config, prepared, folds, fit_params)
+        learned = lives.learned_at_creation
+        training = replace(training, frame=lives.training.creation_frame)
+        test = replace(test, frame=lives.test.creation_frame)
+    else:
+        kind = config.calibration.name
+        learned = cross_fit(
+            prepared.estimator, config.features, kind, training.frame, folds, fit_params
+        )
     eligible, out_of_fold = training.take(learned.eligible), learned.probability[learned.eligible]
     threshold, chosen = choose_threshold(config.evaluation, eligible, out_of_fold)
 
@@ -65,16 +72,24 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
     if find_policy(config.decision).optimistic:
         # the notebook's mistake, on demand: the test tickets choose the threshold
         threshold = grid_threshold(probability, test.breach, test.costs).threshold
-    policy = make_policy(config.decision, threshold)
     parts = (training.frame, test.frame, training.costs, test.costs)
-    effect = make_effect(config.cost)
-    baselines = decide_baselines(*parts, list_segments(config.data), effect)
-    evaluation = evaluate_on_test(config, policy, test, probability, baselines, prepared.truth)
+    baselines = decide_baselines(*parts, list_segments(config.data), make_effect(config.cost))
+    if lives is None:
+        policy = make_policy(config.decision, threshold)
+        facts = take_facts(test.frame, config.data)
+        at = np.where(policy.decide(probability, test.costs, facts), 0.0, np.inf)
+        objective = measure_mean_loss(policy, eligible, out_of_fold, config.data)
+        followed = None
+    else:
+        followed = follow_lives(config, lives, training, baselines)
+        policy, at, objective = followed.policy, followed.at, followed.objective
+    evaluation = evaluate_on_test(config, at, test, probability, baselines, prepared.truth)
     metrics = {
         # first, as the UI compares runs by the first metric until told otherwise
-        "objective": measure_mean_loss(policy, eligible, out_of_fold, config.data),
+        "objective": objective,
         **evaluation.metrics,
         **chosen,
+        **({} if followed is None else followed.metrics),
         "train_tickets": float(len(training.frame)),
         SECONDS: time.monotonic() - started,
     }
@@ -85,10 +100,19 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
     if policy.by_threshold:
         metrics["decision_threshold"] = min(threshold, 1.0)
 
-    bundle = pack(config, learned, threshold, tickets, held_out, prepared.history)
+    bundle = pack(config, learned, threshold, prepared, training.frame, followed)
     packed = bundle.manifest.threshold
     context = CheckContext(
-        config, tickets, training.frame, test.frame, folds, learned, packed, metrics
+        config,
+        tickets,
+        training.frame,
+        test.frame,
+        folds,
+        learned,
+        packed,
+        metrics,
+        lives,
+        bundle.manifest.stopping,
     )
     return TrainingResult(
         config=config,
@@ -108,6 +132,7 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
         evaluation=evaluation,
         curve=threshold_curve(probability, test.breach, test.costs),
         checks=run_checks(context),
+        landmarks=None if followed is None else followed.table,
     )
 
 
@@ -131,29 +156,6 @@ def weigh_training(config: TrainConfig, prepared: Prepared) -> Floats | None:
         known = weigh_known(tickets, held_out.train, held_out.cut)
         weights = known if weights is None else known * weights
     return weights
-
-
-@dataclass(frozen=True, eq=False)
-class PricedTickets:
-    """Some of the labelled tickets, and the costs of their four outcomes."""
-
-    frame: pd.DataFrame
-    costs: CostMatrix
-
-    @property
-    def breach(self) -> Bools:
-        """Their labels, shape (n,)."""
-        return breach_labels(self.frame)
-
-    def take(self, rows: NDArray[np.int64] | Bools) -> PricedTickets:
-        """Keep some tickets, by position or by a mask."""
-        return PricedTickets(self.frame.iloc[rows].reset_index(drop=True), self.costs.take(rows))
-
-
-def breach_labels(tickets: pd.DataFrame) -> Bools:
-    """Read the labels of labelled tickets, bool array of shape (n,)."""
-    breach: Bools = tickets["breach"].to_numpy(dtype=bool)
-    return breach
 
 
 def choose_threshold(
@@ -200,22 +202,26 @@ def measure_on_arrival(
 
 def evaluate_on_test(
     config: TrainConfig,
-    policy: DecisionPolicy,
+    at: Floats,
     test: PricedTickets,
     probability: Floats,
     baselines: Baselines,
     truth: Truth | None,
 ) -> EvaluationResult:
-    """Evaluate probabilities and decisions on the test tickets against the trivial rules."""
+    """Evaluate probabilities and decisions on the test tickets against the trivial rules.
+
+    ``at`` is the age in hours at which each ticket is escalated; infinite: never.
+    """
     settings = config.evaluation
     return evaluate(
         test.breach,
         probability,
-        policy.decide(probability, test.costs, take_facts(test.frame, config.data)),
+        np.isfinite(at),
         test.costs,
         baselines,
         settings.bootstrap_draws,
         settings.confidence,
         settings.seed,
         truth,
+        at,
     )

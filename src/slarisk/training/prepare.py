@@ -13,7 +13,7 @@ import pandas as pd
 from filelock import FileLock
 
 from slarisk.atomic_files import write_whole
-from slarisk.config import CreationKind, TrainConfig
+from slarisk.config import CreationKind, Moment, TrainConfig
 from slarisk.decisions.policies import validate_decision
 from slarisk.errors import InputError
 from slarisk.evaluation.regret import Truth
@@ -25,6 +25,7 @@ from slarisk.learning.context import (
     validate_context,
 )
 from slarisk.learning.features import feature_fields, validate_features
+from slarisk.learning.landmarks import stand_at_creation, validate_open_moment
 from slarisk.learning.splits import HoldOut, hold_out_tickets
 from slarisk.tickets.fields import validate_known, validate_policy
 from slarisk.tickets.prepare import LabelledTickets, prepare_tickets
@@ -56,13 +57,16 @@ class Prepared:
 def prepare(config: TrainConfig) -> Prepared:
     """Check the config, read and label the tickets, and hold the test tickets out."""
     validate_feature_moments(config)
-    validate_decision(config.decision)
+    validate_decision(config.decision, config.moment)
     estimator = build_estimator(config.model)
     tickets = prepare_once(config)
     history = remember_tickets(tickets, config.features, config.data)
     # before the split: what is known at a ticket's creation is so whether it trains or tests
     frame = add_context(tickets.frame, config.features, history)
-    tickets, held_out = hold_out_tickets(replace(tickets, frame=frame), config.data, config.split)
+    tickets = replace(tickets, frame=frame)
+    if config.moment is Moment.open:
+        tickets = stand_at_creation(tickets, config.features)
+    tickets, held_out = hold_out_tickets(tickets, config.data, config.split)
     held_out = replace(held_out, notes=(*held_out.notes, *note_ramp(history)))
     truth = read_truth(config.data.truth, tickets.frame.iloc[held_out.test])
     source = find_source()
@@ -82,6 +86,13 @@ def validate_feature_moments(config: TrainConfig) -> None:
     validate_features(config.features, available)
     validate_context(config.features, config.data)
     validate_known(feature_fields(config.features), config.data, config.moment)
+    if config.moment is Moment.open:
+        validate_open_moment(config.data, config.sla, config.landmarks)
+    elif config.features.now or config.features.changing or config.features.so_far:
+        raise InputError(
+            "features.now, features.changing and features.so_far are those of open tickets: they "
+            "take moment=open."
+        )
 
 
 def read_truth(path: str | None, tickets: pd.DataFrame) -> Truth | None:
@@ -109,6 +120,11 @@ def read_truth(path: str | None, tickets: pd.DataFrame) -> Truth | None:
     )
 
 
+def follows_changes(config: TrainConfig) -> bool:
+    """Whether a run looks at tickets as the events of a log leave them."""
+    return config.moment is Moment.open and config.data.events is not None
+
+
 def _find_columns(path: str, names: list[str]) -> list[str]:
     """List those of some columns that a CSV file has."""
     return [name for name in names if name in pd.read_csv(path, nrows=0)]
@@ -116,16 +132,16 @@ def _find_columns(path: str, names: list[str]) -> list[str]:
 
 def prepare_once(config: TrainConfig) -> LabelledTickets:
     """Prepare the tickets; in a sweep only the first job that needs these does."""
+    asked = (config.data, config.sla, config.cost, config.max_rejected, follows_changes(config))
     if config.sweep.folder is None:
-        return prepare_tickets(config.data, config.sla, config.cost, config.max_rejected)
-    asked = repr((config.data, config.sla, config.cost))
-    name = hashlib.sha256(asked.encode()).hexdigest()[:16]
+        return prepare_tickets(*asked)
+    name = hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
     path = Path(config.sweep.folder) / f"{name}.tickets"
     with FileLock(f"{path}.lock"):
         if path.exists():
             tickets = pickle.loads(path.read_bytes())  # written by a job of this very sweep
             assert isinstance(tickets, LabelledTickets)
             return tickets
-        tickets = prepare_tickets(config.data, config.sla, config.cost, config.max_rejected)
+        tickets = prepare_tickets(*asked)
         write_whole(path, pickle.dumps(tickets))
         return tickets

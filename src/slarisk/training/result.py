@@ -31,7 +31,8 @@ class TrainingResult:
     """Everything that a training run logs.
 
     ``left_out`` counts labelled tickets of neither part, by reason; ``notes`` are those of the
-    split; ``probability`` has shape (test tickets,).
+    split; ``probability`` has shape (test tickets,). ``landmarks`` has, for a model of open
+    tickets, the quality of the probabilities at each landmark.
     """
 
     config: TrainConfig
@@ -46,6 +47,7 @@ class TrainingResult:
     evaluation: EvaluationResult
     curve: ThresholdCurve
     checks: list[Check]
+    landmarks: pd.DataFrame | None = None
 
     @property
     def optimistic(self) -> bool:

@@ -13,10 +13,11 @@ from slarisk.tracking.log import log_items
 from slarisk.tracking.runs import find_run, has_run
 from slarisk.tracking.store import reopened_run, tracked_run
 from slarisk.tracking.tags import JOB_TAG
-from slarisk.training.fit import breach_labels, fit_and_evaluate
+from slarisk.training.fit import fit_and_evaluate
 from slarisk.training.items import model_items, result_items, start_items
 from slarisk.training.pending_results import PendingResult, keep_pending_result, load_pending_result
 from slarisk.training.prepare import prepare
+from slarisk.training.priced import breach_labels
 from slarisk.training.result import TrainingResult, differing_metrics
 
 if TYPE_CHECKING:
