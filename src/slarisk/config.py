@@ -558,15 +558,18 @@ class Decision:
 class Landmarks:
     """The ages at which a ticket that is still open is looked at, beside its creation.
 
-    ``shares`` of its target; ``hours`` for a ticket without a target.
+    ``shares`` of its target; ``hours`` for a ticket without a target. A model is fitted on each
+    ticket at its creation and at ``fitted`` of the landmarks that it reached, drawn at random; null
+    takes all.
     """
 
     shares: list[OpenShare] = field(
-        default_factory=lambda: [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+        default_factory=lambda: [0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 0.99]
     )
     hours: list[Hours] = field(
         default_factory=lambda: [0.5, 1, 2, 4, 8, 12, 24, 36, 48, 72, 96, 120, 168, 240]
     )
+    fitted: Positive | None = None
 
 
 @dataclass
@@ -730,7 +733,8 @@ class ScoreConfig:
     ``<output>.rejected.csv``. ``-`` is standard input, and standard output. ``max_rejected`` is the
     share of rows above which nothing is written. ``history``, for a model with context, is where
     earlier tickets are read from beside the input: a file, a folder, a glob, or ``kept``, what
-    earlier scorings left beside the model.
+    earlier scorings left beside the model. ``at`` is the moment as of which tickets are scored:
+    null is the latest time in the input, ``now`` that of the clock. What is later is left out.
     """
 
     input: Annotated[str, NoPassword()] | None = None
@@ -743,6 +747,7 @@ class ScoreConfig:
     engine: Engine = Engine.local
     max_rejected: Share = 0.5
     decision: Decision | None = None
+    at: Annotated[str, Date("now")] | None = None
     export: Export = MISSING
     tracking: Tracking = MISSING
 

@@ -104,20 +104,27 @@ class FileEnding(Constraint):
 
 @dataclass(frozen=True)
 class Date(Constraint):
-    """A date, or a date and time, in any way of writing that pandas reads."""
+    """A date, or a date and time, in any way of writing that pandas reads; or one of some words."""
+
+    words: tuple[str, ...] = ()
+
+    def __init__(self, *words: str) -> None:
+        object.__setattr__(self, "words", words)
 
     def holds(self, value: Any) -> bool:
         """Whether a text is a date."""
         import pandas as pd
 
+        if value in self.words:
+            return True
         try:
-            return not pd.isna(pd.Timestamp(value))
+            return value != "now" and not pd.isna(pd.Timestamp(value))
         except ValueError:
             return False
 
     def __str__(self) -> str:
         """Say what the value must be."""
-        return "must be a date, such as 2016-05-01"
+        return " or ".join(["must be a date, such as 2016-05-01", *self.words])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slarisk.config import Engine
+import pandas as pd
+
+from slarisk.config import Engine, Moment
 from slarisk.decisions.costs import dollars
 from slarisk.decisions.policies import find_policy, validate_decision
 from slarisk.errors import InputError, StoreError
@@ -29,11 +31,13 @@ from slarisk.scoring.items import (
     scoring_start_items,
 )
 from slarisk.scoring.output_files import rejected_path, write_all
+from slarisk.scoring.states import CLOSED, STATES
 from slarisk.scoring.stream import score_stream
 from slarisk.scoring.summary import format_drift, rank_counts
 from slarisk.scoring.task import Task
 from slarisk.stats.drift import MODERATE
 from slarisk.tickets.contract import note_local_times
+from slarisk.tickets.labels import read_moment
 from slarisk.tickets.prepare import prepare_tickets
 from slarisk.tracking.log import log_items
 from slarisk.tracking.runs import end_orphans, find_run
@@ -79,6 +83,7 @@ def score(config: ScoreConfig) -> None:
         scored_at=datetime.now(UTC).isoformat(timespec="seconds"),
         max_rejected=config.max_rejected,
         history=config.history,
+        at=read_moment_of_scoring(config.at, bundle.manifest.data.timezone),
     )
     summary, run_id = track_scoring(config, task, model_run)
     # standard output may have the scores
@@ -90,6 +95,36 @@ def score(config: ScoreConfig) -> None:
     )
     print(format_scoring(summary, bundle), file=out)
     print(f"  run {run_id}", file=out, flush=True)
+
+
+def read_moment_of_scoring(at: str | None, timezone: str | None) -> pd.Timestamp | None:
+    """Read the moment as of which to score; None is the latest time in the input.
+
+    Where times are written without an offset and no time zone is named, now is local time.
+    """
+    if at is None:
+        return None
+    if at != "now":
+        return read_moment(at, timezone)
+    now = datetime.now(UTC) if timezone is not None else datetime.now().astimezone()
+    return pd.Timestamp(now.replace(tzinfo=None))
+
+
+def format_states(summary: ScoringSummary, bundle: Bundle) -> list[str]:
+    """Say how many tickets were open at the moment of scoring, and what acting on them averts."""
+    if not summary.states:
+        return []
+    counts = ", ".join(f"{name.replace('_', ' ')} {summary.states[name]:,}" for name in STATES)
+    lines = [f"as of {summary.as_of}: {counts}"]
+    if summary.states.total() > summary.states[CLOSED]:
+        later = f", later {summary.waiting:,}" if bundle.manifest.moment is Moment.open else ""
+        averted = dollars(summary.open_left - summary.open_acted)
+        lines.append(
+            f"  of those open, escalate now {summary.open_escalated:,}{later}: expected loss "
+            f"{dollars(summary.open_acted)}, against {dollars(summary.open_left)} if all are left "
+            f"({averted} averted)"
+        )
+    return lines
 
 
 def find_kept_history(config: ScoreConfig, bundle: Bundle, model_run: str) -> History:
@@ -188,7 +223,7 @@ def choose_decision(config: ScoreConfig, bundle: Bundle) -> Decision:
             f"decision={decision.name.value}: chooses on tickets that are labelled; it cannot "
             "score."
         )
-    validate_decision(decision)
+    validate_decision(decision, bundle.manifest.moment)
     return decision
 
 
@@ -239,11 +274,13 @@ def format_scoring(summary: ScoringSummary, bundle: Bundle) -> str:
     origins = ", ".join(f"{n:,} {name}" for name, n in rank_counts(summary.origins))
     lines.append(f"scores: {origins or 'none'}; open tickets {summary.still_open:,}")
     lines.append(", ".join(f"{name} {summary.buckets[name]:,}" for name in BUCKETS))
-    averted = dollars(summary.left - summary.acted)
-    lines.append(
-        f"escalate {summary.escalated:,}: expected loss {dollars(summary.acted)}, against "
-        f"{dollars(summary.left)} if all are left ({averted} averted)"
-    )
+    if bundle.manifest.moment is not Moment.open:
+        averted = dollars(summary.left - summary.acted)
+        lines.append(
+            f"escalate {summary.escalated:,}: expected loss {dollars(summary.acted)}, against "
+            f"{dollars(summary.left)} if all are left ({averted} averted)"
+        )
+    lines += format_states(summary, bundle)
     lines += summary.notes
     if summary.stale_history:
         lines.append(

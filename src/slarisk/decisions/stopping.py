@@ -80,6 +80,14 @@ class Stopping:
         fires: Bools = (odds > 0) & (odds >= least)
         return fires
 
+    def find_age(self, place: int, target: Floats) -> Floats:
+        """Find the hours at which each ticket reaches a landmark, infinite where it has none."""
+        share, hours = (
+            each[place] if place < len(each) else np.inf for each in (self.shares, self.hours)
+        )
+        with_target = ~np.isnan(target)
+        return np.where(with_target, share * np.where(with_target, target, 1.0), hours)
+
     def find_places(self, age: Floats, target: Floats) -> Integers:
         """Find the last landmark that each ticket has reached, int array of shape (n,).
 

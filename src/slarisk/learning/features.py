@@ -20,8 +20,8 @@ from sklearn.utils import get_tags
 from slarisk.errors import InputError
 from slarisk.exports.numbers import hint_marks
 from slarisk.learning.context import name_load, name_past, name_rates, split_group
-from slarisk.learning.landmarks import NOW_ENTRIES, name_now, name_so_far
-from slarisk.tickets.changes import CHANGES_OF, EVENTS, IDLE
+from slarisk.learning.landmarks import NOW_ENTRIES, name_now
+from slarisk.tickets.changes import CHANGES_OF, EVENTS, IDLE, name_so_far
 from slarisk.tickets.contract import get_dates, get_text
 from slarisk.tickets.fields import AGE, AS_OF, LAST_CHANGE, TARGET
 from slarisk.times.zones import show_local

@@ -14,8 +14,9 @@ import pandas as pd
 
 from slarisk.config import CreationKind, LabelKind, Moment
 from slarisk.decisions.facts import Standing
+from slarisk.decisions.stopping import Stopping
 from slarisk.errors import InputError
-from slarisk.tickets.changes import CHANGES_OF, EVENTS, IDLE
+from slarisk.tickets.changes import IDLE, name_so_far
 from slarisk.tickets.contract import get_dates, get_text
 from slarisk.tickets.fields import AGE, AS_OF, LAST_CHANGE, TARGET, moment_known
 from slarisk.tickets.labels import make_clock
@@ -41,13 +42,6 @@ NOW_ENTRIES = tuple(_NOW)
 def name_now(entry: str) -> str:
     """Name the column of an entry of ``features.now``."""
     return _NOW[entry]
-
-
-def name_so_far(entry: str) -> str:
-    """Name the column of an entry of ``features.so_far``."""
-    if entry.startswith(CHANGES_OF):
-        return f"changes_{entry.removeprefix(CHANGES_OF)}"
-    return {EVENTS: "events_so_far", IDLE: "idle_hours"}[entry]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +109,11 @@ def lay_landmarks(
     open_hours = frame["open_hours"].to_numpy(dtype=float)
     target = frame["breaches_after"].to_numpy(dtype=float)
     clock = make_clock(frame, data, sla, tickets.observed)
-    with_target = ~np.isnan(target)
     by_share, by_hours = list_places(landmarks)
+    ages = Stopping(by_share, by_hours)
     parts = [(np.arange(len(frame)), 0, np.zeros(len(frame)), created.to_numpy())]
     for place in range(1, max(len(by_share), len(by_hours))):
-        share, hours = (
-            each[place] if place < len(each) else np.inf for each in (by_share, by_hours)
-        )
-        age = np.where(with_target, share * np.where(with_target, target, 0.0), hours)
+        age = ages.find_age(place, target)
         reached = np.flatnonzero(np.isfinite(age) & (age < open_hours) & (age > 0))
         passed = clock.pass_at(created, pd.Series(np.where(np.isfinite(age), age, np.nan)))
         moments = passed.to_numpy(dtype="datetime64[us]")
@@ -217,6 +208,11 @@ def validate_open_moment(data: DataPolicy, sla: SlaPolicy, landmarks: Landmarks)
         raise InputError(
             "moment=open: needs the times at which tickets were created, and data.creation imputes "
             "them."
+        )
+    if not {"resolved_at", "resolution_hours"} & set(data.columns):
+        raise InputError(
+            "moment=open: needs to know how long tickets were open: map resolved_at, or "
+            "resolution_hours, in data.columns."
         )
     if sla.pause.minutes is not None:
         raise InputError(

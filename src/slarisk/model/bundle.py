@@ -43,7 +43,7 @@ from slarisk.model.history import load_history, save_history
 from slarisk.model.profile import Bins
 from slarisk.model.seen_tickets import SeenTickets, identity_time_field, is_landmark
 from slarisk.model.unique_rows import UniqueRows
-from slarisk.tickets.changes import take_now
+from slarisk.tickets.changes import stand_by_events, take_now
 from slarisk.tickets.contract import get_dates, take_facts
 from slarisk.tickets.fields import AS_OF, cost_fields
 from slarisk.tickets.labels import measure_ages
@@ -169,10 +169,11 @@ class Manifest:
         """
         if self.moment is not Moment.open:
             return dated
-        created = get_dates(dated, "created_at")
-        as_of = get_dates(dated, AS_OF).fillna(created) if AS_OF in dated else created
+        created, as_of = get_dates(dated, "created_at"), get_dates(dated, AS_OF)
+        fresh, as_of = as_of.isna(), as_of.fillna(created)
         age, target = measure_ages(dated, self.data, self.sla, as_of)
-        return add_standing(dated.assign(**{AS_OF: as_of}), age, target)
+        stood = stand_by_events(dated, fresh, created, self.features.so_far)
+        return add_standing(stood.assign(**{AS_OF: as_of}), age, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +244,7 @@ class Bundle:
         created = self.seen_tickets.creation_times(tickets, matches)
         dated = self.manifest.stand(tickets.assign(created_at=created))
         if features is None:
-            frame = self._make_features(dated)
+            frame = self.make_standing_features(dated)
             features = UniqueRows(frame, np.arange(len(frame)), self.model.calibrate(frame))
         out_of_fold = self._find_out_of_fold(dated, matches)
         by_model = features.scores[features.inverse]
@@ -270,9 +271,10 @@ class Bundle:
     def make_features(self, tickets: pd.DataFrame) -> pd.DataFrame:
         """Build the feature frame of some tickets."""
         dated = tickets.assign(created_at=self.seen_tickets.creation_times(tickets))
-        return self._make_features(self.manifest.stand(dated))
+        return self.make_standing_features(self.manifest.stand(dated))
 
-    def _make_features(self, dated: pd.DataFrame) -> pd.DataFrame:
+    def make_standing_features(self, dated: pd.DataFrame) -> pd.DataFrame:
+        """Build the feature frame of tickets to which :meth:`Manifest.stand` was applied."""
         features = self.manifest.features
         return make_features(take_now(add_context(dated, features, self.history)), features)
 

@@ -10,37 +10,21 @@ from slarisk.decisions.policies import find_policy
 from slarisk.errors import InputError, Refused
 from slarisk.learning.splits import hold_out_tickets
 from slarisk.model.bundle import ORIGIN
-from slarisk.model.seen_tickets import TEST, as_scored
+from slarisk.model.seen_tickets import TEST
+from slarisk.registry.following import ComparisonContext, decide_test_tickets
 from slarisk.registry.gate import list_record_reasons, list_run_reasons
 from slarisk.registry.models import fetch_bundle, fetch_checksums
+from slarisk.tickets.prepare import prepare_tickets
 from slarisk.tracking.runs import RunRecord, fetch_config, fetch_text, run_model_uri
 from slarisk.tracking.tags import CHECKS_FILE, TUNING_TAG, Tuning
 from slarisk.training.fingerprints import fingerprint_inputs
-from slarisk.training.prepare import prepare_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
 
-    from slarisk.checks.check import Check
-    from slarisk.config import TrainConfig
-    from slarisk.decisions.costs import CostMatrix
     from slarisk.model.bundle import Bundle
-    from slarisk.tickets.prepare import LabelledTickets
-
-
-@dataclass(frozen=True, eq=False)
-class ComparisonContext:
-    """The config and the checks of a run, and the tickets it was trained and tested on."""
-
-    config: TrainConfig
-    tickets: LabelledTickets
-    training: pd.DataFrame
-    test: pd.DataFrame
-    checks: list[Check]
-    training_costs: CostMatrix
-    test_costs: CostMatrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +75,7 @@ def load_candidate(run: RunRecord, accepted: Mapping[str, str]) -> Candidate:
         bundle = fetch_bundle(run_model_uri(run.run_id), checksums)
     except InputError as error:
         raise make_refusal([*reasons, str(error).rstrip(".")]) from error
-    remembering = bundle.remember(context.tickets)
-    decided = remembering.decide(as_scored(context.test, context.config.data))
+    decided = decide_test_tickets(bundle, context)
     if (decided[ORIGIN] != TEST).any():
         reasons.append("the stored model is of another run: it knows another test set")
         raise make_refusal(reasons)
@@ -119,13 +102,19 @@ def note_tuning(run: RunRecord) -> list[str]:
 def load_context(run: RunRecord) -> tuple[ComparisonContext, list[str]]:
     """Read the tickets of a run again; also name the fingerprints that differ from the run's."""
     config = fetch_config(run.run_id)
-    tickets = prepare_once(config)
+    # a champion may look at open tickets, whatever this run does
+    tickets = prepare_tickets(
+        config.data, config.sla, config.cost, config.max_rejected, config.data.events is not None
+    )
     tickets, held_out = hold_out_tickets(tickets, config.data, config.split)
     fingerprints = fingerprint_inputs(config, tickets, held_out)
     changed = [tag for tag, value in fingerprints.items() if run.tags.get(tag) != value]
     training, test = (
         tickets.frame.iloc[rows].reset_index(drop=True) for rows in (held_out.train, held_out.test)
     )
-    costs = (tickets.costs.take(rows) for rows in (held_out.train, held_out.test))
+    costs = [tickets.costs.take(rows) for rows in (held_out.train, held_out.test)]
     checks = read_checks(fetch_text(run.run_id, CHECKS_FILE) or "code,check,verdict,detail")
-    return ComparisonContext(config, tickets, training, test, checks, *costs), changed
+    context = ComparisonContext(
+        config, tickets, training, test, checks, costs[0], costs[1], held_out
+    )
+    return context, changed

@@ -8,8 +8,9 @@ from slarisk.config import CreationKind, PromoteConfig, Resample, TrainConfig
 from slarisk.decisions.effect import make_effect
 from slarisk.errors import InputError
 from slarisk.evaluation.baselines import decide_baselines
-from slarisk.model.bundle import ESCALATE, ORIGIN, PROBABILITY
-from slarisk.model.seen_tickets import OUT_OF_FOLD, as_scored
+from slarisk.model.bundle import ORIGIN, PROBABILITY
+from slarisk.model.seen_tickets import OUT_OF_FOLD
+from slarisk.registry.following import decide_test_tickets, find_escalation_ages
 from slarisk.registry.gate import (
     FEWEST_DAYS,
     Comparison,
@@ -30,11 +31,11 @@ from slarisk.training.priced import breach_labels
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
+    from slarisk.decisions.timing import TimedCosts
     from slarisk.model.bundle import Manifest
-    from slarisk.registry.candidate import Candidate, ComparisonContext
+    from slarisk.registry.candidate import Candidate
     from slarisk.registry.versions import Version
 
 
@@ -47,15 +48,7 @@ def compare_candidate(
     all intervals are those of ``config``. What the run logged is only checked against them.
     """
     context, costs = candidate.context, candidate.context.test_costs
-    losses, breach = _losses(candidate.decided, context), breach_labels(context.test)
-    day = take_facts(context.test, context.config.data).day
-    result = GateResult(
-        list(candidate.reasons),
-        list(candidate.notes),
-        len(breach),
-        int(breach.sum()),
-        float(losses.sum()),
-    )
+    breach = breach_labels(context.test)
     baselines = decide_baselines(
         context.training,
         context.test,
@@ -63,6 +56,17 @@ def compare_candidate(
         costs,
         list_segments(context.config.data),
         make_effect(context.config.cost),
+    )
+    timed = baselines.timed
+    ages = find_escalation_ages(candidate.bundle, context, candidate.decided, timed)
+    losses = timed.losses(breach, ages)
+    day = take_facts(context.test, context.config.data).day
+    result = GateResult(
+        list(candidate.reasons),
+        list(candidate.notes),
+        len(breach),
+        int(breach.sum()),
+        float(losses.sum()),
     )
     result.rules = {
         rule: compare_losses(losses, lost, day, config)
@@ -80,7 +84,7 @@ def compare_candidate(
     }
     result.reasons += list_loss_mismatches(computed, candidate.run.metrics)
     if champion is not None:
-        compare_with_champion(result, candidate, losses, name, champion, config)
+        compare_with_champion(result, candidate, ages, timed, name, champion, config)
     return result
 
 
@@ -101,12 +105,16 @@ def _describe_intervals(best: Comparison, day: NDArray[np.int64], config: Promot
 def compare_with_champion(
     result: GateResult,
     candidate: Candidate,
-    losses: NDArray[np.float64],
+    ages: NDArray[np.float64],
+    timed: TimedCosts,
     name: str,
     champion: Version,
     config: PromoteConfig,
 ) -> None:
-    """Add to a result the comparison on test tickets that the champion was not trained on."""
+    """Add to a result the comparison on test tickets that the champion was not trained on.
+
+    ``ages`` are those at which the candidate escalates.
+    """
     context, number = candidate.context, champion.number
     if champion.run_id == candidate.run.run_id:
         result.reasons.append(f"this run is the champion already, version {number}")
@@ -128,8 +136,7 @@ def compare_with_champion(
             f"The champion was made under another policy: {differences}. Its decisions are "
             "compared as they stand, under the candidate's policy: allow_policy_change=true."
         )
-    remembering = bundle.remember(context.tickets)  # its own history ends before these tickets
-    decided = remembering.decide(as_scored(context.test, context.config.data))
+    decided = decide_test_tickets(bundle, context)
     untouched = (decided[ORIGIN] != OUT_OF_FOLD).to_numpy()
     common, total = int(untouched.sum()), len(untouched)
     result.notes.append(
@@ -146,21 +153,23 @@ def compare_with_champion(
                 f"and {too_few[0]}. Train on an export with newer tickets"
             )
         return
-    result.champion = compare_losses(
-        losses[untouched],
-        _losses(decided, context)[untouched],
-        take_facts(context.test, context.config.data).day[untouched],
-        config,
+    common_timed = timed.take(untouched)
+    both = (
+        (candidate.decided, ages),
+        (decided, find_escalation_ages(bundle, context, decided, timed)),
     )
-    ours, theirs = (
+    ours, theirs = (common_timed.losses(breach, at[untouched]) for _, at in both)
+    day = take_facts(context.test, context.config.data).day[untouched]
+    result.champion = compare_losses(ours, theirs, day, config)
+    good, other = (
         measure_quality(
             breach,
             each[PROBABILITY].to_numpy(dtype=float)[untouched],
-            each[ESCALATE].to_numpy(dtype=bool)[untouched],
+            (at < timed.times.open_hours)[untouched],
         )
-        for each in (candidate.decided, decided)
+        for each, at in both
     )
-    result.quality = {metric: (value, theirs[metric]) for metric, value in ours.items()}
+    result.quality = {metric: (value, other[metric]) for metric, value in good.items()}
     result.reasons += list_challenge_reasons(result.champion, config.margin)
 
 
@@ -193,8 +202,3 @@ def list_policy_reasons(champion: Manifest, config: TrainConfig, allowed: bool) 
         f"the champion decides by {', '.join(lacking)}, which the data policy of this run "
         f"({config.data.name}) does not have: it cannot be compared under it"
     ]
-
-
-def _losses(decided: pd.DataFrame, context: ComparisonContext) -> NDArray[np.float64]:
-    escalate = decided[ESCALATE].to_numpy(dtype=bool)
-    return context.test_costs.losses(breach_labels(context.test), escalate)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from slarisk.config import Moment
+from slarisk.decisions.facts import Standing
 from slarisk.decisions.shortlist import Candidates
-from slarisk.tickets.contract import take_facts
-from slarisk.tickets.fields import BECAUSE
-from slarisk.tickets.labels import find_ends, label_tickets
+from slarisk.scoring.plan import plan_escalations
+from slarisk.tickets.contract import get_text
+from slarisk.tickets.fields import AS_OF, BECAUSE
+from slarisk.tickets.labels import find_ends, find_open_at, label_tickets, measure_ages
 from slarisk.tickets.prices import price_breaches
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from slarisk.arrays import Bools, Floats
     from slarisk.decisions.costs import CostMatrix
     from slarisk.decisions.facts import TicketFacts
@@ -26,13 +31,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class DecidedTickets:
-    """Scored tickets with their costs and the decision about each (``escalate``, shape (n,))."""
+    """Scored tickets with their costs and the decision about each (``escalate``, shape (n,)).
+
+    ``standing`` is their age at the moment of scoring, and ``open`` says which were open then.
+    """
 
     task: Task
     scored: ScoredTickets
     costs: CostMatrix
     facts: TicketFacts
     escalate: Bools
+    standing: Standing
+    open: Bools
 
     @property
     def tickets(self) -> pd.DataFrame:
@@ -46,8 +56,29 @@ class DecidedTickets:
 
     @cached_property
     def outcomes(self) -> pd.DataFrame:
-        """See :func:`find_outcomes`."""
-        return find_outcomes(self.task.bundle.manifest, self.tickets)
+        """See :func:`find_outcomes`; a ticket that was open then has none."""
+        found = find_outcomes(self.task.bundle.manifest, self.tickets)
+        if self.open.any():  # whatever became of it later
+            found = found.where(np.repeat(~self.open[:, np.newaxis], len(found.columns), axis=1))
+        return found
+
+    @property
+    def past_target(self) -> Bools:
+        """Mask of open tickets whose target has passed."""
+        late: Bools = self.open & (self.standing.age >= self.standing.target)
+        return late
+
+    @property
+    def states(self) -> NDArray[np.int32]:
+        """The place of each ticket's state in STATES."""
+        return np.where(self.open, np.where(self.past_target, 1, 0), 2).astype(np.int32)
+
+    @cached_property
+    def escalation_times(self) -> pd.Series:
+        """See :func:`~slarisk.scoring.plan.plan_escalations`."""
+        waiting = self.open & ~self.escalate & ~self.past_target
+        now = self.open & self.escalate
+        return plan_escalations(self.task, self.tickets, self.standing, now, waiting)
 
     def take_candidates(self, start: int) -> Candidates:
         """Take the escalated tickets; ``start`` is the first ticket's position in the export."""
@@ -63,11 +94,49 @@ def decide_tickets(
 
     ``features`` are their scored feature rows, if they are known already.
     """
-    scored = task.bundle.score(tickets, features)
     manifest = task.bundle.manifest
-    costs, facts = manifest.costs(scored.tickets), take_facts(scored.tickets, manifest.data)
+    scored = task.bundle.score(look_at(task, tickets), features)
+    standing, is_open = find_standing(task, scored.tickets)
+    if manifest.moment is Moment.open:  # of a ticket past its target the outcome is known
+        late = is_open & (standing.age >= standing.target)
+        scored = replace(scored, probability=np.where(late, 1.0, scored.probability))
+    costs, facts = manifest.costs(scored.tickets), manifest.facts(scored.tickets)
     escalate = task.policy.decide(scored.probability, costs, facts)
-    return DecidedTickets(task, scored, costs, facts, escalate)
+    if manifest.moment is Moment.open and task.at is not None:
+        escalate &= is_open  # of the others there is nothing to decide any more
+    return DecidedTickets(task, scored, costs, facts, escalate, standing, is_open)
+
+
+def look_at(task: Task, tickets: pd.DataFrame) -> pd.DataFrame:
+    """Have a model of open tickets look at those that are open at the moment of scoring then.
+
+    Tickets that are closed are looked at as they were created.
+    """
+    if task.at is None or task.bundle.manifest.moment is not Moment.open:
+        return tickets
+    data = task.bundle.manifest.data
+    moments = pd.Series(task.at, index=tickets.index, dtype="datetime64[us]")
+    return tickets.assign(**{AS_OF: moments.where(find_open_at(tickets, data, task.at))})
+
+
+def find_standing(task: Task, tickets: pd.DataFrame) -> tuple[Standing, Bools]:
+    """Find how old tickets are at the moment of scoring, and which are open then.
+
+    The age of a ticket that is closed, or that has no creation time, is NaN; its target as well.
+    """
+    manifest = task.bundle.manifest
+    priority = get_text(tickets, "priority").to_numpy(dtype=object)
+    unknown = np.full(len(tickets), np.nan)
+    at = pd.NaT if task.at is None else task.at
+    if pd.isna(at) or "created_at" not in tickets:
+        return Standing(unknown, unknown, priority), np.zeros(len(tickets), dtype=np.bool_)
+    is_open = find_open_at(tickets, manifest.data, at).to_numpy(dtype=bool)
+    age, target = unknown.copy(), unknown.copy()
+    if is_open.any():
+        some = tickets[is_open]
+        as_of = pd.Series(at, index=some.index, dtype="datetime64[us]")
+        age[is_open], target[is_open] = measure_ages(some, manifest.data, manifest.sla, as_of)
+    return Standing(age, target, priority), is_open
 
 
 def find_outcomes(manifest: Manifest, tickets: pd.DataFrame) -> pd.DataFrame:

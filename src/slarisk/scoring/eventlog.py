@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from slarisk.config import Moment
 from slarisk.scoring.spool import Spool, to_batch
+from slarisk.tickets.changes import describe_events
 from slarisk.tickets.events import collapse_events, ticket_keys
 
 if TYPE_CHECKING:
-    from slarisk.config import DataPolicy, Pause
+    from slarisk.model.bundle import Manifest
 
 POSITION = "event_position"  # of an event among all; of a ticket: that of its first event
 _PARTS = 64
@@ -24,8 +26,8 @@ _ROWS = 1 << 13  # read from each part at a time for merging
 class EventSpool:
     """Events on disk, partitioned by ticket."""
 
-    def __init__(self, policy: DataPolicy, pause: Pause, folder: Path) -> None:
-        self._policy, self._pause = policy, pause
+    def __init__(self, manifest: Manifest, folder: Path) -> None:
+        self._manifest, self._policy = manifest, manifest.data
         self._events = [Spool(folder / f"events-{part}") for part in range(_PARTS)]
         self._tickets = [Spool(folder / f"collapsed-{part}") for part in range(_PARTS)]
         self._count = 0
@@ -43,7 +45,7 @@ class EventSpool:
         """Give the tickets in order of their first events, about ``rows`` at a time."""
         for events, tickets in zip(self._events, self._tickets, strict=True):
             for table in events.read(self._count):  # one table with all events of the part
-                collapsed = collapse_in_order(table.to_pandas(), self._policy, self._pause)
+                collapsed = collapse_in_order(table.to_pandas(), self._manifest)
                 tickets.write(_to_batch(collapsed))
             tickets.close()
             events.path.unlink(missing_ok=True)
@@ -55,11 +57,20 @@ class EventSpool:
                 yield frame.sort_values(POSITION, ignore_index=True).drop(columns=POSITION)
 
 
-def collapse_in_order(events: pd.DataFrame, policy: DataPolicy, pause: Pause) -> pd.DataFrame:
-    """Collapse all events of some tickets into these; POSITION is that of the first event."""
-    first = ~ticket_keys(events, policy).duplicated()
-    tickets = collapse_events(events, policy, pause)
+def collapse_in_order(events: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Collapse all events of some tickets into these; POSITION is that of the first event.
+
+    For a model of open tickets they have what their events come to, too.
+    """
+    policy = manifest.data
+    keys = ticket_keys(events, policy)
+    first = ~keys.duplicated()
+    tickets = collapse_events(events, policy, manifest.sla.pause)
     tickets[POSITION] = events.loc[first, POSITION].to_numpy()
+    if manifest.moment is Moment.open:
+        described = describe_events(events, policy, manifest.features.so_far)
+        described = described.reindex(keys[first]).set_axis(tickets.index)
+        tickets = pd.concat([tickets, described], axis="columns")
     return tickets
 
 

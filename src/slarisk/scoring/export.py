@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from slarisk.exports.spreadsheets import neutralise_text
 from slarisk.model.bundle import BUCKETS, Bundle, risk_buckets
 from slarisk.model.seen_tickets import OUT_OF_FOLD
+from slarisk.scoring.states import STATES
 from slarisk.tickets.contract import get_text
 from slarisk.times.zones import show_local
 
@@ -69,6 +70,17 @@ def _label_bucket(decided: DecidedTickets) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(buckets, list(BUCKETS))
 
 
+def _label_state(decided: DecidedTickets) -> pa.DictionaryArray:
+    if decided.task.at is None:
+        return pa.array([None] * len(decided.tickets), _LABEL)
+    return pa.DictionaryArray.from_arrays(decided.states, list(STATES))
+
+
+def _format_escalation_times(decided: DecidedTickets) -> pa.Array:
+    times = show_local(decided.escalation_times, decided.task.bundle.manifest.data.timezone)
+    return as_array(times.dt.strftime("%Y-%m-%d %H:%M:%S").astype("str"))
+
+
 def _repeat(decided: DecidedTickets, text: str) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(np.zeros(len(decided.tickets), np.int32), [text])
 
@@ -80,6 +92,7 @@ TICKET_COLUMNS = (
     _make_field_column("Product Purchased", "product"),
 )
 _OUTCOME_FIELDS = ("created_at", "resolved_at", "due_at")
+_STATE_FIELDS = (*_OUTCOME_FIELDS, "status", "priority")
 # Dashboards read these names in this order.
 EXPORT_TABLE = (
     Column("Ticket ID", _TEXT, lambda d: neutralise_text(get_text(d.tickets, "ticket_id"))),
@@ -96,6 +109,10 @@ EXPORT_TABLE = (
     Column("Score_Origin", _LABEL, lambda d: _encode(d.scored.origin)),
     Column("Model_Version", _LABEL, lambda d: _repeat(d, d.task.version)),
     Column("Scored_At", _LABEL, lambda d: _repeat(d, d.task.scored_at)),
+    Column("State", _LABEL, _label_state, _STATE_FIELDS),
+    Column("Age_Hours", _NUMBER, lambda d: d.standing.age, _STATE_FIELDS),
+    Column("Hours_Left", _NUMBER, lambda d: d.standing.target - d.standing.age, _STATE_FIELDS),
+    Column("Escalate_At", pa.string(), _format_escalation_times, _STATE_FIELDS),
 )
 EXPORT_SCHEMA = pa.schema([(column.name, column.type) for column in EXPORT_TABLE])
 EXPORT_COLUMNS = tuple(EXPORT_SCHEMA.names)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from slarisk.config import Moment
 from slarisk.errors import InputError
 from slarisk.exports.files import name_file
 from slarisk.exports.read import Part, read_parts
@@ -30,7 +31,14 @@ from slarisk.scoring.rejections import (
 from slarisk.scoring.repeated_ids import IdFile
 from slarisk.scoring.spool import Spool, to_batch
 from slarisk.scoring.threads import map_ahead
+from slarisk.tickets.changes import (
+    find_change_date,
+    get_last_change,
+    list_change_fields,
+    list_standing_columns,
+)
 from slarisk.tickets.fields import (
+    LAST_CHANGE,
     NEVER,
     TWICE,
     UNREADABLE,
@@ -40,7 +48,9 @@ from slarisk.tickets.fields import (
     sla_fields,
     validate_policy,
 )
+from slarisk.tickets.labels import list_past_dates
 from slarisk.tickets.left_out import DUPLICATE
+from slarisk.tickets.observation import DaysOfDates
 from slarisk.times.event_pauses import PAUSES, event_pause_fields
 from slarisk.times.pauses import list_pause_fields
 
@@ -72,6 +82,8 @@ class ReadExport:
         Number of rejected rows by reason.
     repeated : int array
         Positions in ``tickets`` of those whose id an earlier one has.
+    days : DaysOfDates
+        Of what has happened to the tickets.
     """
 
     tickets: Spool
@@ -80,6 +92,7 @@ class ReadExport:
     rows: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     repeated: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    days: DaysOfDates = field(default_factory=DaysOfDates)
 
     @property
     def scored(self) -> int:
@@ -102,14 +115,31 @@ def list_needed_fields(manifest: Manifest) -> list[str]:
     fields = ["ticket_id", *manifest.required_fields(), *EXPORT_FIELDS, *outcome_fields(data)]
     fields += list_pause_fields(manifest.sla.pause)
     fields += [data.times[name] for name in fields if name in data.times]
-    there = [name for name in dict.fromkeys(fields) if name in data.columns]
-    return [*there, PAUSES] if event_pause_fields(manifest.sla.pause, data) else there
+    return [name for name in dict.fromkeys(fields) if name in data.columns]
 
 
-def list_event_fields(manifest: Manifest) -> list[str]:
-    """List the fields of an event that scoring reads."""
-    fields = [name for name in list_needed_fields(manifest) if name != PAUSES]
-    return list(dict.fromkeys([*fields, *event_fields(manifest.data)]))
+def list_collapsed_columns(manifest: Manifest) -> list[str]:
+    """List the columns of text that a ticket of an event log has beside its fields."""
+    data = manifest.data
+    names = [PAUSES] if event_pause_fields(manifest.sla.pause, data) else []
+    if manifest.moment is Moment.open and data.events is not None:
+        names += list_standing_columns(data, manifest.features.so_far)
+    return names
+
+
+def list_ticket_columns(manifest: Manifest) -> list[str]:
+    """List the columns of a ticket that is to be scored."""
+    return [*list_needed_fields(manifest), *list_collapsed_columns(manifest)]
+
+
+def list_event_fields(manifest: Manifest, dated: bool = False) -> list[str]:
+    """List the fields of an event that scoring reads; ``dated`` asks for its date."""
+    data = manifest.data
+    fields = [*list_needed_fields(manifest), *event_fields(data)]
+    if manifest.moment is Moment.open:
+        fields += list_change_fields(data)
+    fields += [find_change_date(data)] if dated else []
+    return [name for name in dict.fromkeys(fields) if name in data.columns]
 
 
 def list_required_fields(manifest: Manifest) -> list[str]:
@@ -126,6 +156,7 @@ def read_export(
     source: str,
     folder: Path,
     progress: Callable[[int], object],
+    at: pd.Timestamp | None = None,
 ) -> ReadExport:
     """Read an export once, to its end.
 
@@ -141,6 +172,8 @@ def read_export(
         For the tickets and rejected rows.
     progress : callable
         Called with the number of bytes read.
+    at : Timestamp, optional
+        What is later is rejected.
 
     Raises
     ------
@@ -149,17 +182,18 @@ def read_export(
     """
     manifest, data = bundle.manifest, bundle.manifest.data
     validate_policy(data)
-    fields = list_needed_fields(manifest)
+    fields = list_ticket_columns(manifest)
     schema = _make_ticket_schema(data, fields)
-    columns = fields if data.events is None else list_event_fields(manifest)
+    columns = fields if data.events is None else list_event_fields(manifest, at is not None)
     export = ReadExport(Spool(folder / "tickets"), Spool(folder / "rejected"))
-    log = EventSpool(data, manifest.sla.pause, folder) if data.events is not None else None
+    log = EventSpool(manifest, folder) if data.events is not None else None
     ids = IdFile(folder / "ids")
     no_codes = np.empty((0, 0), dtype=np.uint16)
 
     def write(good: pd.DataFrame, codes: Codes, bad: pd.DataFrame) -> None:
         if len(good):
             export.tickets.write(to_batch(good, schema))
+            export.days.add(list_past_dates(good, data) | {LAST_CHANGE: get_last_change(good)})
             if cache is not None:
                 cache.add(codes)
             ids.write(good["ticket_id"])
@@ -168,7 +202,7 @@ def read_export(
             export.reasons.update(bad[REASON].tolist())
 
     def sort(tickets: pd.DataFrame) -> tuple[pd.DataFrame, Codes, pd.DataFrame]:
-        good, bad = sort_tickets(tickets, manifest, fields)
+        good, bad = sort_tickets(tickets, manifest, fields, at)
         return good, no_codes if cache is None else cache.encode(bundle.make_features(good)), bad
 
     def parse(part: Part) -> _ParsedPart:
@@ -176,7 +210,7 @@ def read_export(
         if log is None:
             good, codes, bad = sort(rows.frame)
         else:
-            good, bad = sort_events(rows.frame, manifest)
+            good, bad = sort_events(rows.frame, manifest, at)
             codes = no_codes
         malformed = list_malformed(rows.malformed)
         if len(malformed):

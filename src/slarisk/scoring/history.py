@@ -21,7 +21,7 @@ from slarisk.learning.context import (
     record_tickets,
 )
 from slarisk.model.history import save_history
-from slarisk.scoring.export_reader import list_needed_fields, read_export
+from slarisk.scoring.export_reader import list_ticket_columns, read_export
 from slarisk.tickets.contract import get_dates, type_fields
 from slarisk.tickets.labels import label_tickets
 
@@ -50,7 +50,7 @@ def record_frame(manifest: Manifest, tickets: pd.DataFrame) -> History:
 
 def record_export(manifest: Manifest, export: ReadExport) -> History:
     """Record the tickets of an export that was read, each id once."""
-    fields = list_needed_fields(manifest)
+    fields = list_ticket_columns(manifest)
     empty = record_frame(manifest, type_fields(pd.DataFrame(), manifest.data, fields))
     return join_parts([empty, *_record_windows(manifest, export)], manifest.data)
 

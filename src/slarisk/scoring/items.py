@@ -11,6 +11,7 @@ from slarisk.decisions.costs import dollars
 from slarisk.decisions.policies import list_parameters
 from slarisk.model.bundle import BUCKETS, PROBABILITY
 from slarisk.reports.plots import plot_drift
+from slarisk.scoring.states import STATES
 from slarisk.scoring.summary import format_drift
 from slarisk.stats.drift import MAJOR, MODERATE
 from slarisk.tracking.items import Item, Metrics, Params, Plot, Table, Tags, Text
@@ -74,6 +75,10 @@ def scoring_items(summary: ScoringSummary, drift: pd.DataFrame, seconds: float) 
     if summary.scored:
         metrics["escalation_rate"] = summary.escalated / summary.scored
         metrics["expected_loss_per_ticket"] = summary.acted / summary.scored
+    if summary.states:
+        metrics |= {f"state_{name}": float(summary.states[name]) for name in STATES}
+        metrics["open_escalated"] = float(summary.open_escalated)
+        metrics["open_loss_averted"] = round(summary.open_left - summary.open_acted, 2)
     for name in BUCKETS:
         metrics[f"bucket_{name.split()[0].lower()}"] = float(summary.buckets[name])
     metrics |= {f"rejected_{reason}": float(n) for reason, n in summary.rejected.items()}

@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from slarisk.exports.rows import SOURCE_LINE, SOURCE_ROW, Malformed
 from slarisk.exports.spreadsheets import neutralise
-from slarisk.tickets.contract import type_fields
-from slarisk.tickets.events import find_bad_events
-from slarisk.tickets.fields import UNREADABLE, cost_fields
+from slarisk.tickets.changes import find_change_date
+from slarisk.tickets.contract import get_dates, type_fields
+from slarisk.tickets.events import find_bad_events, read_event_dates
+from slarisk.tickets.fields import UNREADABLE, cost_fields, date_fields
 from slarisk.tickets.labels import NO_ID, NO_SLA, UNREADABLE_DATE, find_without_sla
 from slarisk.tickets.left_out import BAD_COST, BAD_PAUSE, TOTAL, find_totals
 from slarisk.tickets.prepare import note_times
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from slarisk.model.bundle import Manifest
 
+NOT_YET = "after_the_moment"  # of scoring: a ticket, or an event, of a later time
 FILE, REASON, DETAIL = "source_file_number", "rejected_because", "rejected_detail"
 POSITION_SCHEMA = pa.schema([(name, pa.int64()) for name in (FILE, SOURCE_ROW, SOURCE_LINE)])
 REJECTED_SCHEMA = pa.schema(
@@ -36,12 +38,21 @@ REJECTED_COLUMNS = ("file", "row", "line", "Ticket ID", "reason", "detail")
 
 
 def sort_tickets(
-    frame: pd.DataFrame, manifest: Manifest, fields: Iterable[str]
+    frame: pd.DataFrame,
+    manifest: Manifest,
+    fields: Iterable[str],
+    at: pd.Timestamp | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Type rows of tickets; gives those that can be scored, and the others with REASON, DETAIL."""
+    """Type rows of tickets; gives those that can be scored, and the others with REASON, DETAIL.
+
+    As of a moment, a ticket that was created later cannot.
+    """
     typed = type_fields(frame, manifest.data, fields)
     note_times(typed, manifest.data, manifest.sla)  # may refuse them
     reasons, details = find_rejections(manifest, typed)
+    if at is not None:
+        later = (get_dates(typed, "created_at") > at) & (reasons == "")
+        reasons = reasons.mask(later, NOT_YET)
     bad = (reasons != "").to_numpy()
     if not bad.any():
         return typed, typed.head(0).assign(**{REASON: "", DETAIL: ""})
@@ -82,14 +93,21 @@ def find_rejections(manifest: Manifest, tickets: pd.DataFrame) -> tuple[pd.Serie
     return pd.Series(reasons, index=tickets.index, dtype="str"), details
 
 
-def sort_events(frame: pd.DataFrame, manifest: Manifest) -> tuple[pd.DataFrame, pd.DataFrame]:
+def sort_events(
+    frame: pd.DataFrame, manifest: Manifest, at: pd.Timestamp | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split events into those that can be put in order, and the others with REASON and DETAIL.
 
-    Where pauses are read off the events, these need a date, too.
+    Where pauses are read off the events, these need a date, too. As of a moment, later events, and
+    those without a date, are rejected.
     """
     pause = manifest.sla.pause
     reasons, columns = find_bad_events(frame, manifest.data, pause.changed_at)
     details = "column " + columns
+    if at is not None and find_change_date(manifest.data) in date_fields(manifest.data):
+        dates = read_event_dates(frame, find_change_date(manifest.data), manifest.data)
+        reasons = reasons.mask((reasons == "") & ~(dates <= at), NOT_YET)
+        details = details.mask(reasons == NOT_YET, "")
     good = (reasons == "").to_numpy()
     rejected = frame[~good].assign(**{REASON: reasons[~good], DETAIL: details[~good]})
     return frame[good].copy(), rejected

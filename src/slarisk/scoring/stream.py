@@ -20,9 +20,10 @@ import pandas as pd
 import pyarrow as pa
 
 from slarisk.atomic_files import explain_os_errors, replace_files
+from slarisk.config import Moment
 from slarisk.decisions.shortlist import Candidates, Shortlist
 from slarisk.exports.files import count_bytes, find_files
-from slarisk.scoring.decided import decide_tickets
+from slarisk.scoring.decided import decide_tickets, look_at
 from slarisk.scoring.export import build_export_rows
 from slarisk.scoring.export_reader import ReadExport, read_export
 from slarisk.scoring.history import record_export, remember
@@ -74,9 +75,12 @@ def score_stream(task: Task) -> ScoringSummary:
             cache = ScoreCache(task.bundle.model.calibrate, folder / "codes")
             with _show_progress("reading", "B", count_bytes(find_files(task.source))) as progress:
                 # with context, the features of a ticket take all tickets to be there
-                context = task.bundle.manifest.has_context
-                read_into = None if context else cache
-                export = read_export(task.bundle, read_into, task.source, folder, progress)
+                manifest = task.bundle.manifest
+                context = manifest.has_context
+                # and those of an open ticket the moment at which the export was taken
+                late = context or manifest.moment is Moment.open
+                read_into = None if late else cache
+                export = read_export(task.bundle, read_into, task.source, folder, progress, task.at)
             first = next(export.rejected.read(1), None)
             validate_rejected_share(
                 task,
@@ -89,12 +93,16 @@ def score_stream(task: Task) -> ScoringSummary:
             if context:
                 own = record_export(task.bundle.manifest, export)
                 task, remembered = remember(task, own, folder)
+            task = replace(task, at=export.days.find_latest() if task.at is None else task.at)
+            if late:
                 for table in export.tickets.read(WINDOW):
-                    cache.add(cache.encode(task.bundle.make_features(table.to_pandas())))
+                    tickets = look_at(task, table.to_pandas())
+                    cache.add(cache.encode(task.bundle.make_features(tickets)))
             targets = [task.rejected, *([task.output] if task.output else [])]
             rejected, *outputs = opened.enter_context(replace_files(targets, folder))
             output = outputs[0] if outputs else folder / "output"
             summary = write_export(task, export, cache, folder, output, rejected)
+            summary.as_of = task.format_moment()
             if remembered is not None:
                 remembered.tell(summary)
         if task.output is None:
@@ -165,7 +173,7 @@ def decide_window(
     again[export.repeated[before:after] - start] = True
     repeated = frame[again].assign(**{REASON: DUPLICATE, DETAIL: ""})
     kept = frame[~again].reset_index(drop=True) if len(repeated) else frame
-    features = cache.look_up(codes[~again], partial(task.bundle.make_features, kept))
+    features = cache.look_up(codes[~again], lambda: task.bundle.make_features(look_at(task, kept)))
     decided = decide_tickets(task, kept, features)
     candidates = decided.take_candidates(start - before) if task.policy.joint else None
     window = Window(build_export_rows(decided), repeated, candidates)

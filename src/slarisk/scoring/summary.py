@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from slarisk.learning.context import list_desk_names
 from slarisk.model.bundle import PROBABILITY
+from slarisk.scoring.states import OPEN, PAST_TARGET
 from slarisk.stats.drift import MODERATE, band, population_stability_index
 from slarisk.tickets.fields import NEVER, TWICE
 
@@ -35,6 +36,10 @@ class ScoringSummary:
     twice, or not at all. For a model with context, ``short_history``
     counts tickets for whose loads and rates the history is too short, ``stale_history`` those
     created long after it ends, and ``notes`` say what the history is.
+
+    ``as_of`` is the moment of scoring, and ``states`` counts the tickets by their state then; of
+    those that were open, ``open_escalated`` counts the escalated, ``waiting`` those that are to be
+    escalated later, and ``open_left`` and ``open_acted`` are dollars as ``left`` and ``acted``.
     """
 
     rows_in: int = 0
@@ -52,12 +57,22 @@ class ScoringSummary:
     short_history: int = 0
     stale_history: int = 0
     notes: list[str] = field(default_factory=list)
+    as_of: str = ""
+    states: Counter[str] = field(default_factory=Counter)
+    open_escalated: int = 0
+    waiting: int = 0
+    open_left: float = 0.0
+    open_acted: float = 0.0
 
     def count_export(self, batch: pa.RecordBatch) -> None:
         """Add rows of the export."""
         self.scored += len(batch)
-        for counter, name in ((self.origins, "Score_Origin"), (self.buckets, "Risk_Bucket")):
-            for pair in pc.value_counts(batch[name]).to_pylist():
+        for counter, name in (
+            (self.origins, "Score_Origin"),
+            (self.buckets, "Risk_Bucket"),
+            (self.states, "State"),
+        ):
+            for pair in pc.value_counts(batch[name].drop_null()).to_pylist():
                 counter[pair["values"]] += pair["counts"]
         self.still_open += batch["Is_SLA_Breach"].null_count
         escalate = batch["Escalate"].to_numpy(zero_copy_only=False)
@@ -65,7 +80,15 @@ class ScoringSummary:
         escalated = batch["Expected_Loss_If_Escalated"].to_numpy()
         self.escalated += int(escalate.sum())
         self.left += float(left.sum())
-        self.acted += float(np.where(escalate, escalated, left).sum())
+        acted = np.where(escalate, escalated, left)
+        self.acted += float(acted.sum())
+        state = batch["State"].to_numpy(zero_copy_only=False)
+        still_open = (state == OPEN) | (state == PAST_TARGET)
+        self.open_escalated += int((escalate & still_open).sum())
+        self.open_left += float(left[still_open].sum())
+        self.open_acted += float(acted[still_open].sum())
+        planned = len(batch) - batch["Escalate_At"].null_count
+        self.waiting += planned - int((escalate & (state == OPEN)).sum()) if planned else 0
 
     def count_features(self, bundle: Bundle, scored: ScoredTickets) -> None:
         """Add the binned features of some tickets, and their unseen categories."""
@@ -108,7 +131,7 @@ class ScoringSummary:
     def from_json(cls, text: str) -> ScoringSummary:
         """Read what :meth:`to_json` wrote."""
         values = json.loads(text)
-        for name in ("rejected", "origins", "buckets", "unseen", "times"):
+        for name in ("rejected", "origins", "buckets", "unseen", "times", "states"):
             values[name] = Counter(values[name])
         values["bins"] = {name: np.array(counts) for name, counts in values["bins"].items()}
         return cls(**values)

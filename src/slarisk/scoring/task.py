@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from slarisk.decisions.policies import DecisionPolicy, make_policy
 from slarisk.errors import InputError
 from slarisk.exports.files import name_file
 from slarisk.exports.rows import SOURCE_ROW
-from slarisk.scoring.rejections import DETAIL, FILE, REASON
+from slarisk.scoring.rejections import DETAIL, FILE, NOT_YET, REASON
 from slarisk.scoring.summary import rank_counts
 from slarisk.tickets.labels import NO_SLA
 from slarisk.tickets.left_out import TOTAL
+from slarisk.times.zones import show_local
 
 if TYPE_CHECKING:
     from slarisk.config import Decision
@@ -28,7 +31,8 @@ class Task:
 
     ``output`` None is standard output; ``max_rejected`` is a share of the rows. For a model with
     context, ``history`` is where other tickets are read from, and ``state`` is the file that gets
-    what is to be kept of all of them.
+    what is to be kept of all of them. ``at`` is the moment as of which tickets are scored; None is
+    the latest time in the export.
     """
 
     bundle: Bundle
@@ -41,11 +45,20 @@ class Task:
     max_rejected: float = 1.0
     history: str | None = None
     state: Path | None = None
+    at: pd.Timestamp | None = None
 
     @property
     def policy(self) -> DecisionPolicy:
         """The decision policy."""
-        return make_policy(self.decision, self.bundle.manifest.threshold)
+        manifest = self.bundle.manifest
+        return make_policy(self.decision, manifest.threshold, manifest.stopping)
+
+    def format_moment(self) -> str:
+        """Format the moment of scoring as the clocks of the data's time zone show it."""
+        if self.at is None or pd.isna(self.at):
+            return ""
+        shown = show_local(pd.Series([self.at]), self.bundle.manifest.data.timezone)
+        return f"{shown.iloc[0]:%Y-%m-%d %H:%M}"
 
 
 def validate_rejected_share(
@@ -71,7 +84,7 @@ def validate_rejected_share(
         Gives the share, the reasons and the first rejected row.
     """
     # there is nothing wrong with such rows
-    rejected = reasons.total() - reasons[NO_SLA] - reasons[TOTAL]
+    rejected = reasons.total() - reasons[NO_SLA] - reasons[TOTAL] - reasons[NOT_YET]
     if rejected <= task.max_rejected * rows:
         return
     counts = ", ".join(f"{reason}: {count:,}" for reason, count in rank_counts(reasons))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Positions = NDArray[np.int64]
 
 EVENTS, IDLE, CHANGES_OF = "events", "idle", "changes of "  # entries of ``features.so_far``
+# begin the column of a changing field as it stands when a ticket is looked at, or at first
+NOW, FIRST = "now:", "first:"
 _TICKET, _AT = "ticket", "at"
 
 
@@ -162,7 +164,13 @@ def join_changes(table: pd.DataFrame, ticket_ids: pd.Series) -> Changes:
     )
 
 
-NOW = "now:"  # begins the column of a changing field as it stands when a ticket is looked at
+def list_standing_columns(policy: DataPolicy, entries: Iterable[str]) -> list[str]:
+    """List the columns of :func:`describe_events`."""
+    changing = [name for name in policy.known.changing if name in policy.columns]
+    late = [name for name in changing if name not in policy.known.created]
+    counts = [name_so_far(entry) for entry in entries if entry != IDLE]
+    return [*(NOW + name for name in changing), *(FIRST + name for name in late),
+            LAST_CHANGE, *counts]  # fmt: skip
 
 
 def describe_events(
@@ -181,20 +189,83 @@ def describe_events(
     Returns
     -------
     DataFrame
-        By ticket id: ``now:<field>``, ``last_change_at`` and the counts, by their entries.
+        By ticket id, as text: ``now:<field>``, also ``first:<field>`` of fields that are not known
+        at creation, ``last_change_at`` (microseconds since 1970) and the counts.
     """
     table = read_changes(events, policy)
-    changes = join_changes(table, pd.Series(table[_TICKET].unique()))
-    last = np.append(changes.first[1:], len(changes.ticket)) - 1
-    described = changes.values.iloc[last].add_prefix(NOW).set_axis(table[_TICKET].unique())
-    described[LAST_CHANGE] = changes.written[last]
+    ids = pd.Series(table[_TICKET].unique())
+    changes = join_changes(table, ids)
+    last = np.append(changes.first[1:], len(changes.ticket))[: len(ids)] - 1
+    columns = {}
+    for name in changes.values:
+        columns[f"{NOW}{name}"] = changes.values[name].to_numpy(dtype=object)[last]
+        if name not in policy.known.created:
+            columns[f"{FIRST}{name}"] = changes.values[name].to_numpy(dtype=object)[changes.first]
+    columns[LAST_CHANGE] = changes.written[last].astype(np.int64).astype(str)
     for entry in entries:
         if entry != IDLE:
-            described[entry] = changes.count_so_far(last, entry)
-    return described
+            counted = changes.count_so_far(last, entry)
+            columns[name_so_far(entry)] = counted.astype(np.int64).astype(str)
+    described = pd.DataFrame(columns, index=ids.to_numpy(dtype=object)).astype("str")
+    return described[list_standing_columns(policy, entries)]
+
+
+def stand_by_events(
+    tickets: pd.DataFrame, fresh: pd.Series, created: pd.Series, entries: Iterable[str]
+) -> pd.DataFrame:
+    """Complete what the events of tickets say of them at the moment at which they are looked at.
+
+    Parameters
+    ----------
+    tickets : DataFrame
+        With what :func:`describe_events` says of them, or without.
+    fresh : Series of bool
+        Tickets that are looked at as they were created: of these only the first event counts.
+    created : Series of datetimes
+    entries : iterable of str
+        Of ``features.so_far``.
+
+    Returns
+    -------
+    DataFrame
+        With ``last_change_at`` as dates, and the counts as numbers.
+    """
+    columns = {}
+    for name in map(str, tickets):
+        if name.startswith(NOW):
+            field = name.removeprefix(NOW)
+            first = tickets.get(FIRST + field, tickets.get(field))
+            columns[name] = tickets[name].where(~fresh, first)
+    columns[LAST_CHANGE] = get_last_change(tickets).where(~fresh, created).fillna(created)
+    for entry in entries:
+        if entry != IDLE:
+            least = 1.0 if entry == EVENTS else 0.0
+            counted = tickets.get(name_so_far(entry), pd.Series(least, index=tickets.index))
+            counted = pd.to_numeric(counted, errors="coerce").astype(float)
+            columns[name_so_far(entry)] = counted.where(~fresh, least).fillna(least)
+    return tickets.assign(**columns)
+
+
+def get_last_change(tickets: pd.DataFrame) -> pd.Series:
+    """Return when the last event of each ticket was; NaT where nothing is known of events."""
+    if LAST_CHANGE not in tickets:
+        return pd.Series(pd.NaT, index=tickets.index, dtype="datetime64[us]")
+    last = tickets[LAST_CHANGE]
+    if pd.api.types.is_datetime64_any_dtype(last):
+        return last
+    moments = pd.to_numeric(last, errors="coerce").astype("Int64")
+    read: pd.Series = moments.astype("datetime64[us]")
+    return read
 
 
 def take_now(tickets: pd.DataFrame) -> pd.DataFrame:
     """Give tickets the values that their changing fields have when they are looked at."""
     now = [str(name) for name in tickets if str(name).startswith(NOW)]
     return tickets.assign(**{name.removeprefix(NOW): tickets[name] for name in now})
+
+
+def name_so_far(entry: str) -> str:
+    """Name the column of an entry of ``features.so_far``."""
+    if entry.startswith(CHANGES_OF):
+        return f"changes_{entry.removeprefix(CHANGES_OF)}"
+    return {EVENTS: "events_so_far", IDLE: "idle_hours"}[entry]

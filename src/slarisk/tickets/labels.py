@@ -125,6 +125,17 @@ def find_open(tickets: pd.DataFrame, data: DataPolicy) -> pd.Series:
     return ~ended
 
 
+def find_open_at(tickets: pd.DataFrame, data: DataPolicy, at: pd.Timestamp) -> pd.Series:
+    """Mask of tickets that were open at a moment, by what is known of them now."""
+    ends = find_ends(tickets)
+    known = data.label.known_at
+    closed_later = ends > at
+    if known is not None:
+        closed_later |= ends.isna() & (get_dates(tickets, known) > at)
+    still_open: pd.Series = find_open(tickets, data) | closed_later
+    return still_open
+
+
 def impute_creation(tickets: pd.DataFrame, creation: Creation) -> pd.Series:
     """Return the creation time of each ticket; imputed ones are drawn as in the notebook.
 

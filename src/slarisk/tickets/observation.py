@@ -34,18 +34,55 @@ def find_latest(dates: Mapping[str, pd.Series]) -> pd.Timestamp:
     >>> find_latest({"resolved_at": days})
     Timestamp('2026-03-05 00:00:00')
     """
-    columns = [each.dropna().to_numpy(dtype="datetime64[us]") for each in dates.values()]
-    moments = np.sort(np.concatenate([*columns, np.empty(0, dtype="datetime64[us]")]))
-    if not len(moments):
-        return pd.NaT  # type: ignore[return-value]
-    gaps = np.diff(moments)
-    first = max(len(moments) - max(_FEW, len(moments) // _SHARE), 2)
-    for place in range(first, len(moments)):  # the first date that would be ahead
-        gap = gaps[place - 1]
-        rest = gaps[(place - 1) // 2 : place - 1]
-        if gap > _FAR and (not len(rest) or gap > _TIMES * rest.max()):
-            return pd.Timestamp(moments[place - 1])
-    return pd.Timestamp(moments[-1])
+    days = DaysOfDates()
+    days.add(dates)
+    return days.find_latest()
+
+
+class DaysOfDates:
+    """The days of any number of dates, from which the latest is found in little memory.
+
+    Of each day the first and the last date are kept, and how many there are: a gap that counts is
+    far longer than a day.
+    """
+
+    def __init__(self) -> None:
+        self._days = pd.DataFrame({"count": [], "first": [], "last": []})
+
+    def add(self, dates: Mapping[str, pd.Series]) -> None:
+        """Add some dates, by field."""
+        columns = [each.dropna().to_numpy(dtype="datetime64[us]") for each in dates.values()]
+        moments = pd.Series(np.concatenate([*columns, np.empty(0, dtype="datetime64[us]")]))
+        day = moments.to_numpy().astype("datetime64[D]").astype(np.int64)
+        self.merge(moments.groupby(day).agg(["count", "min", "max"]).set_axis(
+            ["count", "first", "last"], axis="columns"))  # fmt: skip
+
+    def merge(self, days: pd.DataFrame) -> None:
+        """Add days: ``count``, ``first`` and ``last``, by the number of the day."""
+        every = pd.concat([each for each in (self._days, days) if len(each)] or [days])
+        grouped = every.groupby(level=0)
+        self._days = grouped.agg({"count": "sum", "first": "min", "last": "max"})
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The days, for :meth:`merge`."""
+        return self._days
+
+    def find_latest(self) -> pd.Timestamp:
+        """Find the latest date as :func:`find_latest` does; NaT if there is none."""
+        if not len(self._days):
+            return pd.NaT  # type: ignore[return-value]
+        first, last = (
+            self._days[name].to_numpy(dtype="datetime64[us]") for name in ("first", "last")
+        )
+        ends = np.cumsum(self._days["count"].to_numpy(dtype=np.int64))
+        starts, gaps = ends[:-1], first[1:] - last[:-1]  # of each day but the first
+        least = max(ends[-1] - max(_FEW, ends[-1] // _SHARE), 2)
+        for place, gap in zip(starts, gaps, strict=True):  # the first date that would be ahead
+            rest = gaps[(starts - 1 >= (place - 1) // 2) & (starts < place)]
+            if place >= least and gap > _FAR and (not len(rest) or gap > _TIMES * rest.max()):
+                return pd.Timestamp(last[np.searchsorted(ends, place)])
+        return pd.Timestamp(last[-1])
 
 
 def list_dates_ahead(

@@ -93,9 +93,22 @@ def fit_lives(
         training.frame,
         spread_folds(folds, training.ticket),
         {name: each[training.ticket] for name, each in fit_params.items()},
-        training.open,
+        draw_fitted(training, config.landmarks.fitted, config.split.seed),
     )
     return Lives(training, test, learned)
+
+
+def draw_fitted(rows: LandmarkRows, later: int | None, seed: int) -> Bools:
+    """Draw the rows that a model is fitted on: of each ticket creation, and some later ones."""
+    if later is None:
+        return rows.open
+    draws = np.random.default_rng(seed).random(len(rows.ticket))
+    draws[rows.at_creation] = -1.0
+    order = np.lexsort((draws, rows.ticket))
+    ticket = rows.ticket[order]
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - np.searchsorted(ticket, ticket)
+    return rows.open & (rank <= later)
 
 
 def follow_lives(

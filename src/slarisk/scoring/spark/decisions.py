@@ -14,7 +14,7 @@ from slarisk.decisions.facts import TicketFacts
 from slarisk.decisions.shortlist import Candidates, Shortlist
 from slarisk.scoring.decided import decide_tickets
 from slarisk.scoring.export import EXPORT_PLAIN, as_array, build_export_rows
-from slarisk.scoring.export_reader import list_needed_fields
+from slarisk.scoring.export_reader import list_ticket_columns
 from slarisk.scoring.summary import ScoringSummary
 from slarisk.tickets.contract import type_fields
 
@@ -53,14 +53,14 @@ def decide_rows(good: DataFrame, task: Task) -> DataFrame:
     from pyspark.sql import functions as fn
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    fields = list_needed_fields(task.bundle.manifest)
+    fields = list_ticket_columns(task.bundle.manifest)
     tickets = good.select(*(fn.col(f"`{name}`") for name in fields))
     return tickets.mapInArrow(partial(_decide_batches, task), from_arrow_schema(_DECIDED))
 
 
 def _decide_batches(task: Task, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     manifest = task.bundle.manifest
-    fields = list_needed_fields(manifest)
+    fields = list_ticket_columns(manifest)
     for batch in batches:
         if not len(batch):
             continue

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from slarisk.learning.context import History, join_parts
 from slarisk.model.history import from_table, to_table
-from slarisk.scoring.export_reader import list_needed_fields
+from slarisk.scoring.export_reader import list_ticket_columns
 from slarisk.scoring.history import record_frame
 from slarisk.tickets.contract import type_fields
 
@@ -28,7 +28,7 @@ def collect_history(good: DataFrame, manifest: Manifest) -> History:
     from pyspark.sql import functions as fn
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    fields = list_needed_fields(manifest)
+    fields = list_ticket_columns(manifest)
     tickets = good.select(*(fn.col(f"`{name}`") for name in fields))
     parts = tickets.mapInArrow(partial(_record, manifest), from_arrow_schema(_PART)).collect()
     recorded = [from_table(pa.ipc.open_stream(bytes(row[0])).read_all()) for row in parts]
@@ -37,7 +37,7 @@ def collect_history(good: DataFrame, manifest: Manifest) -> History:
 
 
 def _record(manifest: Manifest, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    fields = list_needed_fields(manifest)
+    fields = list_ticket_columns(manifest)
     for batch in batches:
         frame = type_fields(batch.to_pandas(), manifest.data, fields)
         table = to_table(record_frame(manifest, frame))

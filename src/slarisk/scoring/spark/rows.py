@@ -15,8 +15,8 @@ from slarisk.exports.rows import SOURCE_LINE, SOURCE_ROW
 from slarisk.scoring.eventlog import POSITION, collapse_in_order
 from slarisk.scoring.export_reader import (
     list_event_fields,
-    list_needed_fields,
     list_required_fields,
+    list_ticket_columns,
 )
 from slarisk.scoring.rejections import (
     DETAIL,
@@ -62,9 +62,9 @@ class Piece(NamedTuple):
 
 
 def read_rows(
-    spark: SparkSession, manifest: Manifest, files: list[str]
+    spark: SparkSession, manifest: Manifest, files: list[str], at: pd.Timestamp | None = None
 ) -> tuple[DataFrame, DataFrame]:
-    """Read all rows of the files, and find those that cannot be scored.
+    """Read all rows of the files, and find those that cannot be scored as of a moment.
 
     Returns
     -------
@@ -73,21 +73,21 @@ def read_rows(
     rows : DataFrame
         Tickets and malformed rows: position, raw text by field, and the reason for rejecting.
     """
-    fields = list_needed_fields(manifest)
+    fields = list_ticket_columns(manifest)
     events = manifest.data.events
     pieces = list_pieces(manifest.data, files)
     listed = spark.createDataFrame(
         spark.sparkContext.parallelize(pieces, len(pieces)),  # each is a task
         "number long, path string, first long, last long, before long",
     )
-    reject = partial(reject_tickets, manifest, fields)
+    reject = partial(reject_tickets, manifest, fields, at)
     schema = _make_row_schema(fields)
     if events is None:
-        read = partial(read_pieces, manifest, fields)
+        read = partial(read_pieces, manifest, fields, at)
         rows = map_frames(listed, lambda frames: reject(read(frames)), schema)
         return rows, rows
-    raw = list_event_fields(manifest)
-    log = map_frames(listed, partial(read_pieces, manifest, raw), _make_row_schema(raw))
+    raw = list_event_fields(manifest, at is not None)
+    log = map_frames(listed, partial(read_pieces, manifest, raw, at), _make_row_schema(raw))
     placed = log.where(f"{REASON} = ''").repartition(_KEY).sortWithinPartitions(POSITION)
     collapse = partial(collapse_rows, manifest)
     tickets = map_frames(placed, lambda frames: reject(collapse(frames)), schema)
@@ -129,7 +129,9 @@ def _make_row_schema(fields: list[str]) -> pa.Schema:
     return pa.schema(list(kinds.items()))
 
 
-def read_pieces(manifest: Manifest, fields: list[str], listed: Frames) -> Frames:
+def read_pieces(
+    manifest: Manifest, fields: list[str], at: pd.Timestamp | None, listed: Frames
+) -> Frames:
     """Read pieces with the local engine's reader; malformed rows have a reason."""
     data, required = manifest.data, list_required_fields(manifest)
     columns = [*_PLACE, POSITION, _ROUND, *fields, _KEY, REASON, DETAIL]
@@ -141,7 +143,7 @@ def read_pieces(manifest: Manifest, fields: list[str], listed: Frames) -> Frames
             rows = part.parse()
             frame = rows.frame.assign(**{REASON: "", DETAIL: ""})
             if data.events is not None:
-                good, bad = sort_events(frame, manifest)
+                good, bad = sort_events(frame, manifest, at)
                 good[_KEY] = make_event_keys(good, manifest, piece.number, before)
                 bad[_KEY] = bad["ticket_id"]
                 frame = pd.concat([good, bad])
@@ -166,15 +168,17 @@ def collapse_rows(manifest: Manifest, frames: Frames) -> Frames:
     """Collapse all events of some tickets, in their order, into these tickets."""
     events = pd.concat(list(frames) or [pd.DataFrame()], ignore_index=True)
     if len(events):
-        yield collapse_in_order(events, manifest.data, manifest.sla.pause).assign(**{_ROUND: 1})
+        yield collapse_in_order(events, manifest).assign(**{_ROUND: 1})
 
 
-def reject_tickets(manifest: Manifest, fields: list[str], frames: Frames) -> Frames:
+def reject_tickets(
+    manifest: Manifest, fields: list[str], at: pd.Timestamp | None, frames: Frames
+) -> Frames:
     """Add the reason why a ticket cannot be scored; all keep their raw text."""
     for raw in frames:
         frame = raw.reset_index(drop=True)
         tickets = frame[frame[REASON] == ""]
-        good, bad = sort_tickets(tickets[[*_PLACE, *fields]], manifest, fields)
+        good, bad = sort_tickets(tickets[[*_PLACE, *fields]], manifest, fields, at)
         for name in (REASON, DETAIL):
             frame.loc[bad.index, name] = bad[name]
         frame[_KEY] = pd.concat([good["ticket_id"], bad["ticket_id"]]).reindex(frame.index)
