@@ -1,14 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slarisk.config import Decision, DecisionKind
+from slarisk.config import Decision, DecisionKind, Moment
 from slarisk.decisions.costs import CostMatrix, cost_matrix
-from slarisk.decisions.facts import TicketFacts, rank_tickets
+from slarisk.decisions.facts import Standing, TicketFacts, rank_tickets
 from slarisk.decisions.policies import (
     POLICIES,
     Capacity,
+    NowOrLater,
     PerTicket,
     SingleThreshold,
     list_parameters,
@@ -16,6 +19,7 @@ from slarisk.decisions.policies import (
     validate_decision,
 )
 from slarisk.decisions.shortlist import Candidates, Shortlist
+from slarisk.decisions.stopping import Stopping
 from slarisk.errors import InputError
 
 # few values of each, so that most tickets tie with another
@@ -121,8 +125,16 @@ def test_ties_go_by_creation_time_then_by_id_as_text():
 def test_no_policy_heeds_the_order_of_tickets(tickets, per_day, random):
     probability, costs, known = tickets
     order = np.array(random.sample(range(len(costs)), len(costs)), dtype=int)
+    size = len(costs)
+    known = replace(
+        known,
+        standing=Standing(
+            np.linspace(0, 30, size), np.full(size, 24.0), np.array(["High", "Low"] * size)[:size]
+        ),
+    )
+    later = Stopping([0.0, 0.5], [0.0], ["High"], [[3.0, None], [1.0, 0.5]], [])
     for name in POLICIES:
-        policy = make_policy(Decision(name, per_day=per_day), 0.3)
+        policy = make_policy(Decision(name, per_day=per_day), 0.3, later)
         straight = policy.decide(probability, costs, known)
         shuffled = policy.decide(probability[order], costs.take(order), known.take(order))
         assert shuffled.tolist() == straight[order].tolist()
@@ -208,12 +220,17 @@ def test_a_key_that_is_missing_wrong_or_not_read_is_named(decision, named):
 
 
 def test_every_policy_can_be_made_from_its_own_keys():
-    assert [*POLICIES] == [PerTicket.kind, SingleThreshold.kind, Capacity.kind, DecisionKind.grid]
+    at_creation = [PerTicket.kind, SingleThreshold.kind, Capacity.kind]
+    assert [*POLICIES] == [*at_creation, NowOrLater.kind, DecisionKind.grid]
     assert {*POLICIES} == {*DecisionKind}
     for kind in DecisionKind:
         decision = Decision(kind, per_day=4 if kind is DecisionKind.capacity else None)
-        validate_decision(decision)
-        assert make_policy(decision, 0.25).describe()
+        validate_decision(decision, Moment.open if POLICIES[kind].in_time else Moment.created)
+        assert make_policy(decision, 0.25, Stopping()).describe()
+    with pytest.raises(InputError, match=r"decision=now_or_later: .*moment=open"):
+        validate_decision(Decision(DecisionKind.now_or_later))
+    with pytest.raises(InputError, match=r"decision=threshold: .*now_or_later"):
+        validate_decision(Decision(DecisionKind.threshold), Moment.open)
     assert make_policy(Decision(DecisionKind.grid), 0.25) != SingleThreshold(0.25)
     assert make_policy(Decision(DecisionKind.capacity, per_day=4), 0.25) == Capacity(4)
     assert [kind.value for kind, each in POLICIES.items() if each.optimistic] == ["grid"]

@@ -78,7 +78,8 @@ def _train(config):
     learned = cross_fit(
         estimator, config.features, config.calibration.name, training, folds, fit_params
     )
-    bundle = pack(config, learned, 0.3, tickets, held_out)
+    prepared = SimpleNamespace(tickets=tickets, held_out=held_out, history=None)
+    bundle = pack(config, learned, 0.3, prepared, training)
     return SimpleNamespace(
         bundle=bundle,
         config=config,

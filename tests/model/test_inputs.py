@@ -4,8 +4,8 @@ import pytest
 
 from slarisk.config import CostPolicy, DataPolicy, Decision, FeatureSet, SlaPolicy
 from slarisk.learning.calibration import Calibrator
-from slarisk.model.bundle import Manifest
 from slarisk.model.inputs import list_inputs, make_example
+from slarisk.model.manifest import Manifest
 from slarisk.model.pyfunc import DecisionModel
 
 FIELDS = {

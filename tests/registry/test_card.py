@@ -91,7 +91,7 @@ def write(judged, run, result):
         config = replace(judged.config, **changed)
         costs = judged.tickets.costs
         parts = (judged.training, judged.test)
-        context = ComparisonContext(config, judged.tickets, *parts, checks, costs, costs)
+        context = ComparisonContext(config, judged.tickets, *parts, checks, costs, costs, None)
         candidate = Candidate(run, context, judged.bundle, {}, judged.test, [], [])
         return write_card(candidate, result, None, why)
 

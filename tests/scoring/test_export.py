@@ -23,6 +23,7 @@ HEADER = [
     *("Product Purchased", "Resolution_Hours", "Is_SLA_Breach", "Breach_Cost"),
     *("Pred_Breach_Prob", "Risk_Bucket", "Escalate", "Expected_Loss_If_Left"),
     *("Expected_Loss_If_Escalated", "Score_Origin", "Model_Version", "Scored_At"),
+    *("State", "Age_Hours", "Hours_Left", "Escalate_At"),
 ]
 REJECTED_HEADER = ["file", "row", "line", "Ticket ID", "reason", "detail"]
 NOW = "2025-01-01T00:00:00+00:00"
@@ -277,7 +278,7 @@ def test_parquet_holds_types(scored):
     kinds = {name: str(scored.schema.field(name).type) for name in HEADER}
     numbers = {
         *("Resolution_Hours", "Breach_Cost", "Pred_Breach_Prob"),
-        *("Expected_Loss_If_Left", "Expected_Loss_If_Escalated"),
+        *("Expected_Loss_If_Left", "Expected_Loss_If_Escalated", "Age_Hours", "Hours_Left"),
     }
     flags = {"Is_SLA_Breach", "Escalate"}
     for name, kind in kinds.items():

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slarisk.checks.check import CheckResult, failed, passed
-from slarisk.config import DecisionKind
 from slarisk.decisions.policies import find_policy
 from slarisk.decisions.thresholds import best_threshold
 from slarisk.learning.calibration import cross_calibrate, fit_calibrator
@@ -92,7 +91,7 @@ def _measure_objective(context: CheckContext) -> float:
         costs, breach = context.eligible_costs, context.eligible_breach
         escalate = context.decide(context.training[eligible], context.eligible_probability, costs)
         return float(costs.losses(breach, escalate).mean())
-    if config.decision.name is DecisionKind.now_or_later:
+    if context.policy.in_time:
         return measure_by_fold(lives, context.timed, context.breach, config.landmarks, config.data)
     scores = lives.learned.probability
     ages = follow_tickets(context.policy, lives.training, scores, context.timed, config.data)

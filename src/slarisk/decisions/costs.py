@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from slarisk.arrays import Bools, Floats
 
 
+# Losses closer than this share of all the money at stake are equal: sums of dollars differ by as
+# much when the same tickets are added in another order.
+ROUNDING = 1e-12
+
+
 @dataclass(frozen=True, eq=False)
 class CostMatrix:
     """The costs of the four outcomes, ticket by ticket.

@@ -43,6 +43,8 @@ class DecisionPolicy(ABC):
         Whether a decision depends on the other tickets. An export is decided about in parts, so
         such a policy must have this property: deciding about parts, and then about the tickets
         escalated in each, gives what deciding about all at once does.
+    in_time : bool
+        Whether it decides about open tickets at any age, by thresholds learnt for each.
     """
 
     kind: ClassVar[DecisionKind]
@@ -50,6 +52,7 @@ class DecisionPolicy(ABC):
     optimistic: ClassVar[bool] = False
     by_threshold: ClassVar[bool] = False
     joint: ClassVar[bool] = False
+    in_time: ClassVar[bool] = False
 
     @abstractmethod
     def decide(self, probability: Floats, costs: CostMatrix, tickets: TicketFacts) -> Bools:
@@ -175,6 +178,7 @@ class NowOrLater(DecisionPolicy):
 
     kind: ClassVar = DecisionKind.now_or_later
     label: ClassVar = "now or later"
+    in_time: ClassVar = True
 
     def decide(self, probability: Floats, costs: CostMatrix, tickets: TicketFacts) -> Bools:
         """Decide which tickets to escalate now; costs are those at their age."""
@@ -240,8 +244,8 @@ def validate_decision(decision: Decision, moment: Moment = Moment.created) -> No
     InputError
         Names the key.
     """
-    ages = moment is Moment.open
-    if ages and decision.name not in (DecisionKind.now_or_later, DecisionKind.per_ticket):
+    ages, policy = moment is Moment.open, find_policy(decision)
+    if ages and not (policy.in_time or policy is PerTicket):
         raise InputError(
             f"decision={decision.name.value}: decides about tickets at creation. With moment=open "
             "take now_or_later, or per_ticket."

@@ -65,9 +65,10 @@ class Shortlist:
 
 def _join(one: Candidates, other: Candidates) -> Candidates:
     def join(first: Any, second: Any) -> Any:
-        return type(first)(
-            *map(np.concatenate, zip(vars(first).values(), vars(second).values(), strict=True))
-        )
+        if first is None or isinstance(first, np.ndarray):
+            return first if first is None else np.concatenate([first, second])
+        parts = zip(vars(first).values(), vars(second).values(), strict=True)
+        return type(first)(*(join(*pair) for pair in parts))
 
     return Candidates(
         np.concatenate([one.probability, other.probability]),

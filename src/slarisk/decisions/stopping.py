@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.decisions.thresholds import ROUNDING
+from slarisk.decisions.costs import ROUNDING
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -9,16 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from slarisk.arrays import Bools, Floats
-from slarisk.decisions.costs import CostMatrix
+from slarisk.decisions.costs import ROUNDING, CostMatrix
 from slarisk.stats.resampling import draw_weights
 
 if TYPE_CHECKING:
     from slarisk.arrays import Counts
-
-
-# Losses closer than this share of all the money at stake are equal: sums of dollars differ by as
-# much when the same tickets are added in another order.
-ROUNDING = 1e-12
 
 
 _GRID = np.linspace(0.05, 0.95, 19)  # the notebook's

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from slarisk.decisions.costs import ROUNDING
 from slarisk.decisions.policies import PerTicket
-from slarisk.decisions.thresholds import ROUNDING
 from slarisk.decisions.timing import TimedCosts
 from slarisk.evaluation.timers import (
     SHORTEST,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slarisk.decisions.thresholds import ROUNDING
+from slarisk.decisions.costs import ROUNDING
 
 if TYPE_CHECKING:
     from slarisk.arrays import Bools, Codes, Floats

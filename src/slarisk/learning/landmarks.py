@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from slarisk.arrays import Bools, Floats, Integers
     from slarisk.config import DataPolicy, FeatureSet, Landmarks, SlaPolicy
-    from slarisk.tickets.changes import Changes
+    from slarisk.tickets.changes import FieldChanges
     from slarisk.tickets.prepare import LabelledTickets
 
 _NOW = {  # entries of ``features.now``, and their columns
@@ -148,7 +148,7 @@ def take_standing(
     frame: pd.DataFrame,
     ticket: Integers,
     moments: NDArray[np.datetime64],
-    changes: Changes | None,
+    changes: FieldChanges | None,
     rows: NDArray[np.int64],
     features: FeatureSet,
 ) -> pd.DataFrame:
@@ -160,7 +160,7 @@ def take_standing(
     ticket : int array of shape (k,)
         Positions in ``frame``.
     moments : datetime64 array of shape (k,)
-    changes : Changes or None
+    changes : FieldChanges or None
         Of the tickets at the positions ``rows``, shape (n,), of all.
     features : FeatureSet
 

@@ -10,7 +10,7 @@ of the others, verified whenever a bundle is loaded). A model with context has a
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,43 +21,35 @@ import skops.io
 import skops.io.exceptions
 from pydantic import TypeAdapter
 
-from slarisk.config import CostPolicy, DataPolicy, Decision, FeatureSet, Moment, SlaPolicy
-from slarisk.decisions.effect import make_effect
-from slarisk.decisions.policies import DecisionPolicy, make_policy
-from slarisk.decisions.stopping import Stopping
-from slarisk.decisions.timing import TicketTimes, TimedCosts
+from slarisk.config import Moment
+from slarisk.decisions.policies import DecisionPolicy
 from slarisk.errors import InputError
-from slarisk.learning.calibration import Calibrator
 from slarisk.learning.context import (
     History,
     add_context,
-    list_context_names,
     list_groups,
     remember_tickets,
 )
-from slarisk.learning.features import CATEGORIES, category_names, feature_fields, make_features
-from slarisk.learning.landmarks import add_standing, get_standing
+from slarisk.learning.features import CATEGORIES, category_names, make_features
+from slarisk.learning.landmarks import get_standing
 from slarisk.learning.models import BreachModel
 from slarisk.model.checksums import checksum_folder, list_changed_files, write_checksums
 from slarisk.model.history import load_history, save_history
-from slarisk.model.profile import Bins
-from slarisk.model.seen_tickets import SeenTickets, identity_time_field, is_landmark
+from slarisk.model.manifest import FORMAT, Manifest
+from slarisk.model.plan import plan_escalations
+from slarisk.model.seen_tickets import SeenTickets, is_landmark
 from slarisk.model.unique_rows import UniqueRows
-from slarisk.tickets.changes import stand_by_events, take_now
-from slarisk.tickets.contract import get_dates, take_facts
-from slarisk.tickets.fields import AS_OF, cost_fields
-from slarisk.tickets.labels import measure_ages
-from slarisk.tickets.prices import price_tickets
+from slarisk.tickets.changes import take_now
+from slarisk.tickets.fields import AS_OF
+from slarisk.times.zones import show_local
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slarisk.arrays import Floats
-    from slarisk.decisions.costs import CostMatrix
-    from slarisk.decisions.facts import TicketFacts
+    from slarisk.arrays import Bools, Floats
+    from slarisk.decisions.policies import DecisionPolicy
     from slarisk.tickets.prepare import LabelledTickets
 
-FORMAT = 1
 MANIFEST, PIPELINE, SEEN, CHECKSUMS = "bundle.json", "pipeline.skops", "seen.parquet", "seal.json"
 HISTORY = "history.parquet"
 
@@ -68,6 +60,8 @@ ESCALATE = "escalate"
 LEFT = "expected_loss_if_left"
 ESCALATED = "expected_loss_if_escalated"
 ORIGIN = "score_origin"
+ESCALATE_AT = "escalate_at"
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S"  # of ESCALATE_AT
 BUCKETS = {"Low Risk": 0.33, "Medium Risk": 0.66, "High Risk": 1.0}  # upper ends, included
 
 # Types that skops may build when it loads a pipeline, beyond its own list: plain data, compiled
@@ -86,94 +80,6 @@ TRUSTED_TYPES = (
     "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
 )
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """Contents of ``bundle.json``.
-
-    ``threshold`` is the one chosen in training; ``fallback_cost`` (dollars), the mean over the
-    training tickets, prices a ticket whose own breach cost is unknown. ``profile`` has the
-    distribution of each feature, and of the breach probability, in training.
-
-    A model of open tickets (``moment``) has the rule when to stop waiting; ``implied_hours`` stands
-    for the target of a ticket without one, by which the effect of an escalation may go.
-    """
-
-    data: DataPolicy
-    sla: SlaPolicy
-    cost: CostPolicy
-    features: FeatureSet
-    decision: Decision
-    calibrator: Calibrator
-    threshold: float
-    fallback_cost: float
-    model_name: str
-    profile: dict[str, Bins] = field(default_factory=dict)
-    format: int = FORMAT
-    moment: Moment = Moment.created
-    stopping: Stopping | None = None
-    implied_hours: float | None = None
-
-    @property
-    def has_context(self) -> bool:
-        """Whether a score depends on earlier tickets, too."""
-        return bool(list_context_names(self.features))
-
-    @property
-    def policy(self) -> DecisionPolicy:
-        """The decision policy of training; a command may use another."""
-        return make_policy(self.decision, self.threshold, self.stopping)
-
-    def required_fields(self) -> list[str]:
-        """List the fields that a decision needs.
-
-        They are the features, the time that identifies a ticket of the training run (which must
-        not get its in-sample score), and the fields that price the ticket.
-        """
-        data = self.data
-        fields = [*feature_fields(self.features), identity_time_field(data)]
-        fields = [name for name in fields if name in data.columns]
-        if data.costs.breach is None and "priority" in data.columns:
-            fields.append("priority")
-        fields += cost_fields(data)
-        return list(dict.fromkeys(fields))
-
-    def costs(self, tickets: pd.DataFrame) -> CostMatrix:
-        """Price each ticket, at the mean of training where its own cost is unknown.
-
-        An open ticket that is looked at later is priced as escalated at its age.
-        """
-        costs = price_tickets(tickets, self.data, self.sla, self.cost, self.fallback_cost)
-        if self.moment is not Moment.open:
-            return costs
-        standing = get_standing(tickets)
-        certain = ~np.isnan(standing.target)
-        implied = np.nan if self.implied_hours is None else self.implied_hours
-        times = TicketTimes(
-            np.full(len(tickets), np.inf), np.where(certain, standing.target, implied), certain
-        )
-        return TimedCosts(costs, times, make_effect(self.cost)).at_age(standing.age)
-
-    def facts(self, tickets: pd.DataFrame) -> TicketFacts:
-        """Return the facts that a decision policy may use."""
-        facts = take_facts(tickets, self.data)
-        if self.moment is not Moment.open:
-            return facts
-        return replace(facts, standing=get_standing(tickets))
-
-    def stand(self, dated: pd.DataFrame) -> pd.DataFrame:
-        """Add how old tickets are at the moment ``as_of``; without it they are just created.
-
-        For a model of tickets at creation there is nothing to add.
-        """
-        if self.moment is not Moment.open:
-            return dated
-        created, as_of = get_dates(dated, "created_at"), get_dates(dated, AS_OF)
-        fresh, as_of = as_of.isna(), as_of.fillna(created)
-        age, target = measure_ages(dated, self.data, self.sla, as_of)
-        stood = stand_by_events(dated, fresh, created, self.features.so_far)
-        return add_standing(stood.assign(**{AS_OF: as_of}), age, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,23 +123,32 @@ class Bundle:
             One row per ticket, same index: ``breach_probability``, ``risk_bucket``, ``escalate``,
             ``expected_loss_if_left`` and ``expected_loss_if_escalated`` (dollars) and
             ``score_origin``. A ticket that the model was trained on has its out-of-fold
-            probability.
+            probability. With ``as_of``, for a model of open tickets, also ``escalate_at``: when
+            each is to be escalated if nothing changes but the time; missing if never.
         """
         scored = self.score(tickets)
         costs = self.manifest.costs(scored.tickets)
         left, escalated = costs.expected(scored.probability)
         facts = self.manifest.facts(scored.tickets)
-        return pd.DataFrame(
+        escalate = self.manifest.policy.decide(scored.probability, costs, facts)
+        decided = pd.DataFrame(
             {
                 PROBABILITY: scored.probability,
                 BUCKET: np.array(list(BUCKETS), dtype=object)[risk_buckets(scored.probability)],
-                ESCALATE: self.manifest.policy.decide(scored.probability, costs, facts),
+                ESCALATE: escalate,
                 LEFT: left,
                 ESCALATED: escalated,
                 ORIGIN: scored.origin.to_numpy(),
             },
             index=tickets.index,
         )
+        if self.manifest.moment is Moment.open and AS_OF in tickets:
+            standing = get_standing(scored.tickets)
+            may = tickets[AS_OF].notna().to_numpy() & ~(standing.age >= standing.target)
+            times = self.plan(self.manifest.policy, scored.tickets, escalate, may)
+            shown = show_local(times, self.manifest.data.timezone)
+            decided[ESCALATE_AT] = shown.dt.strftime(TIME_FORMAT).astype("str").to_numpy()
+        return decided
 
     def score(self, tickets: pd.DataFrame, features: UniqueRows | None = None) -> ScoredTickets:
         """Give each ticket its creation time, its probability and the origin of the probability.
@@ -249,6 +164,9 @@ class Bundle:
         out_of_fold = self._find_out_of_fold(dated, matches)
         by_model = features.scores[features.inverse]
         probability = np.where(np.isnan(out_of_fold), by_model, out_of_fold)
+        if self.manifest.moment is Moment.open:  # a ticket past its target has breached
+            standing = get_standing(dated)
+            probability = np.where(standing.age >= standing.target, 1.0, probability)
         return ScoredTickets(dated, probability, matches["origin"], features)
 
     def _find_out_of_fold(self, dated: pd.DataFrame, matches: pd.DataFrame) -> Floats:
@@ -267,6 +185,16 @@ class Bundle:
         place = np.minimum(stopping.find_places(standing.age, standing.target), len(names) - 1)
         rows = np.arange(len(table))
         return np.where(known.any(axis=1), table[rows, last[rows, place]], np.nan)
+
+    def plan(
+        self, policy: DecisionPolicy, tickets: pd.DataFrame, now: Bools, may: Bools
+    ) -> pd.Series:
+        """Find when each open ticket is to be escalated: see :func:`plan_escalations`."""
+
+        def score(later: pd.DataFrame) -> Floats:
+            return self.model.calibrate(self.make_standing_features(later))
+
+        return plan_escalations(self.manifest, policy, score, tickets, now, may)
 
     def make_features(self, tickets: pd.DataFrame) -> pd.DataFrame:
         """Build the feature frame of some tickets."""

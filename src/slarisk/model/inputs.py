@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from slarisk.config import Moment
 from slarisk.learning.features import A_MONDAY, UNKNOWN, example_values
+from slarisk.tickets.changes import list_change_fields
 from slarisk.tickets.fields import (
+    AS_OF,
     cost_fields,
     date_fields,
     duration_fields,
@@ -18,9 +21,10 @@ from slarisk.tickets.fields import (
 from slarisk.times.dates import EPOCHS, ISO_8601
 
 if TYPE_CHECKING:
-    from slarisk.model.bundle import Manifest
+    from slarisk.model.manifest import Manifest
 
 _OPTIONAL = ("ticket_id", "created_at")  # they identify a ticket of the training run
+_LATER = pd.Timedelta(hours=2)  # the age at which the example ticket is looked at
 _ID, _PRICE, _DURATION, _TIME = "1", 100.0, "8", "09:00"  # of the example ticket
 
 
@@ -48,7 +52,7 @@ def list_inputs(manifest: Manifest) -> list[Input]:
     by_column = {data.columns[name]: name for name in reversed(names) if name in data.columns}
     listed = [name for name in names if name in by_column.values()]
     examples = _list_examples(manifest)
-    return [
+    inputs = [
         Input(
             field=name,
             column=data.columns[name],
@@ -58,6 +62,18 @@ def list_inputs(manifest: Manifest) -> list[Input]:
         )
         for name in listed
     ]
+    if manifest.moment is not Moment.open:
+        return inputs
+    events = list_change_fields(data) if data.events is not None else []
+    events += [] if data.events is None else [data.events.order]
+    given = {each.field for each in inputs}
+    inputs += [
+        Input(name, data.columns[name], False, False, examples.get(name, _ID))
+        for name in dict.fromkeys(events)
+        if name not in given
+    ]
+    as_of = _write(A_MONDAY + _LATER, list_formats(data, "created_at")[0])
+    return [*inputs, Input(AS_OF, AS_OF, False, False, as_of)]
 
 
 def make_example(manifest: Manifest) -> pd.DataFrame:

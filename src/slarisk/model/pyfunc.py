@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from slarisk.config import Moment
 from slarisk.errors import InputError
 from slarisk.exports.rows import as_text
 from slarisk.learning.context import NEVER, list_groups, read_times
@@ -26,8 +27,8 @@ from slarisk.model.bundle import (
     load_bundle,
 )
 from slarisk.model.history import load_history
-from slarisk.tickets.contract import type_fields
-from slarisk.tickets.fields import sla_fields
+from slarisk.model.rows import type_rows
+from slarisk.tickets.fields import AS_OF, sla_fields
 from slarisk.tickets.labels import find_without_sla
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ class DecisionModel:
         """Decide about each row: see :meth:`slarisk.model.bundle.Bundle.decide`.
 
         Missing values, unseen categories and extra columns are allowed. Each row is a ticket: of
-        an event log, its first event. A model with context also returns ``history_age_hours``, the
-        hours from the end of the history to the creation of each ticket, 0 if it ends later.
+        an event log, its first event. A model of open tickets takes the column ``as_of``, or the
+        events of tickets: see :func:`~slarisk.model.rows.type_rows`. A model with context also
+        returns ``history_age_hours``, the hours from the end of the history to the creation of each
+        ticket, 0 if it ends later.
         Nothing is decided about a ticket without a due date, where that makes the SLA: it has no
         probability and no losses, and is not escalated.
 
@@ -77,11 +80,14 @@ class DecisionModel:
         ]
         if missing:
             raise InputError(f"The tickets lack the column {', '.join(missing)}.")
-        read = model_input[[each for each in model_input if each in columns.values()]]
+        manifest = self.bundle.manifest
+        asked = [AS_OF] if manifest.moment is Moment.open else []
+        read = model_input[[each for each in model_input if each in (*columns.values(), *asked)]]
         text = as_text(read, data.decimal)
-        known = {name: text[column] for name, column in columns.items() if column in text}
+        named = columns | {name: name for name in asked}
+        known = {name: text[column] for name, column in named.items() if column in text}
         raw = pd.DataFrame(known, index=text.index).reset_index(drop=True)
-        tickets = type_fields(raw, data)
+        tickets = type_rows(raw, manifest)
         decided = self.bundle.decide(tickets)
         if any(name in raw for name in sla_fields(data)):
             without = find_without_sla(tickets, data)

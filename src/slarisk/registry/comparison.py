@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slarisk.decisions.timing import TimedCosts
-    from slarisk.model.bundle import Manifest
+    from slarisk.model.manifest import Manifest
     from slarisk.registry.candidate import Candidate
     from slarisk.registry.versions import Version
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from slarisk.config import AnalyzeConfig, DataPolicy, TrainConfig
-    from slarisk.model.bundle import Manifest
+    from slarisk.model.manifest import Manifest
 
     Policies = TrainConfig | AnalyzeConfig | Manifest
     Policy = Mapping[str, object]  # values by config key

@@ -72,7 +72,7 @@ class RegistryState:
 
     @property
     def completed(self) -> list[Change]:
-        """Changes that have taken place, also if they are not on record as done yet."""
+        """FieldChanges that have taken place, also if they are not on record as done yet."""
         return [each for each in self.changes if each.done or each.new == self.champion_number]
 
     @property

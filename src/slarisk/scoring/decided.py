@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,9 @@ import pandas as pd
 from slarisk.config import Moment
 from slarisk.decisions.facts import Standing
 from slarisk.decisions.shortlist import Candidates
-from slarisk.scoring.plan import plan_escalations
-from slarisk.tickets.contract import get_text
+from slarisk.tickets.contract import get_dates, get_text
 from slarisk.tickets.fields import AS_OF, BECAUSE
-from slarisk.tickets.labels import find_ends, find_open_at, label_tickets, measure_ages
+from slarisk.tickets.labels import find_ends, find_open_at, label_tickets, measure_age_and_target
 from slarisk.tickets.prices import price_breaches
 
 if TYPE_CHECKING:
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from slarisk.arrays import Bools, Floats
     from slarisk.decisions.costs import CostMatrix
     from slarisk.decisions.facts import TicketFacts
-    from slarisk.model.bundle import Manifest, ScoredTickets
+    from slarisk.model.bundle import ScoredTickets
+    from slarisk.model.manifest import Manifest
     from slarisk.model.unique_rows import UniqueRows
     from slarisk.scoring.task import Task
 
@@ -56,10 +56,14 @@ class DecidedTickets:
 
     @cached_property
     def outcomes(self) -> pd.DataFrame:
-        """See :func:`find_outcomes`; a ticket that was open then has none."""
-        found = find_outcomes(self.task.bundle.manifest, self.tickets)
-        if self.open.any():  # whatever became of it later
-            found = found.where(np.repeat(~self.open[:, np.newaxis], len(found.columns), axis=1))
+        """See :func:`find_outcomes`; at the moment of scoring nothing is known of later ones."""
+        manifest, at = self.task.bundle.manifest, self.task.at
+        found = find_outcomes(manifest, self.tickets)
+        later = self.open
+        if (known_at := manifest.data.label.known_at) is not None and at is not None:
+            later = later | (get_dates(self.tickets, known_at) > at).to_numpy()
+        if later.any():
+            found = found.where(np.repeat(~later[:, np.newaxis], len(found.columns), axis=1))
         return found
 
     @property
@@ -75,10 +79,12 @@ class DecidedTickets:
 
     @cached_property
     def escalation_times(self) -> pd.Series:
-        """See :func:`~slarisk.scoring.plan.plan_escalations`."""
-        waiting = self.open & ~self.escalate & ~self.past_target
+        """See :func:`~slarisk.model.plan.plan_escalations`."""
+        task, still_open = self.task, self.open & ~self.past_target
+        if task.bundle.manifest.moment is not Moment.open:
+            return pd.Series(pd.NaT, index=self.tickets.index, dtype="datetime64[us]")
         now = self.open & self.escalate
-        return plan_escalations(self.task, self.tickets, self.standing, now, waiting)
+        return task.bundle.plan(task.policy, self.tickets, now, still_open)
 
     def take_candidates(self, start: int) -> Candidates:
         """Take the escalated tickets; ``start`` is the first ticket's position in the export."""
@@ -97,9 +103,6 @@ def decide_tickets(
     manifest = task.bundle.manifest
     scored = task.bundle.score(look_at(task, tickets), features)
     standing, is_open = find_standing(task, scored.tickets)
-    if manifest.moment is Moment.open:  # of a ticket past its target the outcome is known
-        late = is_open & (standing.age >= standing.target)
-        scored = replace(scored, probability=np.where(late, 1.0, scored.probability))
     costs, facts = manifest.costs(scored.tickets), manifest.facts(scored.tickets)
     escalate = task.policy.decide(scored.probability, costs, facts)
     if manifest.moment is Moment.open and task.at is not None:
@@ -135,7 +138,9 @@ def find_standing(task: Task, tickets: pd.DataFrame) -> tuple[Standing, Bools]:
     if is_open.any():
         some = tickets[is_open]
         as_of = pd.Series(at, index=some.index, dtype="datetime64[us]")
-        age[is_open], target[is_open] = measure_ages(some, manifest.data, manifest.sla, as_of)
+        age[is_open], target[is_open] = measure_age_and_target(
+            some, manifest.data, manifest.sla, as_of
+        )
     return Standing(age, target, priority), is_open
 
 

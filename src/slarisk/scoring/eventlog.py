@@ -14,9 +14,10 @@ from slarisk.config import Moment
 from slarisk.scoring.spool import Spool, to_batch
 from slarisk.tickets.changes import describe_events
 from slarisk.tickets.events import collapse_events, ticket_keys
+from slarisk.tickets.fields import ARRIVED
 
 if TYPE_CHECKING:
-    from slarisk.model.bundle import Manifest
+    from slarisk.model.manifest import Manifest
 
 POSITION = "event_position"  # of an event among all; of a ticket: that of its first event
 _PARTS = 64
@@ -66,6 +67,7 @@ def collapse_in_order(events: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     keys = ticket_keys(events, policy)
     first = ~keys.duplicated()
     tickets = collapse_events(events, policy, manifest.sla.pause)
+    tickets = tickets.drop(columns=ARRIVED, errors="ignore")  # which only labels rest on
     tickets[POSITION] = events.loc[first, POSITION].to_numpy()
     if manifest.moment is Moment.open:
         described = describe_events(events, policy, manifest.features.so_far)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slarisk.exports.spreadsheets import neutralise_text
-from slarisk.model.bundle import BUCKETS, Bundle, risk_buckets
+from slarisk.model.bundle import BUCKETS, TIME_FORMAT, Bundle, risk_buckets
 from slarisk.model.seen_tickets import OUT_OF_FOLD
 from slarisk.scoring.states import STATES
 from slarisk.tickets.contract import get_text
@@ -78,7 +78,7 @@ def _label_state(decided: DecidedTickets) -> pa.DictionaryArray:
 
 def _format_escalation_times(decided: DecidedTickets) -> pa.Array:
     times = show_local(decided.escalation_times, decided.task.bundle.manifest.data.timezone)
-    return as_array(times.dt.strftime("%Y-%m-%d %H:%M:%S").astype("str"))
+    return as_array(times.dt.strftime(TIME_FORMAT).astype("str"))
 
 
 def _repeat(decided: DecidedTickets, text: str) -> pa.DictionaryArray:

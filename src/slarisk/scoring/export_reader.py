@@ -58,7 +58,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slarisk.config import DataPolicy
-    from slarisk.model.bundle import Bundle, Manifest
+    from slarisk.model.bundle import Bundle
+    from slarisk.model.manifest import Manifest
     from slarisk.scoring.score_cache import Codes, ScoreCache
 
 _ROWS = 1 << 17  # tickets of an event log, and ids, that are processed together
@@ -193,7 +194,8 @@ def read_export(
     def write(good: pd.DataFrame, codes: Codes, bad: pd.DataFrame) -> None:
         if len(good):
             export.tickets.write(to_batch(good, schema))
-            export.days.add(list_past_dates(good, data) | {LAST_CHANGE: get_last_change(good)})
+            dates = list_past_dates(good[schema.names], data)  # all that was read as dates
+            export.days.add(dates | {LAST_CHANGE: get_last_change(good)})
             if cache is not None:
                 cache.add(codes)
             ids.write(good["ticket_id"])

@@ -28,7 +28,7 @@ from slarisk.tickets.labels import label_tickets
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from slarisk.model.bundle import Manifest
+    from slarisk.model.manifest import Manifest
     from slarisk.scoring.export_reader import ReadExport
     from slarisk.scoring.summary import ScoringSummary
     from slarisk.scoring.task import Task

@@ -26,7 +26,7 @@ from slarisk.times.pauses import find_bad_pauses
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from slarisk.model.bundle import Manifest
+    from slarisk.model.manifest import Manifest
 
 NOT_YET = "after_the_moment"  # of scoring: a ticket, or an event, of a later time
 FILE, REASON, DETAIL = "source_file_number", "rejected_because", "rejected_detail"

@@ -28,7 +28,7 @@ _TICKET, _AT = "ticket", "at"
 
 
 @dataclass(frozen=True, eq=False)
-class Changes:
+class FieldChanges:
     """The events of n tickets, ordered by ticket and time.
 
     Attributes
@@ -141,7 +141,7 @@ def _marks(events: pd.DataFrame) -> Iterable[str]:
     return [name for name in ("source_file", "source_row") if name in events]
 
 
-def join_changes(table: pd.DataFrame, ticket_ids: pd.Series) -> Changes:
+def join_changes(table: pd.DataFrame, ticket_ids: pd.Series) -> FieldChanges:
     """Give the changes of some tickets, by position.
 
     Parameters
@@ -156,7 +156,7 @@ def join_changes(table: pd.DataFrame, ticket_ids: pd.Series) -> Changes:
     order = np.argsort(place[place >= 0], kind="stable")
     ticket = place[place >= 0][order].astype(np.int64)
     table = table.iloc[order]
-    return Changes(
+    return FieldChanges(
         np.searchsorted(ticket, np.arange(len(ticket_ids))).astype(np.int64),
         ticket,
         table[_AT].to_numpy(dtype="datetime64[us]"),

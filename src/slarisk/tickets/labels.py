@@ -255,7 +255,7 @@ def measure_open_hours(tickets: pd.DataFrame, data: DataPolicy, resolved: pd.Ser
     return hours.mask(arrived, 0.0)
 
 
-def measure_ages(
+def measure_age_and_target(
     tickets: pd.DataFrame, data: DataPolicy, sla: SlaPolicy, as_of: pd.Series
 ) -> tuple[Floats, Floats]:
     """Measure how old tickets are at some moments, and how old they may be.

@@ -71,7 +71,7 @@ from slarisk.times.pauses import describe_bad_pauses, find_bad_pauses, validate_
 if TYPE_CHECKING:
     from slarisk.config import CostPolicy, Pause
     from slarisk.decisions.costs import CostMatrix
-    from slarisk.tickets.changes import Changes
+    from slarisk.tickets.changes import FieldChanges
 
 
 def read_tickets(
@@ -169,7 +169,7 @@ class LabelledTickets:
     precision : dict
         To what the dates of each column are written, and how many of them: see
         :class:`~slarisk.tickets.contract.TypedTickets`.
-    changes : Changes or None
+    changes : FieldChanges or None
         What the events of a log say of each ticket in ``frame``, if that was asked for.
     """
 
@@ -183,7 +183,7 @@ class LabelledTickets:
     assumed: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     precision: dict[str, dict[str, int]] = field(default_factory=dict)
-    changes: Changes | None = None
+    changes: FieldChanges | None = None
 
 
 def prepare_tickets(

@@ -8,7 +8,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slarisk.model.bundle import BUCKET, ESCALATE, ESCALATED, LEFT, ORIGIN, PROBABILITY, save_bundle
+from slarisk.config import Moment
+from slarisk.model.bundle import (
+    BUCKET,
+    ESCALATE,
+    ESCALATE_AT,
+    ESCALATED,
+    LEFT,
+    ORIGIN,
+    PROBABILITY,
+    save_bundle,
+)
 from slarisk.model.checksums import checksum_folder, fingerprint_checksums, write_checksums
 from slarisk.model.code import LOADER, copy_model_code
 from slarisk.model.inputs import list_inputs, make_example
@@ -21,7 +31,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from slarisk.model.bundle import Bundle, Manifest
+    from slarisk.model.bundle import Bundle
+    from slarisk.model.manifest import Manifest
 
 MODEL_NAME = "model"
 DATA_FOLDER = "bundle"
@@ -192,6 +203,8 @@ def _signature(manifest: Manifest) -> Any:
         ColSpec(DataType.double, ESCALATED),
         ColSpec(DataType.string, ORIGIN),
     ]
+    if manifest.moment is Moment.open:
+        outputs.append(ColSpec(DataType.string, ESCALATE_AT, required=False))
     if manifest.has_context:
         outputs.append(ColSpec(DataType.double, HISTORY_AGE))
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slarisk.config import DecisionKind
 from slarisk.decisions.policies import make_policy
 from slarisk.decisions.timing import TimedCosts
 from slarisk.evaluation.metrics import probability_metrics
@@ -122,7 +121,7 @@ def follow_lives(
     policy = make_policy(config.decision, 0.0, stopping)
     probability = score_rows(lives.learned.model, lives.test)
     at = follow_tickets(policy, lives.test, probability, baselines.timed, data)
-    if config.decision.name is DecisionKind.now_or_later:
+    if policy.in_time:
         objective = measure_by_fold(lives, timed, breach, landmarks, data)
     else:
         ages = follow_tickets(policy, lives.training, lives.learned.probability, timed, data)
@@ -136,7 +135,7 @@ def follow_lives(
         at,
         objective,
         tabulate_landmarks(lives.test, probability, late, landmarks),
-        measure_ages(at, late, baselines.timed),
+        measure_escalation_ages(at, late, baselines.timed),
         lives.collect_probabilities(max(len(each) for each in list_places(landmarks))),
     )
 
@@ -180,7 +179,7 @@ def tabulate_landmarks(
     return pd.DataFrame(table)
 
 
-def measure_ages(at: Floats, breach: Bools, timed: TimedCosts) -> dict[str, float]:
+def measure_escalation_ages(at: Floats, breach: Bools, timed: TimedCosts) -> dict[str, float]:
     """Measure when tickets are escalated.
 
     Returns

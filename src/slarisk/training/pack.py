@@ -10,7 +10,8 @@ import pandas as pd
 from slarisk.config import TrainConfig
 from slarisk.learning.crossfit import CrossFit
 from slarisk.learning.features import comparable_names, make_features
-from slarisk.model.bundle import PROBABILITY, Bundle, Manifest
+from slarisk.model.bundle import PROBABILITY, Bundle
+from slarisk.model.manifest import Manifest
 from slarisk.model.profile import Bins, bin_values
 from slarisk.model.seen_tickets import OUT_OF_FOLD, TEST, hash_identities, name_landmark
 from slarisk.training.open_tickets import FollowedTickets

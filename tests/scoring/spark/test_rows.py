@@ -30,7 +30,7 @@ def test_pieces_together_are_the_file(files, trained, raw, monkeypatch):
     read = pd.concat(
         frame
         for piece in pieces
-        for frame in rows.read_pieces(manifest, ["ticket_id"], iter([pd.DataFrame([piece])]))
+        for frame in rows.read_pieces(manifest, ["ticket_id"], None, iter([pd.DataFrame([piece])]))
     )
     assert len(pieces) == 4
     assert read["ticket_id"].tolist() == raw["Ticket ID"].tolist()

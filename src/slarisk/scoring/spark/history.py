@@ -18,7 +18,7 @@ from slarisk.tickets.contract import type_fields
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from slarisk.model.bundle import Manifest
+    from slarisk.model.manifest import Manifest
 
 _PART = pa.schema([("part", pa.binary())])
 

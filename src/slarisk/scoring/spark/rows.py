@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from slarisk.config import DataPolicy
-    from slarisk.model.bundle import Manifest
+    from slarisk.model.manifest import Manifest
 
 Frames: TypeAlias = Iterator[pd.DataFrame]
 
