@@ -194,8 +194,7 @@ def read_export(
     def write(good: pd.DataFrame, codes: Codes, bad: pd.DataFrame) -> None:
         if len(good):
             export.tickets.write(to_batch(good, schema))
-            dates = list_past_dates(good[schema.names], data)  # all that was read as dates
-            export.days.add(dates | {LAST_CHANGE: get_last_change(good)})
+            export.days.add(collect_dates(good[schema.names], data))
             if cache is not None:
                 cache.add(codes)
             ids.write(good["ticket_id"])
@@ -244,6 +243,12 @@ def read_export(
     export.repeated = ids.find_repeated(all_ids)
     export.reasons += Counter({DUPLICATE: len(export.repeated)})
     return export
+
+
+def collect_dates(tickets: pd.DataFrame, data: DataPolicy) -> dict[str, pd.Series]:
+    """Collect the times of what has happened to typed tickets, by field."""
+    dates = list_past_dates(tickets, data) | {LAST_CHANGE: get_last_change(tickets)}
+    return {name: times for name, times in dates.items() if times.notna().any()}
 
 
 def _make_ticket_schema(data: DataPolicy, fields: Iterable[str]) -> pa.Schema:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slarisk.atomic_files import explain_os_errors, replace_files
@@ -17,6 +18,7 @@ from slarisk.exports.files import STDIN, find_files, name_file
 from slarisk.scoring.history import remember
 from slarisk.scoring.output_files import is_parquet
 from slarisk.scoring.rejections import REASON
+from slarisk.scoring.spark.days import find_latest_time
 from slarisk.scoring.spark.decisions import decide_joint_rows, decide_rows
 from slarisk.scoring.spark.history import collect_history
 from slarisk.scoring.spark.parts import (
@@ -62,7 +64,7 @@ def score_spark(task: Task) -> ScoringSummary:
     spark = open_session()
     with ExitStack() as opened:
         opened.enter_context(explain_spark_failures())
-        read, rows = read_rows(spark, manifest, files)
+        read, rows = read_rows(spark, manifest, files, task.at)
         opened.enter_context(_persisted(rows))
         if read is not rows:
             opened.enter_context(_persisted(read))
@@ -74,6 +76,9 @@ def score_spark(task: Task) -> ScoringSummary:
         if manifest.has_context:
             task, remembered = remember(task, collect_history(good, manifest), folder)
             remembered.tell(summary)
+        if task.at is None:
+            task = replace(task, at=find_latest_time(rows.where(f"{REASON} = ''"), manifest))
+        summary.as_of = task.format_moment()
         decided = decide_rows(good, task)
         if task.policy.joint:
             opened.enter_context(_persisted(decided))

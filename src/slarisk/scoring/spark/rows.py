@@ -91,8 +91,8 @@ def read_rows(
     placed = log.where(f"{REASON} = ''").repartition(_KEY).sortWithinPartitions(POSITION)
     collapse = partial(collapse_rows, manifest)
     tickets = map_frames(placed, lambda frames: reject(collapse(frames)), schema)
-    lost = log.where(f"{REASON} != ''").select(*schema.names)
-    return log, tickets.unionByName(lost)
+    lost = log.where(f"{REASON} != ''")
+    return log, tickets.unionByName(lost.drop(*{*raw} - {*fields}), allowMissingColumns=True)
 
 
 def list_pieces(policy: DataPolicy, files: list[str]) -> list[Piece]:
