@@ -35,6 +35,7 @@ from omegaconf import DictConfig
 from slarisk.analysis.fields import Field, Outcomes
 from slarisk.command_line import register_schemas
 from slarisk.config import Tracking, WorkingHours
+from slarisk.datasets.sample import generate_tickets
 from slarisk.tracking.relocation import follow_move
 from slarisk.training.fit import fit_and_evaluate
 from slarisk.training.items import model_items, result_items
@@ -173,6 +174,86 @@ def write_tickets() -> Callable[..., Path]:
         return path
 
     return write
+
+
+DESK_LOG = """\
+defaults:
+  - override /split@_global_.split: temporal
+name: desk
+path: {path}
+date_formats: ["%Y-%m-%d %H:%M:%S"]
+events: {{order: seq, changed_at: written_at}}
+columns:
+  ticket_id: number
+  seq: seq
+  written_at: updated
+  created_at: opened
+  resolved_at: solved
+  priority: prio
+  ticket_type: kind
+  channel: channel
+  status: state
+  team: team
+dates: [written_at]
+known:
+  created: [ticket_id, created_at, priority, ticket_type, channel, team]
+  resolved: [resolved_at]
+  changing: [priority, status, team]
+features:
+  categorical: [priority, ticket_type, channel, team]
+  changing: [status]
+  so_far: [events, idle, changes of team, changes of status]
+"""
+
+
+def lay_out_events(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Lay a table of the sample out as a log; what happens to a ticket tells how it will end."""
+    rng = np.random.default_rng(seed)
+    opened = pd.to_datetime(table["Created At"])
+    solved = pd.to_datetime(table["Time to Resolution"])
+    took = (solved - opened).dt.total_seconds().to_numpy() / 3600
+    rows = []
+    for place in range(len(table)):
+        hours = took[place] if took[place] == took[place] else 200.0
+        moves = 1 + int(rng.poisson(min(hours, 100) / 12))
+        ages = np.sort(rng.uniform(0, hours, moves))
+        states = rng.choice(
+            ["Working", "Waiting"], moves, p=[0.3, 0.7] if hours > 24 else [0.7, 0.3]
+        )
+        teams = rng.choice(["North", "South", "East"], moves + 1)
+        steps = [(0.0, "New", teams[0]), *zip(ages, states, teams[1:], strict=True)]
+        steps += [(hours, "Solved", teams[-1])] if took[place] == took[place] else []
+        rows += [
+            (place, number, age, state, team) for number, (age, state, team) in enumerate(steps)
+        ]
+    log = pd.DataFrame(rows, columns=["place", "seq", "age", "state", "team"])
+    source = table.iloc[log["place"]].reset_index(drop=True)
+    written = opened.iloc[log["place"]].reset_index(drop=True) + pd.to_timedelta(log["age"], "h")
+    return pd.DataFrame(
+        {
+            "number": "T" + log["place"].astype(str),
+            "seq": log["seq"],
+            "updated": written.dt.floor("s").astype(str),
+            "opened": source["Created At"],
+            "solved": source["Time to Resolution"].fillna(""),  # filled in on every event: it leaks
+            "prio": source["Ticket Priority"],
+            "kind": source["Ticket Type"],
+            "channel": source["Ticket Channel"],
+            "state": log["state"],
+            "team": log["team"],
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def desk_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the log of a made-up desk, events.csv, and its policy: data=desk."""
+    folder = tmp_path_factory.mktemp("desk")
+    table = generate_tickets(1_500, seed=3).tickets
+    lay_out_events(table).to_csv(folder / "events.csv", index=False)
+    (folder / "data").mkdir()
+    (folder / "data" / "desk.yaml").write_text(DESK_LOG.format(path=folder / "events.csv"))
+    return folder
 
 
 def log_blank(figure: Any, artifact_file: str) -> None:

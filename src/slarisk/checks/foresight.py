@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 from slarisk.checks.check import CheckResult, failed, passed, warned
 from slarisk.checks.context import CheckContext
 from slarisk.learning.features import category_names, make_features
+from slarisk.learning.landmarks import name_now
 from slarisk.stats.association import share_information
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ def check_moment(context: CheckContext) -> CheckResult:
     """
     moment, fields = context.config.moment.value, context.fields
     listed = f"All {len(fields)} fields are listed as known at {moment!r}"
+    # a ticket's age is known when it is looked at, and its target was validated to be
+    now = {name_now(each) for each in context.config.features.now}
     numbers = [
-        name for name in context.features if pd.api.types.is_float_dtype(context.frame[name])
+        name
+        for name in context.features
+        if name not in now and pd.api.types.is_float_dtype(context.frame[name])
     ]
     if not numbers:
         return passed(f"{listed}; none is a number.")

@@ -19,6 +19,7 @@ from slarisk.checks.generalisation import (
 from slarisk.checks.imputation import check_creation
 from slarisk.checks.label_health import check_label_health
 from slarisk.checks.leaks import check_missing_values, check_single_features, check_too_good
+from slarisk.checks.lives import check_lives
 from slarisk.checks.look_ahead import check_context
 from slarisk.checks.population import check_drift, check_population
 from slarisk.checks.preparation import check_preparation, check_selection
@@ -62,6 +63,7 @@ RULES = {
     "SR022": Rule("the test tickets stand for their period", check_population),
     "SR023": Rule("ends of tickets were recorded as usual", check_label_health),
     "SR024": Rule("context comes from the past alone", check_context),
+    "SR025": Rule("open tickets are seen as they stood", check_lives),
 }
 
 

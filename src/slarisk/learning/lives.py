@@ -22,7 +22,7 @@ from slarisk.learning.splits import Fold
 from slarisk.tickets.contract import get_text, take_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from slarisk.arrays import Bools, Floats, Integers
     from slarisk.config import DataPolicy, Landmarks
@@ -37,12 +37,15 @@ if TYPE_CHECKING:
 class Lives:
     """Training and test tickets at their landmarks, and what was learnt of the former.
 
-    ``learned`` has a score and an out-of-fold probability for each row of ``training``.
+    ``learned`` has a score and an out-of-fold probability for each row of ``training``; ``fitted``
+    says on which of them models were fitted, with the ``fit_params`` of each row.
     """
 
     training: LandmarkRows
     test: LandmarkRows
     learned: CrossFit
+    fitted: Bools
+    fit_params: Mapping[str, Floats]
 
     @property
     def learned_at_creation(self) -> CrossFit:

@@ -85,16 +85,18 @@ def fit_lives(
     policies = (config.landmarks, config.features, config.data, config.sla)
     training = lay_landmarks(prepared.tickets, held_out.train, *policies, cut=held_out.cut)
     test = lay_landmarks(prepared.tickets, held_out.test, *policies)
+    params = {name: each[training.ticket] for name, each in fit_params.items()}
+    fitted = draw_fitted(training, config.landmarks.fitted, config.split.seed)
     learned = cross_fit(
         prepared.estimator,
         config.features,
         config.calibration.name,
         training.frame,
         spread_folds(folds, training.ticket),
-        {name: each[training.ticket] for name, each in fit_params.items()},
-        draw_fitted(training, config.landmarks.fitted, config.split.seed),
+        params,
+        fitted,
     )
-    return Lives(training, test, learned)
+    return Lives(training, test, learned, fitted, params)
 
 
 def draw_fitted(rows: LandmarkRows, later: int | None, seed: int) -> Bools:
