@@ -99,6 +99,41 @@ def plot_calibration(breach: Bools, probability: Floats) -> Figure:
     return figure
 
 
+def plot_loss_by_age(timers: pd.DataFrame, lines: Mapping[str, float], title: str) -> Figure:
+    """Draw what timers lose by the age at which they escalate, beside what other rules lose.
+
+    Parameters
+    ----------
+    timers : DataFrame
+        ``share`` of the target that has passed, and ``loss`` in dollars.
+    lines : mapping of str to float
+        Dollars that other rules lose on the same tickets; the last is the run's own.
+    title : str
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _start(title, "Escalate at this share of the target", "Total loss", width=8.2)
+    axes.plot(timers["share"], timers["loss"], color=BLUE, linewidth=2, zorder=3)
+    drawn = []
+    for place, (name, loss) in enumerate(lines.items()):
+        own = place == len(lines) - 1
+        colour, dashes = (VERMILION, "-") if own else _LINES[place % len(_LINES)]
+        axes.axhline(loss, color=colour, linewidth=1.4, linestyle=dashes, zorder=2)
+        drawn.append((f"{name}  ${loss:,.0f}", loss, colour))
+    amounts = [*timers["loss"], *(loss for _, loss, _ in drawn)]
+    margin = 0.06 * (max(amounts) - min(amounts)) or 1.0
+    axes.set_ylim(min(amounts) - margin, max(amounts) + margin)
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: format_dollars(y)))
+    _label_lines(axes, drawn)
+    best = timers.sort_values("loss").iloc[0]
+    _subtitle(axes, f"one timer for all: best ${best['loss']:,.0f} at {best['share']:.0%}")
+    return figure
+
+
 def plot_loss_curve(
     curve: ThresholdCurve,
     chosen: float,

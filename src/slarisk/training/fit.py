@@ -132,7 +132,7 @@ def fit_and_evaluate(config: TrainConfig, prepared: Prepared) -> TrainingResult:
         evaluation=evaluation,
         curve=threshold_curve(probability, test.breach, test.costs),
         checks=run_checks(context),
-        landmarks=None if followed is None else followed.table,
+        followed=followed,
     )
 
 

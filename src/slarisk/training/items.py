@@ -13,6 +13,7 @@ from slarisk.learning.features import feature_fields
 from slarisk.reports.plots import (
     plot_calibration,
     plot_importance,
+    plot_loss_by_age,
     plot_loss_curve,
     plot_precision_recall,
     plot_roc,
@@ -85,6 +86,8 @@ def result_items(result: TrainingResult) -> Iterator[Item]:
     )
     yield Table(CHECKS_FILE, tabulate_checks(result.checks))
     yield Table("tickets.csv", count_tickets(result))
+    if result.followed is not None:
+        yield Table("landmarks.csv", result.followed.table)
     yield from _dataset(result)
     if result.config.choices.get("experiment"):
         yield Tags({"recipe": result.config.choices["experiment"]})
@@ -146,6 +149,12 @@ def _plots(result: TrainingResult, importance: Importance | None) -> Iterator[It
             decision_label=find_policy(result.config.decision).label,
         ),
     )
+    if result.followed is not None and len(result.followed.timers):
+        names = ("priority", "timer")
+        lines = {BASELINE_WORDS[name]: losses[BASELINE_WORDS[name]] for name in names}
+        lines[find_policy(result.config.decision).label] = metrics["expected_loss"]
+        title = f"Loss by age, {len(breach):,} test tickets"
+        yield Plot("plots/loss_by_age.png", plot_loss_by_age(result.followed.timers, lines, title))
     if importance is not None:
         plot = plot_importance(importance.names, importance.mean, importance.std)
         yield Plot("plots/importance.png", plot)

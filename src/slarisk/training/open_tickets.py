@@ -11,7 +11,7 @@ import pandas as pd
 from slarisk.decisions.policies import make_policy
 from slarisk.decisions.timing import TimedCosts
 from slarisk.evaluation.metrics import probability_metrics
-from slarisk.evaluation.timers import imply_targets
+from slarisk.evaluation.timers import choose_groups, imply_targets
 from slarisk.learning.crossfit import cross_fit
 from slarisk.learning.landmarks import lay_landmarks, list_places
 from slarisk.learning.lives import (
@@ -22,7 +22,7 @@ from slarisk.learning.lives import (
     score_rows,
     spread_folds,
 )
-from slarisk.tickets.contract import take_times
+from slarisk.tickets.contract import get_text, take_times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +59,8 @@ class FollowedTickets:
         Of the ages at which test tickets are escalated.
     probabilities : array of shape (training tickets, landmarks)
         Out of fold; NaN where a ticket was not open.
+    timers : DataFrame
+        ``loss`` (dollars) on the test tickets of one timer for all, by ``share`` of the target.
     """
 
     policy: DecisionPolicy
@@ -69,6 +71,7 @@ class FollowedTickets:
     table: pd.DataFrame
     metrics: dict[str, float]
     probabilities: Floats
+    timers: pd.DataFrame
 
 
 def fit_lives(
@@ -139,7 +142,34 @@ def follow_lives(
         tabulate_landmarks(lives.test, probability, late, landmarks),
         measure_escalation_ages(at, late, baselines.timed),
         lives.collect_probabilities(max(len(each) for each in list_places(landmarks))),
+        trace_timers(timed, breach, baselines.timed, late, lives),
     )
+
+
+def trace_timers(
+    learning: TimedCosts, learnt: Bools, test: TimedCosts, breach: Bools, lives: Lives
+) -> pd.DataFrame:
+    """Trace what one timer for all priorities loses, by the share of the target at which it runs.
+
+    It escalates the priorities for which that paid on the training tickets.
+
+    Returns
+    -------
+    DataFrame
+        ``share`` and ``loss``; without rows if no target is known.
+    """
+    if np.isnan([*learning.times.target_hours, *test.times.target_hours]).any():
+        return pd.DataFrame({"share": [], "loss": []})
+    both = (lives.training, lives.test)
+    priorities, others = (get_text(each.creation_frame, "priority").fillna("") for each in both)
+    codes, names = pd.factorize(priorities)
+    place = pd.Index(names).get_indexer(pd.Index(others))
+    rows = []
+    for share in np.round(np.arange(0, 1, 0.02), 2):
+        pays = np.append(choose_groups(learning, learnt, codes.astype(np.int64), share), False)
+        at = np.where(pays[place], share * test.times.target_hours, np.inf)
+        rows.append((share, float(test.losses(breach, at).sum())))
+    return pd.DataFrame(rows, columns=["share", "loss"])
 
 
 def tabulate_landmarks(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from slarisk.evaluation.evaluate import EvaluationResult
     from slarisk.model.bundle import Bundle
     from slarisk.tickets.prepare import LabelledTickets
+    from slarisk.training.open_tickets import FollowedTickets
 
 SECONDS = "training_seconds"
 
@@ -31,8 +32,8 @@ class TrainingResult:
     """Everything that a training run logs.
 
     ``left_out`` counts labelled tickets of neither part, by reason; ``notes`` are those of the
-    split; ``probability`` has shape (test tickets,). ``landmarks`` has, for a model of open
-    tickets, the quality of the probabilities at each landmark.
+    split; ``probability`` has shape (test tickets,). ``followed`` is there for a model of
+    open tickets.
     """
 
     config: TrainConfig
@@ -47,7 +48,7 @@ class TrainingResult:
     evaluation: EvaluationResult
     curve: ThresholdCurve
     checks: list[Check]
-    landmarks: pd.DataFrame | None = None
+    followed: FollowedTickets | None = None
 
     @property
     def optimistic(self) -> bool:
