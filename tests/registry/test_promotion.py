@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from slarisk.config import Tracking
 from slarisk.errors import InputError, Refused
 from slarisk.model.checksums import write_checksums
-from slarisk.registry import promotion
+from slarisk.registry import promotion, state
 from slarisk.registry.card import IN_CHARGE, WAS_IN_CHARGE
 from slarisk.registry.models import fetch_checksums
 from slarisk.registry.promotion import (
@@ -399,6 +399,57 @@ def test_a_version_that_is_about_to_take_charge_comes_first(promote, run, kill_a
     assert [version.number for version in fetch_state(NAME).versions] == ["1", "2"]
 
 
+def test_an_older_version_that_is_not_in_charge_yet_comes_first(promote, kill_after, monkeypatch):
+    """It was registered when the champion was looked up, by a promotion that is still running."""
+    kill_after(2)
+    with pytest.raises(Killed):
+        promote()  # version 1, not in charge yet
+    monkeypatch.undo()
+    with pytest.raises(OvertakenError):
+        promote(fetch_state(NAME))
+    assert [version.number for version in fetch_state(NAME).versions] == ["1"]
+    assert find_champion(NAME) is None
+
+
+def test_a_version_that_is_registered_while_others_are_cleared_away_stays(
+    promote, run, kill_after, monkeypatch
+):
+    promote()
+    kill_after(2)
+    with pytest.raises(Killed):
+        promote()  # version 2, on record as not done yet
+    monkeypatch.undo()
+    real, seen = promotion.fetch_state, []
+
+    def fetch_and_register(name):
+        seen.append(name)
+        if len(seen) == 2:  # after the dead change was taken back
+            tags = {"files_sha256": write_checksums(run.checksums)}
+            source = f"models:/{run.record.model_id}"
+            MlflowClient().create_model_version(name, source, run.record.run_id, tags)
+        return real(name)
+
+    monkeypatch.setattr(promotion, "fetch_state", fetch_and_register)
+    recover(NAME, exclusive=True)
+    assert [version.number for version in real(NAME).versions] == ["1", "3"]
+
+
+def test_versions_and_aliases_are_of_one_moment(promote, monkeypatch):
+    promote()
+    old = MlflowClient().get_registered_model(NAME)
+    promote()
+    real, answers = state.mlflow_client(), [old]
+
+    class Client:
+        def get_registered_model(self, name):
+            return answers.pop() if answers else real.get_registered_model(name)
+
+    monkeypatch.setattr(state, "mlflow_client", Client)
+    found = fetch_state(NAME)
+    assert (found.champion_number, found.previous, found.unfinished) == ("2", "1", [])
+    assert not answers
+
+
 def test_another_machine_is_given_time_and_no_more(promote, kill_after, monkeypatch):
     promote()
     kill_after(2)
@@ -410,6 +461,7 @@ def test_another_machine_is_given_time_and_no_more(promote, kill_after, monkeypa
     started = time.monotonic()
     assert recover(NAME, exclusive=False).champion_number == "1"
     assert time.monotonic() - started > 0.4
+    monkeypatch.undo()
     assert [version.number for version in fetch_state(NAME).versions] == ["1"]
 
     kill_after(2)

@@ -15,8 +15,8 @@ is added.
 On a local store a lock file, which the system releases when its process ends, allows one promotion
 at a time. The API of a tracking server has neither locks nor conditional writes, but it numbers
 versions one after the other. So a promotion withdraws its version if another promotion registered
-one since the champion was compared (:class:`OvertakenError`), and none starts a comparison while a
-younger version is about to take charge.
+one since the champion was compared, or has an older one that is not in charge yet
+(:class:`OvertakenError`); and none starts a comparison while a version is about to take charge.
 """
 
 from __future__ import annotations
@@ -110,6 +110,7 @@ def recover(name: str, exclusive: bool) -> RegistryState:
     if not state.registered:
         return state
     client = mlflow_client()
+    left_over = state.unfinished  # of dead promotions: a version that is registered later is alive
     if (change := state.pending) is not None:
         if change.new == state.champion_number:
             _mark_done(client, name, change)
@@ -121,7 +122,7 @@ def recover(name: str, exclusive: bool) -> RegistryState:
         why = "the alias was moved outside promote.py"
         moved = _make_change(state, BY_HAND, recorded, state.champion_number, why)
         client.set_registered_model_tag(name, moved.tag, moved.to_json())
-    for number in state.unfinished:
+    for number in left_over:
         client.delete_model_version(name, number)
     _update_previous_and_cards(client, name)
     return fetch_state(name)
@@ -193,9 +194,13 @@ def promote_version(
     )
     version = Version(str(created.version), created.run_id, dict(created.tags))
     now = fetch_state(name)
+    # a version that was registered earlier comes first, whether it was there when the champion was
+    # looked up or not: it may be about to take charge
+    earlier = [each for each in now.versions if int(each.number) < int(version.number)]
     overtaken = any(
-        FILES_TAG in each.tags and state.newest < int(each.number) < int(version.number)
-        for each in now.versions
+        each.number in now.unfinished
+        or (FILES_TAG in each.tags and int(each.number) > state.newest)
+        for each in earlier
     )
     late = time.monotonic() - started > _DEADLINE
     if overtaken or late or now.champion_number != state.champion_number:

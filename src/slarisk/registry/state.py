@@ -72,7 +72,7 @@ class RegistryState:
 
     @property
     def completed(self) -> list[Change]:
-        """FieldChanges that have taken place, also if they are not on record as done yet."""
+        """Changes that have taken place, also if they are not on record as done yet."""
         return [each for each in self.changes if each.done or each.new == self.champion_number]
 
     @property
@@ -121,13 +121,18 @@ def fetch_state(name: str) -> RegistryState:
 
     try:
         model = mlflow_client().get_registered_model(name)
+        while True:  # versions come by another request, before which aliases may have moved
+            versions = tuple(fetch_versions(name))
+            again = mlflow_client().get_registered_model(name)
+            if (again.aliases, again.tags) == (model.aliases, model.tags):
+                break
+            model = again
     except MlflowException as error:
         # a store that fails is not an empty one
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return RegistryState()
     aliases = {alias: str(number) for alias, number in model.aliases.items()}
-    versions = tuple(fetch_versions(name))
     champions = [each for each in versions if each.number == aliases.get(CHAMPION)]
     changes = [
         _parse_change(name, tag, value)
