@@ -488,8 +488,9 @@ class FeatureSet:
     null keeps all. ``load``, ``rates`` and ``past`` are made of what was known of other tickets
     when a ticket was created. ``timezone`` is where the calendar is; of a run, that of its data.
 
-    With ``moment=open`` only: ``now`` takes ``age``, ``share`` (of the target), ``hours_left``,
-    ``hour`` and ``weekday`` of the moment at which an open ticket is looked at; ``changing`` are
+    With ``moment=open`` only: ``now`` takes ``age``, ``weekday_hours`` (Monday to Friday, since the
+    creation), ``share`` (of the target), ``hours_left``, ``hour`` and ``weekday`` of the moment at
+    which an open ticket is looked at; ``changing`` are
     fields as they stand then, as categories; ``so_far`` takes ``events`` (their number), ``idle``
     (hours since the last) and ``changes of <field>``.
     """

@@ -20,7 +20,7 @@ from sklearn.utils import get_tags
 from slarisk.errors import InputError
 from slarisk.exports.numbers import hint_marks
 from slarisk.learning.context import name_load, name_past, name_rates, split_group
-from slarisk.learning.landmarks import NOW_ENTRIES, name_now
+from slarisk.learning.landmarks import NOW_ENTRIES, count_weekday_hours, name_now
 from slarisk.tickets.changes import CHANGES_OF, EVENTS, IDLE, name_so_far
 from slarisk.tickets.contract import get_dates, get_text
 from slarisk.tickets.fields import AGE, AS_OF, LAST_CHANGE, TARGET
@@ -341,6 +341,9 @@ class NowOfTicket(FeatureKind):
         match entry:
             case "age":
                 values = age
+            case "weekday_hours":
+                created = get_dates(tickets, "created_at")
+                values = count_weekday_hours(as_of) - count_weekday_hours(created)
             case "share":
                 values = age / target
             case "hours_left":

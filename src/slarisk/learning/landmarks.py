@@ -31,12 +31,27 @@ if TYPE_CHECKING:
 
 _NOW = {  # entries of ``features.now``, and their columns
     "age": AGE,
+    "weekday_hours": "weekday_hours",
     "share": "share_of_target",
     "hours_left": "hours_left",
     "hour": "hour_now",
     "weekday": "weekday_now",
 }
 NOW_ENTRIES = tuple(_NOW)
+
+
+def count_weekday_hours(times: pd.Series) -> pd.Series:
+    """Count the hours from Monday to Friday since a Monday long ago; differences mean something.
+
+    Examples
+    --------
+    >>> times = pd.Series(pd.to_datetime(["2024-03-01 12:00", "2024-03-04 06:00"]))  # Friday, Monday
+    >>> count_weekday_hours(times).diff().iloc[1]
+    18.0
+    """
+    since = (times - pd.Timestamp("1970-01-05")).dt.total_seconds() / 3600
+    weeks, within = since // 168, since % 168
+    return weeks * 120 + within.clip(upper=120)
 
 
 def name_now(entry: str) -> str:
