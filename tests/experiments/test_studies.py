@@ -9,7 +9,7 @@ from lab.report import README, fill_readme, format_tables
 from lab.results import RESULTS, read_results
 from lab.study import Study, compose_job, list_studies, missing_package
 from slarisk.command_line import register_schemas
-from slarisk.decisions.policies import make_policy
+from slarisk.decisions.policies import validate_decision
 from slarisk.training.estimator import build_estimator
 from slarisk.training.prepare import validate_feature_moments
 
@@ -45,7 +45,7 @@ def test_every_choice_of_a_study_composes(study):
         if not missing_package(config):
             build_estimator(config.model)
         validate_feature_moments(config)
-        make_policy(config.decision, threshold=0.5)
+        validate_decision(config.decision, config.moment)
         assert config.tracking.experiment == f"study-{study.name}"
 
 

@@ -45,7 +45,8 @@ def count_weekday_hours(times: pd.Series) -> pd.Series:
 
     Examples
     --------
-    >>> times = pd.Series(pd.to_datetime(["2024-03-01 12:00", "2024-03-04 06:00"]))  # Friday, Monday
+    >>> friday_and_monday = ["2024-03-01 12:00", "2024-03-04 06:00"]
+    >>> times = pd.Series(pd.to_datetime(friday_and_monday))
     >>> count_weekday_hours(times).diff().iloc[1]
     18.0
     """

@@ -10,6 +10,7 @@ from slarisk.errors import InputError
 from slarisk.registry.versions import CHAMPION, FILES_TAG, Version, fetch_versions
 from slarisk.tracking.runs import mlflow_client
 
+_READS = 20  # of a registry that changes all the time
 PREVIOUS = "previous"
 SINCE_TAG = "in_charge_since"
 CHANGE_TAG = "change_"
@@ -121,7 +122,7 @@ def fetch_state(name: str) -> RegistryState:
 
     try:
         model = mlflow_client().get_registered_model(name)
-        while True:  # versions come by another request, before which aliases may have moved
+        for _ in range(_READS):  # versions come by another request: aliases may have moved since
             versions = tuple(fetch_versions(name))
             again = mlflow_client().get_registered_model(name)
             if (again.aliases, again.tags) == (model.aliases, model.tags):
