@@ -16,6 +16,7 @@ from slarisk.reports.plots import (
     plot_calibration,
     plot_drift,
     plot_importance,
+    plot_loss_by_age,
     plot_loss_curve,
     plot_precision_recall,
     plot_roc,
@@ -149,6 +150,15 @@ def test_loss_curve_of_escalating_nobody():
     assert best.threshold == 0.0
     text = draw(plot_loss_curve(curve, np.inf, 1.0, 1.0, {"never": 0.0}))
     assert "escalating nobody" in text
+
+
+def test_loss_by_age_shows_the_best_timer_and_every_rule():
+    timers = pd.DataFrame({"share": [0.0, 0.5, 0.98], "loss": [300.0, 200.0, 900.0]})
+    lines = {"by priority": 300.0, "learnt timer": 180.0, "now or later": 150.0}
+    text = draw(plot_loss_by_age(timers, lines, "Loss by age"))
+    assert "best $200 at 50%" in text
+    for name, loss in lines.items():
+        assert f"{name}  ${loss:,.0f}" in text
 
 
 def test_a_long_loss_curve_keeps_its_lowest_point():

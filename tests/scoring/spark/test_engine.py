@@ -19,6 +19,7 @@ pytestmark = pytest.mark.commands
 
 SMALL = ["model.n_estimators=20", "model.n_jobs=1", "evaluation.importance_repeats=0"]
 SMALL += ["evaluation.bootstrap_draws=50", "evaluation.threshold_draws=5"]
+SCORED_AT = re.compile(rb'"\d{4}-\d\d-\d\dT[\d:]{8}\+00:00"')
 RECORD = re.compile(rb'(?:[^"\n]|"(?:[^"]|"")*")*\n')
 # Each case is scored by both engines, all of Spark's in one session.
 SCRIPT = """
@@ -80,8 +81,8 @@ def read_parts(path, ending):
         records.append(RECORD.findall(text))
         assert b"".join(records[-1]) == text
     heads = {each[0] for each in records}
-    rows = sorted(row.rpartition(b",")[0] for each in records for row in each[1:])
-    return heads, pd.DataFrame({"row": rows})  # without Scored_At, the last
+    rows = sorted(SCORED_AT.sub(b"", row) for each in records for row in each[1:])
+    return heads, pd.DataFrame({"row": rows})
 
 
 def check(name, said, ending="csv"):
@@ -249,6 +250,27 @@ def test_both_engines_say_the_same_of_real_exports(
     assert reasons["no_ticket_id"] == 3
     assert reasons["wrong_number_of_fields"] == 1
     assert reasons["unreadable_date"] > 0
+
+
+@pytest.mark.slow
+def test_both_engines_look_at_open_tickets_alike(
+    tmp_path, migrated_store, run, at_store, desk_log, conf
+):
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    search = f"hydra.searchpath=[file://{desk_log}]"
+    with at_store(tmp_path / "mlflow.db"):
+        ended = run("train", search, "data=desk", "model=gbm", "moment=open", *SMALL)
+        assert ended.code == 0
+        made = f"run_id={ended.out.split()[-1]}"
+        cases = {
+            "then": ["output='out put/then-{engine}.csv'", made, "at='2024-06-05 15:00'"],
+            "latest": ["output='out put/latest-{engine}.csv'", made],
+        }
+        said = run_both(cases, conf)
+        assert {"open", "closed"} <= set(check("then", said)["State"])
+        check("latest", said)
+    rejected = pd.read_csv("out put/then-spark.csv.rejected.csv")
+    assert set(rejected["reason"]) == {"after_the_moment"}
 
 
 @pytest.mark.slow
