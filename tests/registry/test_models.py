@@ -41,10 +41,10 @@ def test_each_file_altered_by_one_byte_is_named(logged_run, place):
             altered[rng.randrange(len(altered))] ^= 1 << rng.randrange(8)
         (folder / name).write_bytes(altered)
         with pytest.raises(InputError) as refused:
-            fetch_bundle(run_model_uri(logged_run), checksums)
+            fetch_bundle(run_model_uri(find_run(logged_run)), checksums)
         assert str(refused.value).endswith(f"is not what was logged: {name} was changed.")
         (folder / name).write_bytes(sound)
-    assert fetch_bundle(run_model_uri(logged_run), checksums)
+    assert fetch_bundle(run_model_uri(find_run(logged_run)), checksums)
 
 
 def test_a_file_that_is_gone_or_new_is_named(logged_run, place):
@@ -52,13 +52,13 @@ def test_a_file_that_is_gone_or_new_is_named(logged_run, place):
     (folder,) = place.glob("mlruns/*/models/*/artifacts")
     (folder / "code" / "slarisk" / "sitecustomize.py").write_text("print()")
     with pytest.raises(InputError, match=r"code/slarisk/sitecustomize\.py was added\."):
-        fetch_bundle(run_model_uri(logged_run), checksums)
+        fetch_bundle(run_model_uri(find_run(logged_run)), checksums)
     shutil.rmtree(folder / "data")
     with pytest.raises(InputError, match=r"data/bundle/seen\.parquet is missing"):
-        fetch_bundle(run_model_uri(logged_run), checksums)
+        fetch_bundle(run_model_uri(find_run(logged_run)), checksums)
     shutil.rmtree(folder / "code")
     with pytest.raises(InputError, match=r"MLmodel|and \d+ more\.$"):
-        fetch_bundle(run_model_uri(logged_run), checksums)
+        fetch_bundle(run_model_uri(find_run(logged_run)), checksums)
 
 
 @pytest.mark.slow
@@ -106,5 +106,5 @@ def test_a_model_of_another_format_is_refused_with_what_to_do(logged_run, place)
     write_bundle_checksums(manifest.parent)
     checksums = checksum_model(manifest.parents[2])
     with pytest.raises(InputError, match=r"(?s)bundle\.json.*python train\.py$") as refused:
-        fetch_bundle(run_model_uri(logged_run), checksums)
+        fetch_bundle(run_model_uri(find_run(logged_run)), checksums)
     assert "\n" not in str(refused.value)

@@ -12,7 +12,7 @@ import pytest
 from slarisk.model.bundle import save_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
-LAST = '    Column("Scored_At", _LABEL, lambda d: _repeat(d, d.task.scored_at)),\n'
+LAST = '    Column("Escalate_At", pa.string(), _format_escalation_times, _STATE_FIELDS),\n'
 # reads a field that neither the model nor another column reads
 ENTRY = """    Column(
         "Purchase_Age_Days",

@@ -72,7 +72,7 @@ def load_candidate(run: RunRecord, accepted: Mapping[str, str]) -> Candidate:
         raise make_refusal(reasons)
     try:
         checksums = fetch_checksums(run)
-        bundle = fetch_bundle(run_model_uri(run.run_id), checksums)
+        bundle = fetch_bundle(run_model_uri(run), checksums)
     except InputError as error:
         raise make_refusal([*reasons, str(error).rstrip(".")]) from error
     decided = decide_test_tickets(bundle, context)

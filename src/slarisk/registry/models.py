@@ -117,4 +117,4 @@ def fetch_run_bundle(run: RunRecord) -> Bundle:
         checksums = fetch_checksums(run)
     except InputError as error:
         raise InputError(f"run {run.run_id}: {error}.") from error
-    return fetch_bundle(run_model_uri(run.run_id), checksums)
+    return fetch_bundle(run_model_uri(run), checksums)

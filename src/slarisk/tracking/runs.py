@@ -12,7 +12,6 @@ from yaml import YAMLError
 
 from slarisk.config import SweepJob, TrainConfig
 from slarisk.errors import InputError
-from slarisk.tracking.log import MODEL_NAME
 from slarisk.tracking.store import FAILURE_TAG, reaching_store
 from slarisk.tracking.tags import CONFIG_FILE, DATA_TAG, JOB_TAG, POLICY_TAG, SPLIT_TAG
 from slarisk.tracking.workers import WORKER_TAG, worker_died
@@ -184,6 +183,9 @@ def fetch_text(run_id: str, path: str) -> str | None:
     return text
 
 
-def run_model_uri(run_id: str) -> str:
-    """Build the URI of the model that a run logged."""
-    return f"runs:/{run_id}/{MODEL_NAME}"
+def run_model_uri(run: RunRecord) -> str:
+    """Build the URI of the model that a run logged, by the model's own id.
+
+    By the id of the run MLflow looks for the model first, and what then goes wrong is not told.
+    """
+    return f"models:/{run.model_id}"
