@@ -47,7 +47,7 @@ def count_weekday_hours(times: pd.Series) -> pd.Series:
     --------
     >>> friday_and_monday = ["2024-03-01 12:00", "2024-03-04 06:00"]
     >>> times = pd.Series(pd.to_datetime(friday_and_monday))
-    >>> count_weekday_hours(times).diff().iloc[1]
+    >>> count_weekday_hours(times).diff().tolist()[1]
     18.0
     """
     since = (times - pd.Timestamp("1970-01-05")).dt.total_seconds() / 3600

@@ -14,7 +14,13 @@ from slarisk.decisions.facts import Standing
 from slarisk.decisions.shortlist import Candidates
 from slarisk.tickets.contract import get_dates, get_text
 from slarisk.tickets.fields import AS_OF, BECAUSE
-from slarisk.tickets.labels import find_ends, find_open_at, label_tickets, measure_age_and_target
+from slarisk.tickets.labels import (
+    find_ends,
+    find_open_at,
+    label_tickets,
+    measure_age_and_target,
+    tells_ends,
+)
 from slarisk.tickets.prices import price_breaches
 
 if TYPE_CHECKING:
@@ -131,7 +137,7 @@ def find_standing(task: Task, tickets: pd.DataFrame) -> tuple[Standing, Bools]:
     priority = get_text(tickets, "priority").to_numpy(dtype=object)
     unknown = np.full(len(tickets), np.nan)
     at = pd.NaT if task.at is None else task.at
-    if pd.isna(at) or "created_at" not in tickets:
+    if pd.isna(at) or "created_at" not in tickets or not tells_ends(manifest.data):
         return Standing(unknown, unknown, priority), np.zeros(len(tickets), dtype=np.bool_)
     is_open = find_open_at(tickets, manifest.data, at).to_numpy(dtype=bool)
     age, target = unknown.copy(), unknown.copy()

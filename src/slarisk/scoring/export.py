@@ -16,6 +16,7 @@ from slarisk.model.bundle import BUCKETS, TIME_FORMAT, Bundle, risk_buckets
 from slarisk.model.seen_tickets import OUT_OF_FOLD
 from slarisk.scoring.states import STATES
 from slarisk.tickets.contract import get_text
+from slarisk.tickets.labels import tells_ends
 from slarisk.times.zones import show_local
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _label_bucket(decided: DecidedTickets) -> pa.DictionaryArray:
 
 
 def _label_state(decided: DecidedTickets) -> pa.DictionaryArray:
-    if decided.task.at is None:
+    if decided.task.at is None or not tells_ends(decided.task.bundle.manifest.data):
         return pa.array([None] * len(decided.tickets), _LABEL)
     return pa.DictionaryArray.from_arrays(decided.states, list(STATES))
 

@@ -114,25 +114,36 @@ def find_open(tickets: pd.DataFrame, data: DataPolicy) -> pd.Series:
     Those are neither resolved nor closed, and have no date at which the label was known. None is
     open if the column is final, or if nothing tells.
     """
-    label = data.label
-    tells = "resolved_at" in data.columns or "resolution_hours" in data.columns
-    tells = tells or bool(label.known_at or label.closed_statuses)
-    if label.final or not tells:
+    if data.label.final or not tells_ends(data):
         return pd.Series(False, index=tickets.index)
+    return ~_has_ended(tickets, data)
+
+
+def tells_ends(data: DataPolicy) -> bool:
+    """Whether anything in a policy tells which tickets have ended."""
+    label = data.label
+    dated = {"resolved_at", "resolution_hours"} & set(data.columns)
+    return bool(dated or label.known_at or label.closed_statuses)
+
+
+def _has_ended(tickets: pd.DataFrame, data: DataPolicy) -> pd.Series:
     ended = find_ends(tickets).notna() | find_closed(tickets, data)
-    if label.known_at is not None:
-        ended |= get_dates(tickets, label.known_at).notna()
-    return ~ended
+    if data.label.known_at is not None:
+        ended |= get_dates(tickets, data.label.known_at).notna()
+    return ended
 
 
 def find_open_at(tickets: pd.DataFrame, data: DataPolicy, at: pd.Timestamp) -> pd.Series:
-    """Mask of tickets that were open at a moment, by what is known of them now."""
+    """Mask of tickets that were open at a moment, by what is known of them now.
+
+    All, if nothing tells which have ended.
+    """
     ends = find_ends(tickets)
     known = data.label.known_at
     closed_later = ends > at
     if known is not None:
         closed_later |= ends.isna() & (get_dates(tickets, known) > at)
-    still_open: pd.Series = find_open(tickets, data) | closed_later
+    still_open: pd.Series = ~_has_ended(tickets, data) | closed_later
     return still_open
 
 
