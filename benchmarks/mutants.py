@@ -1,4 +1,4 @@
-"""Plant 55 faults in central lines, one at a time, and see whether the tests notice.
+"""Plant 67 faults in central lines, one at a time, and see whether the tests notice.
 
     python benchmarks/mutants.py [--workers 2] [name ...]
 
@@ -49,6 +49,10 @@ EVALUATE = "tests/evaluation/test_evaluate.py"
 BOOTSTRAP = "tests/stats/test_bootstrap.py"
 HONESTY = "tests/training/test_honesty.py"
 SEEN = "tests/model"
+STOPPING = "tests/decisions/test_stopping.py"
+LANDMARKS = "tests/learning/test_landmarks.py"
+CHANGES = "tests/tickets/test_changes.py"
+PROMOTION = "tests/registry/test_promotion.py"
 
 MUTANTS = [
     Mutant("decisions/costs.py", "alarm = self.fp - self.tn", "alarm = self.fp + self.tn", COSTS),
@@ -205,14 +209,13 @@ MUTANTS = [
     ),
     Mutant(
         "learning/crossfit.py",
-        "cross_calibrate(\n        calibration, score[eligible], breach[eligible], "
-        "fold_of[eligible]\n    )",
-        "calibrator.apply(score[eligible])",
+        "cross_calibrate(\n        calibration, score[chosen], breach[chosen], fold_of[chosen]\n    )",
+        "calibrator.apply(score[chosen])",
         f"tests/learning/test_crossfit.py {HONESTY}",
     ),
     Mutant(
         "learning/crossfit.py",
-        "fit_calibrator(calibration, score[eligible], breach[eligible])",
+        "fit_calibrator(calibration, score[chosen], breach[chosen])",
         "fit_calibrator(calibration, score, breach)",
         f"tests/learning/test_crossfit.py {HONESTY}",
     ),
@@ -251,6 +254,25 @@ MUTANTS = [
         "amount > prices[hour][left - 1]",
         "amount > prices[hour][0]",
         "tests/decisions/test_arrivals.py",
+    ),
+    Mutant("decisions/stopping.py", "np.cumsum(acted - later)", "np.cumsum(acted)", STOPPING),
+    Mutant(
+        "decisions/stopping.py", "later[tickets[fires]] = acted", "later[tickets] = acted", STOPPING
+    ),
+    Mutant("decisions/stopping.py", "if len(here) >= fewest:", "if len(here) > fewest:", STOPPING),
+    Mutant("decisions/stopping.py", "_odds(probability) / even", "_odds(probability)", STOPPING),
+    Mutant("decisions/timing.py", "tp=self.costs.tp + lost", "tp=self.costs.tp - lost", STOPPING),
+    Mutant("learning/landmarks.py", "(age < open_hours) &", "(age <= open_hours) &", LANDMARKS),
+    Mutant("learning/landmarks.py", "moments[reached] < np", "moments[reached] <= np", LANDMARKS),
+    Mutant("tickets/changes.py", 'moments, side="right"', 'moments, side="left"', CHANGES),
+    Mutant("tickets/changes.py", ")[_AT].cummax()", ")[_AT].cummin()", CHANGES),
+    Mutant("registry/promotion.py", "each.number in now.unfinished", "False", PROMOTION),
+    Mutant("registry/promotion.py", "int(each.number) > state.newest", "False", PROMOTION),
+    Mutant(
+        "registry/promotion.py",
+        "for number in left_over:",
+        "for number in state.unfinished:",
+        PROMOTION,
     ),
 ]
 

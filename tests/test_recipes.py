@@ -52,7 +52,7 @@ def test_a_decision_policy_takes_three_files(tmp_path, write_tickets, migrated_s
     policies = package / "decisions/policies.py"
     policies.write_text(
         policies.read_text().replace(
-            "Capacity, GridThreshold)", "Capacity, GridThreshold, Weekdays)"
+            "NowOrLater, GridThreshold)", "NowOrLater, GridThreshold, Weekdays)"
         )
     )
     # 2: its name and its key

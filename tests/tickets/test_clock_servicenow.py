@@ -18,22 +18,20 @@ def test_labels_of_servicenow_are_those_of_looking_at_every_second(
     config = composed(
         "data=servicenow",
         f"data.path={real_data('incident_event_log.zip')}",
-        "+data.columns.changed_at=sys_updated_at",
-        "data.dates=[closed_at,changed_at]",
         "data.timezone=America/New_York",
         "data.label.kind=target",
         "clock=critical_always",
         "sla.clock.holidays=[{country: US}]",
         f"sla.pause.statuses=[{','.join(WAITING)}]",
-        "sla.pause.changed_at=changed_at",
+        "sla.pause.changed_at=updated_at",
     )
     frame = prepare_tickets(config.data, config.sla, config.cost).frame
     frame = frame[frame["resolved_at"].notna()]
 
     # what waits in the log itself, read in another way
-    fields = read_fields(config.data, ["ticket_id", "mod_count", "changed_at", "status"]).frame
+    fields = read_fields(config.data, ["ticket_id", "mod_count", "updated_at", "status"]).frame
     fields["order"] = fields["mod_count"].astype(int)
-    fields["at"] = pd.to_datetime(fields["changed_at"], format="%d/%m/%Y %H:%M").dt.tz_localize(
+    fields["at"] = pd.to_datetime(fields["updated_at"], format="%d/%m/%Y %H:%M").dt.tz_localize(
         "America/New_York", ambiguous=True, nonexistent="shift_forward"
     )
     fields["second"] = fields["at"].dt.tz_convert("UTC").dt.as_unit("s").astype("int64")
