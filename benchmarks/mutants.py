@@ -209,7 +209,8 @@ MUTANTS = [
     ),
     Mutant(
         "learning/crossfit.py",
-        "cross_calibrate(\n        calibration, score[chosen], breach[chosen], fold_of[chosen]\n    )",
+        "cross_calibrate(\n        calibration, score[chosen], breach[chosen], "
+        "fold_of[chosen]\n    )",
         "calibrator.apply(score[chosen])",
         f"tests/learning/test_crossfit.py {HONESTY}",
     ),

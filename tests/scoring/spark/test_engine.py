@@ -271,8 +271,8 @@ def test_both_engines_look_at_open_tickets_alike(
         assert "closed" in states
         assert len(states) > 1
         check("latest", said)
-    rejected = pd.read_csv("out put/then-spark.csv.rejected.csv")
-    assert set(rejected["reason"]) == {"after_the_moment"}
+        rejected = pd.read_csv("out put/then-spark.csv.rejected.csv")
+        assert set(rejected["reason"]) == {"after_the_moment"}
 
 
 @pytest.mark.slow
