@@ -60,9 +60,7 @@ def lay_out(folder, tickets, open_share):
     still_open = np.arange(len(table)) < open_share * len(table)
     ends = pd.to_datetime(table["Created At"]).max()
     moved = ends - pd.to_timedelta(np.arange(len(table)) % 180, unit="min")
-    table["Created At"] = table["Created At"].mask(
-        still_open, moved.strftime("%Y-%m-%d %H:%M:%S")
-    )
+    table["Created At"] = table["Created At"].mask(still_open, moved.strftime("%Y-%m-%d %H:%M:%S"))
     table["Time to Resolution"] = table["Time to Resolution"].mask(still_open)
     path = folder / f"export-{open_share}.csv"
     table.to_csv(path, index=False)
