@@ -1,4 +1,4 @@
-"""Plant 67 faults in central lines, one at a time, and see whether the tests notice.
+"""Plant 66 faults in central lines, one at a time, and see whether the tests notice.
 
     python benchmarks/mutants.py [--workers 2] [name ...]
 
@@ -267,8 +267,9 @@ MUTANTS = [
     Mutant("learning/landmarks.py", "moments[reached] < np", "moments[reached] <= np", LANDMARKS),
     Mutant("tickets/changes.py", 'moments, side="right"', 'moments, side="left"', CHANGES),
     Mutant("tickets/changes.py", ")[_AT].cummax()", ")[_AT].cummin()", CHANGES),
-    Mutant("registry/promotion.py", "each.number in now.unfinished", "False", PROMOTION),
-    Mutant("registry/promotion.py", "int(each.number) > state.newest", "False", PROMOTION),
+    Mutant(
+        "registry/promotion.py", "int(number) < int(version", "int(number) > int(version", PROMOTION
+    ),
     Mutant(
         "registry/promotion.py",
         "for number in left_over:",

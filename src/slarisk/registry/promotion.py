@@ -14,8 +14,8 @@ is added.
 
 On a local store a lock file, which the system releases when its process ends, allows one promotion
 at a time. The API of a tracking server has neither locks nor conditional writes, but it numbers
-versions one after the other. So a promotion withdraws its version if another promotion registered
-one since the champion was compared, or has an older one that is not in charge yet
+versions one after the other. So a promotion withdraws its version if another has an older one that
+is not in charge yet, or if the champion is not the one it was compared with
 (:class:`OvertakenError`); and none starts a comparison while a version is about to take charge.
 """
 
@@ -44,7 +44,7 @@ from slarisk.registry.state import (
     RegistryState,
     fetch_state,
 )
-from slarisk.registry.versions import CHAMPION, FILES_TAG, Version
+from slarisk.registry.versions import CHAMPION, Version
 from slarisk.tracking.runs import mlflow_client
 
 if TYPE_CHECKING:
@@ -194,14 +194,9 @@ def promote_version(
     )
     version = Version(str(created.version), created.run_id, dict(created.tags))
     now = fetch_state(name)
-    # a version that was registered earlier comes first, whether it was there when the champion was
-    # looked up or not: it may be about to take charge
-    earlier = [each for each in now.versions if int(each.number) < int(version.number)]
-    overtaken = any(
-        each.number in now.unfinished
-        or (FILES_TAG in each.tags and int(each.number) > state.newest)
-        for each in earlier
-    )
+    # an older version that is not in charge yet comes first, whether it was there when the champion
+    # was looked up or not
+    overtaken = any(int(number) < int(version.number) for number in now.unfinished)
     late = time.monotonic() - started > _DEADLINE
     if overtaken or late or now.champion_number != state.champion_number:
         client.delete_model_version(name, version.number)

@@ -62,11 +62,6 @@ class RegistryState:
         return self.champion.number if self.champion else None
 
     @property
-    def newest(self) -> int:
-        """The highest version number there is."""
-        return max((int(version.number) for version in self.versions), default=0)
-
-    @property
     def pending(self) -> Change | None:
         """The last change, if it is not on record as done."""
         return self.changes[-1] if self.changes and not self.changes[-1].done else None
